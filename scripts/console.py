@@ -1,0 +1,23 @@
+"""What the scripts say, and how they end on bad input."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wasabi import msg
+
+__all__ = ["InputError", "clear_errors", "msg"]
+
+
+class InputError(ValueError):
+    """Bad input: what is wrong, where, and how to mend it, in words for the user."""
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn an InputError into its words on stderr and the exit code 1."""
+    try:
+        yield
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,183 @@
+"""A pipeline on gold tokens, compared by seqeval; spaCy's own scorer must agree."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import spacy
+import typer
+from seqeval.metrics import accuracy_score, classification_report
+from seqeval.scheme import IOB2
+from spacy.language import Language
+from spacy.scorer import get_ner_prf
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import require_gpu
+
+from conll import read_corpus
+from console import InputError, clear_errors, msg
+from convert import make_doc, read_docs
+from device import describe_hardware, package_versions, peak_memory_mb, resolve_device
+from files import sha256, written_aside
+
+# seqeval's default mode imitates conlleval.pl; strict needs both its arguments.
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "conlleval": {},
+    "strict": {"mode": "strict", "scheme": IOB2},
+}
+OVERALL = "micro avg"  # seqeval's name for all types together
+
+
+def load_pipeline(path: str) -> Language:
+    """RETURNS (Language): A pipeline from its folder or its installed package.
+    RAISES (InputError): If there is none."""
+    try:
+        return spacy.load(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} is no pipeline: name a folder that training wrote (training/…/model-best) "
+            f"or an installed package ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def read_gold(path: Path, nlp: Language) -> list[Doc]:
+    """RETURNS (list[Doc]): The documents of a .spacy or a column file.
+    RAISES (InputError): If there is no such file, or nothing in it."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the steps before this one")
+    if path.suffix == ".spacy":
+        docs = list(read_docs(path, nlp.vocab))
+    else:
+        docs = [make_doc(document, nlp.vocab) for document in read_corpus(path).documents]
+    if not any(len(doc) for doc in docs):
+        raise InputError(f"{path}: no word in it")
+    return docs
+
+
+def predict(nlp: Language, gold: Sequence[Doc]) -> list[Doc]:
+    """RETURNS (list[Doc]): New docs with the same words, annotated by the pipeline alone."""
+    return list(nlp.pipe(Doc(nlp.vocab, words=[token.text for token in doc]) for doc in gold))
+
+
+def labels(docs: Sequence[Doc]) -> list[list[str]]:
+    """RETURNS (list[list[str]]): For each doc the IOB2 label of each word."""
+    return [[f"{t.ent_iob_}-{t.ent_type_}" if t.ent_type_ else "O" for t in doc] for doc in docs]
+
+
+def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
+    """Score predictions by mentions, exact in span and type, and by words.
+
+    RETURNS (dict[str, Any]): For each of PROTOCOLS, `overall` and by type under `types`:
+        precision, recall, f1 (0 where undefined) and support; and `token_accuracy`.
+    RAISES (RuntimeError): If spaCy's scorer counts differently on the same docs.
+    """
+    gold_labels, predicted_labels = labels(gold), labels(predicted)
+    scores: dict[str, Any] = {"token_accuracy": accuracy_score(gold_labels, predicted_labels)}
+    for protocol, arguments in PROTOCOLS.items():
+        report = classification_report(
+            gold_labels, predicted_labels, output_dict=True, zero_division=0, **arguments
+        )
+        rows = {
+            name: {
+                "precision": float(row["precision"]),
+                "recall": float(row["recall"]),
+                "f1": float(row["f1-score"]),
+                "support": int(row["support"]),
+            }
+            for name, row in report.items()
+        }
+        types = {name: row for name, row in rows.items() if not name.endswith(" avg")}
+        scores[protocol] = {"overall": rows[OVERALL], "types": types}
+    check_against_spacy(gold, predicted, scores)
+    return scores
+
+
+def check_against_spacy(
+    gold: Sequence[Doc], predicted: Sequence[Doc], scores: dict[str, Any]
+) -> None:
+    """RAISES (RuntimeError): If spaCy's scorer and seqeval differ: on gold tokens and
+    well-formed labels, all three protocols count the same mentions."""
+    examples = [Example(*pair) for pair in zip(predicted, gold, strict=True)]
+    spacy_f1 = get_ner_prf(examples)["ents_f"] or 0.0
+    for protocol in PROTOCOLS:
+        f1 = scores[protocol]["overall"]["f1"]
+        if abs(f1 - spacy_f1) > 1e-9:
+            raise RuntimeError(f"F1 is {f1} by seqeval ({protocol}) but {spacy_f1} by spaCy")
+
+
+def evaluate_file(nlp: Language, path: Path) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The scores on one file, its size, and the speed."""
+    gold = read_gold(path, nlp)
+    start = time.perf_counter()
+    predicted = predict(nlp, gold)
+    seconds = time.perf_counter() - start
+    words = sum(map(len, gold))
+    return score(gold, predicted) | {
+        "file": str(path),
+        "sha256": sha256(path),
+        "documents": len(gold),
+        "words": words,
+        "seconds": round(seconds, 2),
+        "words_per_second": round(words / seconds),
+    }
+
+
+def print_scores(name: str, scores: dict[str, Any]) -> None:
+    """Print one file's scores as a table, in percent."""
+    header = (name, "precision", "recall", "F1", "support")
+    rows = []
+    for protocol in PROTOCOLS:
+        parts = scores[protocol]["types"] if protocol == "conlleval" else {}
+        for row_name, row in {**parts, f"all ({protocol})": scores[protocol]["overall"]}.items():
+            percent = [f"{100 * row[key]:.2f}" for key in ("precision", "recall", "f1")]
+            rows.append((row_name, *percent, f"{row['support']:,}"))
+    msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r"))
+    accuracy, speed = scores["token_accuracy"], scores["words_per_second"]
+    msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s\n")
+
+
+def training_record(pipeline: str) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What training wrote beside the pipeline, if it did."""
+    path = Path(pipeline).parent / "run.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def main(
+    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
+    output: Annotated[Path | None, typer.Option(help="JSON file for the metrics")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="Folder of the column files")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU's number")] = "auto",
+) -> None:
+    """Score a pipeline on gold tokens: by type, in conlleval's protocol and in strict IOB2."""
+    with clear_errors():
+        gpu = resolve_device(device)
+        if gpu >= 0:
+            require_gpu(gpu)
+        nlp = load_pipeline(pipeline)
+        splits = {path.stem: evaluate_file(nlp, path) for path in files}
+        for name, scores in splits.items():
+            print_scores(name, scores)
+        if output is not None:
+            corpus_files = sorted(corpus.glob("*.txt")) if corpus else []
+            metrics = {
+                "name": output.stem,
+                "pipeline": pipeline,
+                "training": training_record(pipeline),
+                "corpus": {str(path): sha256(path) for path in corpus_files},
+                "evaluation": {
+                    "hardware": describe_hardware(gpu),
+                    "versions": package_versions(),
+                    "peak_memory_mb": round(peak_memory_mb()),
+                },
+                "splits": splits,
+            }
+            with written_aside(output) as aside:
+                aside.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            msg.good(f"{output}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,191 @@
+"""A trained pipeline into a wheel, with a meta and a model card that tell the truth."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import srsly
+import typer
+from spacy.cli.package import package as spacy_package
+
+from console import InputError, clear_errors, msg
+from files import written_aside
+from report import format_table
+
+LICENSE = Path(__file__).parent.parent / "LICENSE"
+# The oldest and newest versions that a pipeline of these configs is known to load with.
+REQUIREMENTS = ["torch>=2.2"]
+BACKBONES = {
+    "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),
+    "bert-base-cased": ("bert-base-cased", "Apache-2.0"),
+}
+CORPORA = {
+    "conll2003": (
+        "CoNLL-2003",
+        "https://aclanthology.org/W03-0419",
+        "Reuters text, for research: not to be redistributed, and not in this package",
+    ),
+    "sample": ("the project's sample corpus (invented text)", "", "MIT"),
+}
+
+
+def split_name(package: str, lang: str) -> str:
+    """RETURNS (str): The package's name without its language, as spaCy's meta wants it.
+    RAISES (InputError): If it isn't an importable name that starts with the language."""
+    if not re.fullmatch(rf"{lang}_[a-z0-9]+(_[a-z0-9]+)*", package):
+        raise InputError(
+            f"package name {package!r} must be {lang}_ and then lower-case words and digits "
+            f"with single underscores, e.g. {lang}_ner_conll03_trf"
+        )
+    return package.removeprefix(f"{lang}_")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """RAISES (InputError): If the file isn't there or isn't JSON."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}; run the steps before this one") from None
+    return content
+
+
+def performance(metrics: dict[str, Any]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The test scores (the last split's) under spaCy's names, and
+    each split's overall scores under its own."""
+    splits = {name: scores["conlleval"] for name, scores in metrics["splits"].items()}
+    last = list(splits.values())[-1]
+
+    def prf(row: dict[str, float]) -> dict[str, float]:
+        return {"p": row["precision"], "r": row["recall"], "f": row["f1"]}
+
+    named = {f"ents_{key}": value for key, value in prf(last["overall"]).items()}
+    per_type = {name: prf(row) for name, row in last["types"].items()}
+    by_split = {name: prf(scores["overall"]) for name, scores in splits.items()}
+    return named | {"ents_per_type": per_type} | by_split
+
+
+def backbone_of(metrics: dict[str, Any]) -> tuple[str, str]:
+    """RETURNS (tuple[str, str]): The backbone's name and its license, as far as known."""
+    name = metrics["training"].get("backbone", {}).get("name", "an unknown backbone")
+    return BACKBONES.get(name, (name, "see its model card"))
+
+
+def corpus_of(metrics: dict[str, Any]) -> tuple[str, str, str]:
+    """RETURNS (tuple[str, str, str]): The corpus's name, URL and license, as far as known."""
+    folders = {Path(path).parent.name for path in metrics["corpus"]}
+    name = folders.pop() if len(folders) == 1 else "an unknown corpus"
+    return CORPORA.get(name, (name, "", "see its own"))
+
+
+def describe(meta: dict[str, Any], metrics: dict[str, Any], name: str, version: str) -> None:
+    """Fill a pipeline's meta with what is true of it."""
+    backbone, backbone_license = backbone_of(metrics)
+    corpus, url, corpus_license = corpus_of(metrics)
+    scores = performance(metrics)
+    meta |= {
+        "name": name,
+        "version": version,
+        "description": f"Named entities ({', '.join(sorted(scores['ents_per_type']))}): "
+        f"{backbone} fine-tuned on {corpus}.",
+        "license": "MIT",
+        "notes": f"The license is the code's. The weights derive from {backbone} "
+        f"({backbone_license}) and were trained on {corpus} ({corpus_license}).",
+        "sources": [
+            {"name": backbone, "url": "", "license": backbone_license, "author": ""},
+            {"name": corpus, "url": url, "license": corpus_license, "author": ""},
+        ],
+        "performance": scores,
+        "requirements": REQUIREMENTS,
+    }
+
+
+def model_card(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """RETURNS (str): The wheel's README, in Markdown."""
+    training = metrics["training"]
+    package = f"{meta['lang']}_{meta['name']}"
+    facts = {
+        "Version": meta["version"],
+        "Pipeline": ", ".join(meta["components"]),
+        "Labels": ", ".join(sorted(meta["performance"]["ents_per_type"])),
+        "Config": training.get("config", "unknown"),
+        "Seed": training.get("seed", "unknown"),
+        "Trained on": training.get("hardware", "unknown"),
+        "Sources": "; ".join(f"{s['name']} ({s['license']})" for s in meta["sources"]),
+    }
+    table = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
+    return f"""# {package}
+
+{meta["description"]}
+
+```python
+import spacy
+
+nlp = spacy.load("{package}")
+doc = nlp("My name is Sylvain and I work at Hugging Face in Brooklyn.")
+print([(ent.text, ent.label_, ent.start_char, ent.end_char) for ent in doc.ents])
+```
+
+| | |
+| --- | --- |
+{table}
+
+## Scores
+
+Exact mentions on gold tokens, in percent, by seqeval in its default mode (conlleval's protocol).
+
+{format_table([metrics])}
+
+## License
+
+{meta["notes"]}
+"""
+
+
+def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -> Path:
+    """Run `spacy package` on a copy of the pipeline that holds `meta` and `card`.
+
+    RETURNS (Path): The package's folder, made inside `folder`; the wheel is in its dist/.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / "pipeline"
+        shutil.copytree(pipeline, copy)
+        srsly.write_json(copy / "meta.json", meta)
+        (copy / "README.md").write_text(card, encoding="utf-8")
+        shutil.copy(LICENSE, copy)
+        spacy_package(copy, folder, create_sdist=False, require_parent=True)
+    made = folder / f"{meta['lang']}_{meta['name']}-{meta['version']}"
+    # Without isolation: an isolated build fetches its tools from the network.
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(made)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
+    shutil.rmtree(made / "build", ignore_errors=True)
+    return made
+
+
+def main(
+    pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline")],
+    metrics_path: Annotated[Path, typer.Argument(help="Its metrics, by evaluate.py")],
+    output: Annotated[Path, typer.Argument(help="Folder to put the package's folder in")],
+    package: Annotated[str, typer.Option(help="Name, language first")] = "en_ner_conll03_trf",
+    version: Annotated[str, typer.Option()] = "0.1.0",
+) -> None:
+    """Package a pipeline as a wheel: OUTPUT/PACKAGE-VERSION/dist/*.whl."""
+    with clear_errors():
+        metrics = read_json(metrics_path)
+        meta = read_json(pipeline / "meta.json")
+        describe(meta, metrics, split_name(package, meta["lang"]), version)
+        output.mkdir(parents=True, exist_ok=True)
+        with written_aside(output / f"{package}-{version}") as aside:
+            build_wheel(pipeline, aside.parent, meta, model_card(meta, metrics))
+    wheel = next((output / f"{package}-{version}" / "dist").glob("*.whl"))
+    msg.good(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    typer.run(main)
