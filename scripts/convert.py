@@ -61,7 +61,7 @@ def read_sentence(sent: Span, chunks: list[str]) -> Sentence:
 
 def read_document(doc: Doc) -> Document:
     """The inverse of `make_doc`; a Doc without sentence starts is one sentence."""
-    chunks = doc.user_data.get(CHUNKS) or [""] * len(doc)
+    chunks = list(doc.user_data.get(CHUNKS) or [""] * len(doc))
     sents = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
     return Document([read_sentence(sent, chunks) for sent in sents])
 
@@ -76,9 +76,7 @@ def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
     try:
         doc_bin = DocBin(store_user_data=True).from_disk(path)
     except Exception as error:  # zlib's, msgpack's or a missing key: each means the same here
-        raise InputError(
-            f"{path}: not a DocBin, or not all of it ({error}); make it anew"
-        ) from error
+        raise InputError(f"{path}: no DocBin, or not all of it; make it anew") from error
     return doc_bin.get_docs(vocab)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,9 +77,12 @@ def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
     gold_labels, predicted_labels = labels(gold), labels(predicted)
     scores: dict[str, Any] = {"token_accuracy": accuracy_score(gold_labels, predicted_labels)}
     for protocol, arguments in PROTOCOLS.items():
-        report = classification_report(
-            gold_labels, predicted_labels, output_dict=True, zero_division=0, **arguments
-        )
+        with warnings.catch_warnings():
+            # seqeval's macro average, which we don't use, warns where there is no mention.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            report = classification_report(
+                gold_labels, predicted_labels, output_dict=True, zero_division=0, **arguments
+            )
         rows = {
             name: {
                 "precision": float(row["precision"]),

@@ -261,6 +261,14 @@ def download_minilm(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
+def wordpiece_limit(model: Any) -> int:
+    """RETURNS (int): The most wordpieces, special tokens counted, that a model has positions
+    for. RoBERTa's kin count positions from the padding's id + 1 (fairseq's way)."""
+    positions: int = getattr(model.config, "max_position_embeddings", sys.maxsize)
+    offset = getattr(getattr(model, "embeddings", None), "padding_idx", None)
+    return positions - offset - 1 if offset else positions
+
+
 def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> None:
     """Load a backbone with its tokenizer, and save both, so that what lies there is known to load.
 
@@ -275,6 +283,8 @@ def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> N
     transformers.logging.set_verbosity_error()  # a pooler that isn't in the file is no news here
     tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     model = transformers.AutoModel.from_pretrained(source)
+    # Where the tokenizer knows no limit, spacy-transformers can't keep to the model's.
+    tokenizer.model_max_length = min(tokenizer.model_max_length, wordpiece_limit(model))
     with written_aside(target) as aside:
         tokenizer.save_pretrained(aside)
         model.save_pretrained(aside, max_shard_size="1TB")  # one file, whatever its size

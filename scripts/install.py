@@ -43,7 +43,7 @@ def make_venv(folder: Path) -> Path:
 
     RETURNS (Path): Its Python.
     """
-    venv.create(folder, with_pip=True)
+    venv.create(folder)  # without pip: it too comes from outside, and setuptools of one age with it
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     scheme = {"base": str(folder), "platbase": str(folder)}
     site_packages = Path(sysconfig.get_path("purelib", "venv", scheme))
@@ -63,9 +63,10 @@ def run_apart(command: list[str], folder: Path) -> str:
     environment |= {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if result.returncode != 0:
-        lines = result.stderr.strip().splitlines() or ["it said nothing"]
-        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
-        raise InputError(f"{' '.join(command[:4])} … failed: {errors[0]}")
+        lines = [line.strip() for line in (result.stdout + result.stderr).splitlines()]
+        # pip's own reasons, else the last line of a traceback.
+        errors = [line for line in lines if " depends on " in line or line.startswith("ERROR")]
+        raise InputError(f"{' '.join(command[1:4])} … failed: {' / '.join(errors or lines[-1:])}")
     return result.stdout
 
 

@@ -22,6 +22,7 @@ from console import InputError, clear_errors, msg
 from device import describe_hardware, package_versions, peak_memory_mb, resolve_device
 from files import sha256
 
+app = typer.Typer(add_completion=False)
 LogStep = Callable[[dict[str, Any] | None], None]
 WARMUP_SHARE = 0.1  # of all steps, as in BERT's own fine-tuning (Devlin et al., 2019, A.3)
 
@@ -32,8 +33,8 @@ def timed_logger(
 ) -> Callable[[Language, IO[str], IO[str]], tuple[LogStep, Callable[[], None]]]:
     """spaCy's console logger, and a JSON line per evaluation with the seconds since the start.
 
-    log_path (str): The JSONL file. Each line has `epoch`, `step`, `seconds` (of which
-        `update_seconds` not spent in evaluation), `losses`, `scores`, all in spaCy's names.
+    log_path (str): The JSONL file. Each line has `epoch`, `step`, `seconds` since the start,
+        `seconds_per_update` (evaluation not counted), `losses`, `scores`, in spaCy's names.
     """
     console = console_logger_v3(progress_bar="eval")
 
@@ -56,9 +57,7 @@ def timed_logger(
                     "epoch": info["epoch"],
                     "step": info["step"],
                     "seconds": round(now - start, 3),
-                    "update_seconds": round(
-                        seconds_timed / max(steps_timed, 1) * (info["step"] + 1), 3
-                    ),
+                    "seconds_per_update": round(seconds_timed / max(steps_timed, 1), 4),
                     "losses": {name: float(loss) for name, loss in info["losses"].items()},
                     "scores": info["other_scores"],
                 }
@@ -118,10 +117,11 @@ def restore_logger(folder: Path, logger: dict[str, Any]) -> None:
 def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
     """Train, and write model-best, model-last and log.jsonl into the folder `output`.
 
-    config (Config): Planned, not interpolated.
-    RETURNS (dict[str, Any]): Steps, seconds, best dev scores, memory.
+    config (Config): Not interpolated, not planned yet.
+    RETURNS (dict[str, Any]): Steps, epochs, seconds, best dev score, memory.
     """
-    config = config.copy()
+    epochs = config["training"]["max_epochs"]
+    config = plan(config)
     logger = config["training"]["logger"]
     log_path = output / "log.jsonl"
     config["training"]["logger"] = {
@@ -137,11 +137,12 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
     rows = [json.loads(line) for line in log_path.read_text(encoding="utf-8").splitlines()]
     best = max(rows, key=lambda row: row["scores"]["ents_f"])
     steps = rows[-1]["step"] + 1
+    epochs = epochs or max(1, rows[-1]["epoch"])
     return {
         "steps": steps,
-        "epochs": rows[-1]["epoch"] + 1,
+        "epochs": epochs,
         "seconds": round(seconds, 1),
-        "update_seconds": rows[-1]["update_seconds"],
+        "seconds_per_epoch": round(rows[-1]["seconds_per_update"] * steps / epochs, 1),
         "best_step": best["step"],
         "best_dev_f": best["scores"]["ents_f"],
         "peak_memory_mb": round(peak_memory_mb()),
@@ -165,7 +166,7 @@ def describe_run(
     }
 
 
-def load_planned_config(path: Path, overrides: dict[str, Any]) -> Config:
+def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
     """RAISES (InputError): If a file that the config names is not there."""
     with show_validation_error(path):
         config = load_config(path, overrides=overrides, interpolate=False)
@@ -174,10 +175,10 @@ def load_planned_config(path: Path, overrides: dict[str, Any]) -> Config:
             raise InputError(f"{path}: paths.{name} is not set; give --paths.{name} PATH")
         if not Path(value).exists():
             raise InputError(f"--paths.{name}: {value} is not there; run the step that makes it")
-    with show_validation_error(path):
-        return plan(config)
+    return config
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def main(
     context: typer.Context,
     config_path: Annotated[Path, typer.Argument(help="Config file", exists=True, dir_okay=False)],
@@ -189,7 +190,7 @@ def main(
     with clear_errors():
         gpu = resolve_device(device)
         overrides = parse_config_overrides(context.args)
-        config = load_planned_config(config_path, overrides)
+        config = load_checked_config(config_path, overrides)
         setup_gpu(gpu, silent=True)
         partial = output.with_name(f"{output.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -203,6 +204,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False)
-    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(main)
     app()

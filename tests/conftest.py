@@ -1,0 +1,90 @@
+"""Shared fixtures: a tiny real BERT, a tiny corpus, and the choice of slow tests."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # the suite is offline; tests of the hub unset it
+
+import pytest
+import spacy
+from spacy.vocab import Vocab
+
+import fetch
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "assets" / "sample"
+CONLL2003 = ROOT.parent / "shared" / "conll2003"
+SPLITS = ("train", "valid", "test")
+
+# Invented; a document of two sentences and one of a headline, with both IOB2 prefixes.
+TINY = """\
+-DOCSTART- -X- -X- O
+
+Ada NNP B-NP B-PER
+Lindqvist NNP I-NP I-PER
+left VBD B-VP O
+Varnholm NNP B-NP B-LOC
+. . O O
+
+The DT B-NP O
+Norden NNP I-NP B-ORG
+Bank NNP I-NP I-ORG
+fell VBD B-VP O
+. . O O
+
+-DOCSTART- -X- -X- O
+
+VARNHOLM NNP B-NP B-LOC
+1998-03-14 CD I-NP O"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run slow tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="slow: run with --slow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def vocab() -> Vocab:
+    return spacy.blank("en").vocab
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.txt"
+    path.write_text(TINY, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers with random weights and a vocabulary of letters, as fetch saves one."""
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("backbone")
+    raw = folder / "raw"
+    raw.mkdir()
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,-()'\""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
+    (raw / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    tokenizer = transformers.BertTokenizerFast(str(raw / "vocab.txt"), do_lower_case=False)
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=512,
+    )
+    transformers.BertModel(config).save_pretrained(raw)
+    tokenizer.save_pretrained(raw)
+    fetch.save_backbone(raw, folder / "tiny", {"name": "tiny", "source": "folder"})
+    return folder / "tiny"

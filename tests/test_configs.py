@@ -1,0 +1,37 @@
+"""Every config resolves, and says all that training needs."""
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from spacy.schemas import ConfigSchemaTraining
+from spacy.util import load_config, load_model_from_config, registry
+
+CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def config_path(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+def test_configs_resolve(config_path: Path, tiny_backbone: Path) -> None:
+    paths = {"paths.train": "t", "paths.dev": "d", "paths.backbone": str(tiny_backbone)}
+    config = load_config(config_path, overrides=paths, interpolate=True)
+    nlp = load_model_from_config(config, auto_fill=False)
+    assert nlp.pipe_names == config["nlp"]["pipeline"]
+    registry.resolve(config["training"], schema=ConfigSchemaTraining)
+
+
+def test_configs_are_complete(config_path: Path, tiny_backbone: Path) -> None:
+    """spaCy has nothing to fill in."""
+    overrides = {"paths.backbone": str(tiny_backbone)}
+    config = load_config(config_path, overrides=overrides, interpolate=False)
+    nlp = load_model_from_config(config, auto_fill=True)
+    for section in ("nlp", "components", "corpora", "training", "initialize"):
+        assert nlp.config[section] == config[section]
+
+
+def test_configs_leave_paths_to_the_command_line(config_path: Path) -> None:
+    config = load_config(config_path, interpolate=False)
+    assert set(config["paths"].values()) == {None}

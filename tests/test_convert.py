@@ -1,0 +1,125 @@
+"""Column files to DocBin and back."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from conftest import CONLL2003, SAMPLE, SPLITS, TINY
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from typer.testing import CliRunner, Result
+
+import conll
+import convert
+from convert import make_doc, read_docs, read_document, write_docs
+
+app = typer.Typer()
+app.command()(convert.main)
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def test_convert_makes_one_doc_a_document(tiny_file: Path, tmp_path: Path, vocab: Vocab) -> None:
+    assert run(tiny_file, tmp_path / "tiny.spacy").exit_code == 0
+    first, second = read_docs(tmp_path / "tiny.spacy", vocab)
+    assert [sent.text.split() for sent in first.sents] == [
+        ["Ada", "Lindqvist", "left", "Varnholm", "."],
+        ["The", "Norden", "Bank", "fell", "."],
+    ]
+    assert [(ent.start, ent.end, ent.label_) for ent in first.ents] == [
+        (0, 2, "PER"),
+        (3, 4, "LOC"),
+        (6, 8, "ORG"),
+    ]
+    assert [token.tag_ for token in first][:3] == ["NNP", "NNP", "VBD"]
+    assert list(first.user_data["chunks"])[:3] == ["B-NP", "I-NP", "B-VP"]
+    assert first.has_unknown_spaces  # so that spaCy trains on these tokens, not on its own
+    assert all(token.ent_iob_ == "O" for token in second[1:])  # no mention, not a missing one
+
+
+def test_convert_says_what_it_found(tiny_file: Path, tmp_path: Path) -> None:
+    tiny_file.write_text(TINY + "\n\n\n\nfine RB B-X O\n\n-DOCSTART- -X- O O\n-DOCSTART- -X- O O\n")
+    said = " ".join(run(tiny_file, tmp_path / "tiny.spacy").stdout.split())
+    assert "2 documents, 4 sentences, 13 words, 2 LOC, 1 ORG, 1 PER (IOB2)" in said
+    assert "2 empty sentences skipped, 2 empty documents skipped" in said
+
+
+def test_convert_says_that_boundaries_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a O\n\nb O\n")
+    said = run(tmp_path / "in.txt", tmp_path / "out.spacy").stdout
+    assert "each sentence became a document of its own" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_convert_round_trip_of_sample(tmp_path: Path, split: str) -> None:
+    check_round_trip(SAMPLE / f"{split}.txt", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not here")
+@pytest.mark.parametrize("split", SPLITS)
+def test_convert_round_trip_of_conll2003(tmp_path: Path, split: str) -> None:
+    check_round_trip(CONLL2003 / f"{split}.txt", tmp_path)
+
+
+def check_round_trip(path: Path, folder: Path) -> None:
+    assert run(path, folder / "docs.spacy").exit_code == 0
+    assert run(folder / "docs.spacy", folder / "back.txt").exit_code == 0
+    assert (folder / "back.txt").read_bytes() == path.read_bytes()
+
+
+def test_convert_same_input_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run(SAMPLE / "test.txt", tmp_path / f"{name}.spacy")
+    assert (tmp_path / "one.spacy").read_bytes() == (tmp_path / "two.spacy").read_bytes()
+
+
+def test_convert_keeps_lemmas(tmp_path: Path, vocab: Vocab) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("ging gehen VVFIN I-VC O\nHans Hans NE I-NC I-PER\n")
+    (document,) = conll.read_corpus(path).documents
+    write_docs([make_doc(document, vocab)], tmp_path / "out.spacy")
+    (doc,) = read_docs(tmp_path / "out.spacy", vocab)
+    assert [token.lemma_ for token in doc] == ["gehen", "Hans"]
+    assert read_document(doc) == document
+
+
+def test_convert_docs_of_other_making(vocab: Vocab) -> None:
+    """A Doc without sentence starts, tags or chunks is one sentence with empty columns."""
+    doc = Doc(vocab, words=["Ada", "left"], ents=["B-PER", "O"])
+    assert conll.format_corpus([read_document(doc)], docstarts=False) == (
+        "Ada _ _ B-PER\nleft _ _ O"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing.txt", "out.spacy"], "missing.txt: no such file"),
+        (["tiny.txt", "out.txt"], "just one of them must end in .spacy"),
+        (["half.spacy", "out.txt"], "half.spacy: no DocBin, or not all of it"),
+        (["tiny.txt", "out.spacy", "--scheme", "bio"], "--scheme bio is not one of auto, iob1"),
+        (["tiny.txt", "out.spacy", "--scheme", "iobes"], "tiny.txt:5: O after I-PER"),
+        (["broken.txt", "out.spacy"], "broken.txt:2: 1 columns where the first row has 2"),
+    ],
+)
+def test_convert_bad_input_is_one_line_and_writes_nothing(
+    tiny_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(tiny_file, "whole.spacy")
+    Path("half.spacy").write_bytes(Path("whole.spacy").read_bytes()[:-40])
+    Path("broken.txt").write_text("a O\nb\n")
+    Path("out.spacy").write_text("old")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert Path("out.spacy").read_text() == "old"
+    assert not Path("out.txt").exists()

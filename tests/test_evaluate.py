@@ -1,0 +1,194 @@
+"""Scores: hand-counted cases, three protocols that must agree, and gold of any kind of file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+import typer
+from conftest import TINY
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.language import Language
+from spacy.tokens import Doc
+from typer.testing import CliRunner, Result
+
+import evaluate
+from conll import read_corpus
+from convert import make_doc, read_docs, write_docs
+from files import sha256
+
+VOCAB = spacy.blank("en").vocab
+app = typer.Typer()
+app.command()(evaluate.main)
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def doc(labels: str) -> Doc:
+    ents = labels.split()
+    return Doc(VOCAB, words=["w"] * len(ents), ents=ents)
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """A pipeline that finds what its patterns name: no training, and what it scores is known."""
+    nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler")
+    patterns = [("PER", "Ada Lindqvist"), ("LOC", "Varnholm"), ("LOC", "Norden Bank")]
+    ruler.add_patterns([{"label": a, "pattern": b} for a, b in patterns])  # type: ignore[attr-defined]
+    nlp.to_disk(tmp_path / "rules")
+    return tmp_path / "rules"
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "counts"),
+    [  # correct, predicted, gold mentions
+        ("B-A I-A O B-B", "B-A I-A O B-B", (2, 2, 2)),
+        ("B-A I-A O B-B", "B-A O O B-B", (1, 2, 2)),  # a boundary error is both kinds of error
+        ("B-A I-A O B-B", "B-B I-B O B-B", (1, 2, 2)),  # as is a wrong type
+        ("B-A B-A O O", "B-A I-A O O", (0, 1, 2)),  # touching mentions are two
+        ("B-A I-A O O", "B-A I-B O O".replace("I-B", "B-B"), (0, 2, 1)),
+        ("O O O O", "B-A O O O", (0, 1, 0)),
+        ("B-A O O O", "O O O O", (0, 0, 1)),
+    ],
+)
+def test_evaluate_counts_by_hand(gold: str, predicted: str, counts: tuple[int, ...]) -> None:
+    correct, n_predicted, n_gold = counts
+    precision = correct / n_predicted if n_predicted else 0.0
+    recall = correct / n_gold if n_gold else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
+    scores = evaluate.score([doc(gold)], [doc(predicted)])
+    for protocol in ("conlleval", "strict"):
+        overall = scores[protocol]["overall"]
+        assert overall["precision"] == pytest.approx(precision)
+        assert overall["recall"] == pytest.approx(recall)
+        assert overall["f1"] == pytest.approx(f1)
+        assert overall["support"] == n_gold
+    pairs = list(zip(gold.split(), predicted.split(), strict=True))
+    assert scores["token_accuracy"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+
+
+def test_evaluate_scores_by_type() -> None:
+    scores = evaluate.score([doc("B-A O B-B B-B")], [doc("B-A B-A B-B O")])
+    types = scores["conlleval"]["types"]
+    assert types["A"] == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}
+    assert types["B"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
+
+
+labels = st.lists(st.sampled_from(["O", "B-A", "I-A", "B-B", "I-B"]), min_size=1, max_size=12)
+
+
+def repaired(tags: list[str]) -> str:
+    """Make labels legal IOB2: an I- that continues nothing opens a mention."""
+    before = "O"
+    out = []
+    for tag in tags:
+        if tag[0] == "I" and before[1:] != tag[1:]:
+            tag = f"B{tag[1:]}"
+        out.append(tag)
+        before = tag
+    return " ".join(out)
+
+
+@given(st.lists(st.tuples(labels, labels), min_size=1, max_size=4))
+def test_evaluate_protocols_agree_on_gold_tokens(
+    pairs: list[tuple[list[str], list[str]]],
+) -> None:
+    """score raises if spaCy's scorer counts otherwise than seqeval, in either mode."""
+    gold = [doc(repaired(a[: len(b)])) for a, b in pairs]
+    predicted = [doc(repaired(b[: len(a)])) for a, b in pairs]
+    scores = evaluate.score(gold, predicted)
+    assert scores["conlleval"]["overall"] == scores["strict"]["overall"]
+
+
+def test_evaluate_disagreement_with_spacy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "get_ner_prf", lambda _: {"ents_f": 0.5})
+    with pytest.raises(RuntimeError, match=r"F1 is 1.0 by seqeval \(conlleval\) but 0.5 by spaCy"):
+        evaluate.score([doc("B-A O")], [doc("B-A O")])
+
+
+def test_evaluate_predicts_from_words_alone(rules: Path) -> None:
+    """Nothing of the gold annotation reaches the pipeline."""
+    seen: list[Doc] = []
+
+    @Language.component("test_evaluate_look")
+    def look(doc: Doc) -> Doc:
+        seen.append(doc.copy())
+        return doc
+
+    nlp = spacy.load(rules)
+    nlp.add_pipe("test_evaluate_look", first=True)
+    (gold,) = [Doc(nlp.vocab, words=["a", "b"], ents=["B-X", "O"], tags=["T", "T"])]
+    evaluate.predict(nlp, [gold])
+    assert [token.text for token in seen[0]] == ["a", "b"]
+    assert not any(seen[0].has_annotation(name) for name in ("ENT_IOB", "TAG", "SENT_START"))
+
+
+@pytest.mark.parametrize("ending", ["txt", "spacy"])
+def test_evaluate_files_into_metrics(
+    rules: Path, tiny_file: Path, tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"dev.{ending}"
+    docs = [make_doc(document, VOCAB) for document in read_corpus(tiny_file).documents]
+    write_docs(docs, path) if ending == "spacy" else path.write_text(TINY)
+    (tmp_path / "run.json").write_text('{"seed": 7}')  # what training leaves beside a pipeline
+    output = tmp_path / "metrics" / "rules.json"
+    result = run(rules, path, "--output", output, "--corpus", tmp_path, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    metrics = json.loads(output.read_text())
+    dev = metrics["splits"]["dev"]
+    # Found: Ada Lindqvist and Varnholm in the first document, Norden Bank under the wrong type.
+    assert dev["conlleval"]["overall"] == {
+        "precision": pytest.approx(2 / 3),
+        "recall": pytest.approx(2 / 4),
+        "f1": pytest.approx(4 / 7),
+        "support": 4,
+    }
+    assert (dev["documents"], dev["words"]) == (2, 12)
+    assert dev["sha256"] == sha256(path)
+    assert metrics["training"] == {"seed": 7}
+    assert str(tiny_file) in metrics["corpus"]
+    assert {"spacy", "seqeval", "python"} <= metrics["evaluation"]["versions"].keys()
+    said = " ".join(result.stdout.split())
+    assert "all (conlleval) 66.67 50.00 57.14 4" in said
+    assert "all (strict) 66.67 50.00 57.14 4" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "tiny.txt"], "nowhere is no pipeline"),
+        (["rules", "missing.spacy"], "missing.spacy: no such file; run the steps before"),
+        (["rules", "half.spacy"], "half.spacy: no DocBin, or not all of it"),
+        (["rules", "empty.spacy"], "empty.spacy: no word in it"),
+        (["rules", "tiny.txt", "--device", "x"], "--device x is not auto"),
+    ],
+)
+@pytest.mark.usefixtures("rules")
+def test_evaluate_bad_input_is_one_line_and_writes_nothing(
+    tiny_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tiny_file.parent)
+    write_docs([], Path("empty.spacy"))
+    Path("half.spacy").write_bytes(b"\x78\x9c\x00")
+    result = run(*arguments, "--output", "out.json")
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("out.json").exists()
+
+
+def test_evaluate_reads_what_convert_wrote(tiny_file: Path, tmp_path: Path) -> None:
+    docs = [make_doc(document, VOCAB) for document in read_corpus(tiny_file).documents]
+    write_docs(docs, tmp_path / "gold.spacy")
+    nlp: Any = spacy.blank("en")
+    from_columns = evaluate.labels(evaluate.read_gold(tiny_file, nlp))
+    assert evaluate.labels(list(read_docs(tmp_path / "gold.spacy", nlp.vocab))) == from_columns
+    assert from_columns[1] == ["B-LOC", "O"]

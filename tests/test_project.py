@@ -1,0 +1,271 @@
+"""project.yml: every command whole, the chain of files unbroken, and the demo end to end."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import srsly
+from conftest import CONLL2003, ROOT, SPLITS
+from weasel.schemas import ProjectConfigSchema, validate
+from weasel.util.config import load_project_config
+
+import conll
+
+COPIED = (
+    "assets/sample",
+    "configs",
+    "scripts",
+    "project.yml",
+    "LICENSE",
+    "requirements-minilm.txt",
+)
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    config: dict[str, Any] = load_project_config(ROOT)
+    return config
+
+
+def command(project: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(c for c in project["commands"] if c["name"] == name)
+    return found
+
+
+def test_project_file_is_valid() -> None:
+    assert validate(ProjectConfigSchema, srsly.read_yaml(ROOT / "project.yml")) == []
+
+
+def test_project_commands_have_help(project: dict[str, Any]) -> None:
+    assert all(len(command["help"]) > 10 for command in project["commands"])
+
+
+def test_project_chain_is_unbroken(project: dict[str, Any]) -> None:
+    """What a step of `all` reads is in the repository or an earlier step's output."""
+    made: set[str] = set()
+    for name in project["workflows"]["all"]:
+        step = command(project, name)
+        for dep in step["deps"]:
+            assert dep in made or (ROOT / dep).is_file(), f"{name} reads {dep}"
+        assert step["outputs"], f"{name} would never be skipped"
+        made |= set(step["outputs"])
+
+
+def scripts_read(script: Path) -> set[Path]:
+    """A script and the scripts that it imports, and that these import."""
+    read = {script}
+    for name in re.findall(r"^from (\w+) import", script.read_text("utf-8"), re.MULTILINE):
+        sibling = script.parent / f"{name}.py"
+        if sibling.is_file():
+            read |= scripts_read(sibling)
+    return read
+
+
+def test_project_deps_hold_every_script_config_and_file_named(project: dict[str, Any]) -> None:
+    """A changed input must run the steps that read it again: none may be left out of deps."""
+    for name in project["workflows"]["all"]:
+        step = command(project, name)
+        known = {*step["deps"], *step["outputs"]}
+        for line in step["script"]:
+            arguments = shlex.split(line)
+            script = ROOT / arguments[1]
+            for path in scripts_read(script):
+                assert str(path.relative_to(ROOT)) in known, f"{name} runs {path.name}"
+            for argument in arguments[2:]:
+                if argument.startswith(("assets/", "configs/", "corpus/", "training/", "metrics/")):
+                    below = [path for path in known if path.startswith(f"{argument}/")]
+                    assert argument in known or below, f"{name} names {argument}"
+
+
+def test_project_variables_reach_the_commands() -> None:
+    overrides = {
+        "vars.backbone": "some/backbone",
+        "vars.corpus_dir": "some folder",
+        "vars.corpus": "mine",
+        "vars.config": "other_config",
+        "vars.device": "cpu",
+        "vars.seed": 17,
+        "vars.epochs": 5,
+        "vars.package": "xx_my_model",
+    }
+    changed = load_project_config(ROOT, overrides=overrides)
+    fetch, train = command(changed, "fetch"), command(changed, "train")
+    assert shlex.split(fetch["script"][0])[-2:] == ["--source", "some folder"]
+    assert shlex.split(fetch["script"][1])[3] == "some/backbone"
+    line = train["script"][0]
+    for part in (
+        "configs/other_config.cfg training/other_config",
+        "--device cpu",
+        "--paths.train corpus/mine/train.spacy",
+        "--system.seed 17",
+        "--training.max_epochs 5",
+    ):
+        assert part in line
+    assert "--package xx_my_model" in command(changed, "package")["script"][0]
+    assert "metrics/other_config.json" in command(changed, "evaluate")["outputs"]
+
+
+def test_project_readme_and_ci_run_the_same_tests() -> None:
+    """CI runs the README's test command, to the letter."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    lines = [line for line in readme.splitlines() if line.startswith("python3 -m venv")]
+    tests = [line for line in lines if line.endswith("-m pytest")]
+    assert len(lines) == 2
+    assert len(tests) == 1
+    assert tests[0] in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+
+# --- End to end ---
+
+
+def copy_project(folder: Path) -> None:
+    for name in COPIED:
+        source = ROOT / name
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    wheels = ROOT / "assets" / "wheels"
+    if wheels.is_dir():
+        shutil.copytree(wheels, folder / "assets" / "wheels")
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "spacy", "project", "run", *arguments],
+        cwd=folder,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1"} | variables,
+        capture_output=True,
+        text=True,
+    )
+
+
+def steps(output: str) -> tuple[list[str], list[str]]:
+    """The steps that ran and those that were skipped, read off what weasel prints."""
+    named = re.findall(r"=+ (\w+) =+", output)
+    skipped = re.findall(r"Skipping '(\w+)'", output)
+    return [name for name in named if name not in skipped], skipped
+
+
+ALL = ["fetch", "convert", "train", "evaluate", "package", "install"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    copy_project(folder)
+    result = run(folder, "demo")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "| demo | test |" in result.stdout  # the table comes last
+    assert steps(result.stdout)[0] == ["demo", *ALL, "scores"]
+    return folder
+
+
+@pytest.mark.slow
+def test_project_demo_finds_names(demo: Path) -> None:
+    """On 600 invented sentences a pipeline learns something: far from 0, and not its own gold."""
+    metrics = json.loads((demo / "metrics" / "demo.json").read_text())
+    for split in ("dev", "test"):
+        assert 0.4 < metrics["splits"][split]["conlleval"]["overall"]["f1"] < 1
+    assert metrics["training"]["backbone"]["name"] == "minilm"
+    assert len(metrics["corpus"]) == 3
+
+
+@pytest.mark.slow
+def test_project_demo_second_run_skips_everything(demo: Path) -> None:
+    result = run(demo, "demo")
+    assert result.returncode == 0
+    assert steps(result.stdout) == (["demo", "scores"], ALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changed", "ran"),
+    [
+        ("scripts/install.py", ["install"]),
+        ("scripts/evaluate.py", ["evaluate", "package", "install"]),
+        ("scripts/package.py", ["package", "install"]),
+        ("assets/sample/test.txt", ["convert", "evaluate", "package", "install"]),
+    ],
+)
+def test_project_change_runs_what_depends_on_it(demo: Path, changed: str, ran: list[str]) -> None:
+    path = demo / changed
+    old = path.read_text("utf-8")
+    if changed.endswith(".py"):
+        path.write_text(f"{old}\n# changed\n", encoding="utf-8")
+    else:
+        path.write_text(old + "\n\nOne CD B-NP O\nmore JJR I-NP O\n. . O O", encoding="utf-8")
+    try:
+        result = run(demo, "demo")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert [name for name in steps(result.stdout)[0] if name in ALL] == ran
+    finally:
+        path.write_text(old, encoding="utf-8")
+        assert run(demo, "demo").returncode == 0
+
+
+@pytest.mark.slow
+def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
+    path = demo / "assets" / "sample" / "train.txt"
+    old = path.read_text("utf-8")
+    path.write_text(old[: len(old) // 2].rstrip("\n") + "\nhalf", encoding="utf-8")
+    try:
+        result = run(demo, "demo")
+        assert result.returncode != 0
+        assert re.search(r"train\.txt:\d+: 1 columns where the first row has 4", result.stderr)
+    finally:
+        path.write_text(old, encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_project_clean_removes_what_was_made(tmp_path: Path) -> None:
+    copy_project(tmp_path)
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    for made in ("corpus/a", "training/b/c", "metrics/d", "packages/e", "assets/backbone/f"):
+        (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / made).touch()
+    assert run(tmp_path, "clean").returncode == 0
+    after = {p for p in tmp_path.rglob("*") if p.is_file() and p.name != "project.lock"}
+    assert after == before
+
+
+def cut(source: Path, target: Path, documents: int) -> None:
+    corpus = conll.read_corpus(source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(conll.format_corpus(corpus.documents[:documents]), encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not here")
+def test_project_all_on_a_cut_of_conll2003(tmp_path: Path) -> None:
+    """The commands of `all`, the small backbone, a tenth of the real corpus."""
+    copy_project(tmp_path)
+    for split in SPLITS:
+        cut(CONLL2003 / f"{split}.txt", tmp_path / "cut" / f"{split}.txt", 90)
+    result = run(
+        tmp_path,
+        "all",
+        *("--vars.corpus", "cut", "--vars.corpus_dir", "cut", "--vars.backbone", "minilm"),
+        WEASEL_CONFIG_OVERRIDES="--vars.learn_rate 3e-4 --vars.epochs 2 --vars.device cpu",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    metrics = json.loads((tmp_path / "metrics" / "transition_ner.json").read_text())
+    assert metrics["training"]["epochs"] == 2
+    assert metrics["splits"]["dev"]["conlleval"]["overall"]["f1"] > 0.6
+    wheel = "packages/en_ner_conll03_trf-0.1.0/dist/en_ner_conll03_trf-0.1.0-py3-none-any.whl"
+    assert (tmp_path / wheel).is_file()
+
+
+@pytest.mark.slow
+def test_project_all_without_hub_or_corpus_says_what_to_do(tmp_path: Path) -> None:
+    copy_project(tmp_path)
+    result = run(tmp_path, "all", CONLL2003_DIR="")
+    assert result.returncode != 0
+    assert "No source has the corpus conll2003" in result.stderr
+    assert "--vars.corpus_dir FOLDER, or set CONLL2003_DIR" in result.stderr
+    assert "Traceback" not in result.stderr

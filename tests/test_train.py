@@ -1,0 +1,179 @@
+"""Training: planned in whole epochs, logged with time, the same twice, whole or not there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+import torch
+from conftest import ROOT, SAMPLE
+from spacy.util import load_config
+
+import convert
+import train
+from console import InputError
+from device import resolve_device
+
+CONFIG = ROOT / "configs" / "transition_ner.cfg"
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("corpus")
+    for split in ("train", "dev"):
+        source = SAMPLE / f"{'test' if split == 'train' else 'valid'}.txt"
+        convert.convert_to_docs(source, folder / f"{split}.spacy", "auto", "en")
+    return {
+        "paths.train": str(folder / "train.spacy"),
+        "paths.dev": str(folder / "dev.spacy"),
+        "paths.backbone": str(tiny_backbone),
+    }
+
+
+def arguments(overrides: dict[str, Any]) -> list[str]:
+    return [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
+
+
+def run(output: Path, *options: object, config: Path = CONFIG) -> None:
+    train.app([str(config), str(output), *map(str, options)], standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, paths: dict[str, str]) -> Path:
+    output = tmp_path_factory.mktemp("training") / "tiny"
+    run(output, "--device", "cpu", *arguments(paths), "--training.max_epochs", 2)
+    return output
+
+
+def test_train_writes_pipeline_log_and_record(trained: Path) -> None:
+    nlp = spacy.load(trained / "model-best")
+    assert nlp.pipe_names == ["transformer", "ner"]
+    assert set(nlp.get_pipe("ner").labels) == {"PER", "LOC", "ORG", "MISC"}  # type: ignore[attr-defined]
+    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    record = json.loads((trained / "run.json").read_text())
+    assert rows[0]["step"] == 0
+    assert rows[-1]["step"] + 1 == record["steps"]
+    assert rows[-1]["epoch"] <= 2
+    seconds = [row["seconds"] for row in rows]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] < record["seconds"]
+    assert 0 < rows[-1]["seconds_per_update"] < seconds[-1]
+    assert record["seconds_per_epoch"] == pytest.approx(
+        rows[-1]["seconds_per_update"] * record["steps"] / 2, rel=0.5
+    )
+    assert rows[-1]["losses"]["ner"] < rows[0]["losses"]["ner"] * record["steps"]
+    assert {"ents_p", "ents_r", "ents_f"} <= rows[-1]["scores"].keys()
+    assert record["backbone"]["name"] == "tiny"
+    assert (record["config"], record["seed"]) == ("transition_ner", 0)
+    assert record["overrides"]["training.max_epochs"] == 2
+    assert not trained.with_name("tiny.partial").exists()
+
+
+def test_train_leaves_spacys_logger_in_the_saved_config(trained: Path) -> None:
+    config = load_config(trained / "model-best" / "config.cfg")
+    assert config["training"]["logger"]["@loggers"] == "spacy.ConsoleLogger.v3"
+
+
+def test_train_same_seed_same_result(trained: Path, tmp_path: Path, paths: dict[str, str]) -> None:
+    for name, seed in (("again", 0), ("other", 1)):
+        options = ["--training.max_epochs", 2, "--system.seed", seed]
+        run(tmp_path / name, "--device", "cpu", *arguments(paths), *options)
+
+    def losses(folder: Path) -> list[dict[str, float]]:
+        lines = (folder / "log.jsonl").read_text().splitlines()
+        return [json.loads(line)["losses"] for line in lines]
+
+    def weights(folder: Path) -> bytes:
+        return (folder / "model-best" / "ner" / "model").read_bytes()
+
+    assert losses(tmp_path / "again") == losses(trained)
+    assert weights(tmp_path / "again") == weights(trained)
+    assert losses(tmp_path / "other") != losses(trained)
+
+
+@pytest.mark.parametrize(("epochs", "frequency"), [(1, 200), (3, 200), (3, 2), (5, 1)])
+def test_train_plan_evaluates_the_last_step(
+    paths: dict[str, str], epochs: int, frequency: int
+) -> None:
+    numbers = {"training.max_epochs": epochs, "training.eval_frequency": frequency}
+    config = load_config(CONFIG, overrides=paths | numbers, interpolate=False)
+    per_epoch = train.count_batches(config)
+    planned = train.plan(config)["training"]
+    assert planned["max_steps"] % planned["eval_frequency"] == 0
+    assert planned["max_steps"] >= epochs  # at least one evaluation an epoch
+    assert abs(planned["max_steps"] - epochs * per_epoch) <= planned["max_steps"] / 2
+    assert planned["optimizer"]["learn_rate"]["total_steps"] == planned["max_steps"]
+    assert config["training"]["max_epochs"] == epochs  # the given one is not changed
+
+
+def test_train_plan_leaves_a_config_of_steps_alone(paths: dict[str, str]) -> None:
+    numbers = {"training.max_epochs": 0, "training.max_steps": 7}
+    config = load_config(CONFIG, overrides=paths | numbers, interpolate=False)
+    assert train.plan(config) == config
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--paths.train", "missing.spacy"], "--paths.train: missing.spacy is not there"),
+        (["--device", "gpu"], "--device gpu is not auto, cpu or a GPU's number"),
+        (["--device", "99"], "torch finds"),
+    ],
+)
+def test_train_bad_input_is_one_line(
+    tmp_path: Path,
+    paths: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        run(tmp_path / "out", *arguments(paths), *options)
+    assert exit_.value.code == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_train_needs_its_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(tmp_path / "out", "--device", "cpu")
+    assert "paths.train is not set; give --paths.train PATH" in capsys.readouterr().err
+
+
+def test_train_broken_off_leaves_the_old_run(
+    trained: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (trained / "run.json").read_bytes()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise RuntimeError("broken off")
+
+    monkeypatch.setattr(train, "train_nlp", interrupt)
+    with pytest.raises(RuntimeError, match="broken off"):
+        run(trained, "--device", "cpu", *arguments(paths))
+    assert (trained / "run.json").read_bytes() == before
+    assert (trained / "model-best").is_dir()
+
+
+def test_train_says_when_it_runs_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == -1
+    said = capsys.readouterr().out
+    assert "No GPU found: running on the CPU" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_train_gpu_without_cupy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that spaCy can't use is not passed over: training on the CPU takes hours."""
+    import device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(device, "has_cupy", lambda: False)
+    with pytest.raises(InputError, match="pip install cupy-cuda"):
+        resolve_device("auto")
