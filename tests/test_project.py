@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import srsly
 from conftest import CONLL2003, ROOT, SPLITS
+from weasel.cli.document import project_document
 from weasel.schemas import ProjectConfigSchema, validate
 from weasel.util.config import load_project_config
 
@@ -120,6 +121,14 @@ def test_project_readme_and_ci_run_the_same_tests() -> None:
     assert len(lines) == 2
     assert len(tests) == 1
     assert tests[0] in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+
+def test_project_readme_documents_this_project(tmp_path: Path) -> None:
+    """The README's block is what `spacy project document` writes."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
+    project_document(ROOT, tmp_path / "README.md", no_emoji=True)
+    assert (tmp_path / "README.md").read_text("utf-8") == readme
 
 
 # --- End to end ---
@@ -249,7 +258,7 @@ def test_project_all_on_a_cut_of_conll2003(tmp_path: Path) -> None:
         cut(CONLL2003 / f"{split}.txt", tmp_path / "cut" / f"{split}.txt", 90)
     result = run(
         tmp_path,
-        "all",
+        *("all", "."),
         *("--vars.corpus", "cut", "--vars.corpus_dir", "cut", "--vars.backbone", "minilm"),
         WEASEL_CONFIG_OVERRIDES="--vars.learn_rate 3e-4 --vars.epochs 2 --vars.device cpu",
     )
