@@ -24,6 +24,7 @@ from files import sha256
 
 app = typer.Typer(add_completion=False)
 LogStep = Callable[[dict[str, Any] | None], None]
+REQUIRED_PATHS = ("train", "dev", "backbone")  # others, as spaCy's `vectors`, may stay null
 WARMUP_SHARE = 0.1  # of all steps, as in BERT's own fine-tuning (Devlin et al., 2019, A.3)
 
 
@@ -171,9 +172,9 @@ def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
     with show_validation_error(path):
         config = load_config(path, overrides=overrides, interpolate=False)
     for name, value in config.interpolate()["paths"].items():
-        if value is None:
+        if value is None and name in REQUIRED_PATHS:
             raise InputError(f"{path}: paths.{name} is not set; give --paths.{name} PATH")
-        if not Path(value).exists():
+        if value is not None and not Path(value).exists():
             raise InputError(f"--paths.{name}: {value} is not there; run the step that makes it")
     return config
 

@@ -304,15 +304,29 @@ def test_conll_sample_corpus_is_large_and_varied_enough() -> None:
         assert min(counts[type_] for type_ in ("PER", "LOC", "ORG", "MISC")) >= 30
 
 
+def test_conll_sample_corpus_is_what_its_readme_says() -> None:
+    readme = (SAMPLE / "README.md").read_text("utf-8")
+    for split in SPLITS:
+        counts = conll.count(conll.read_corpus(SAMPLE / f"{split}.txt").documents)
+        order = ("documents", "sentences", "words", "PER", "LOC", "ORG", "MISC")
+        row = " | ".join(f"{counts[what]:,}" for what in order)
+        assert f"| {split}.txt | {row} |" in readme
+
+
 @pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not here")
 def test_conll_sample_corpus_holds_no_sentence_of_conll2003() -> None:
-    def sentences(folder: Path) -> set[tuple[str, ...]]:
+    """None whole, and none of 12 words or more as a part of one of ours."""
+
+    def sentences(folder: Path) -> set[str]:
         return {
-            tuple(sentence.words)
+            " ".join(sentence.words)
             for split in SPLITS
             for document in conll.read_corpus(folder / f"{split}.txt").documents
             for sentence in document.sentences
             if len(sentence.words) > 2  # a place and a date, or one name, are no sentence
         }
 
-    assert not sentences(SAMPLE) & sentences(CONLL2003)
+    ours, theirs = sentences(SAMPLE), sentences(CONLL2003)
+    assert not ours & theirs
+    text = "\n".join(ours)
+    assert [part for part in theirs if part.count(" ") > 10 and part in text] == []

@@ -137,6 +137,16 @@ def test_train_bad_input_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_train_takes_configs_with_optional_paths(tmp_path: Path, paths: dict[str, str]) -> None:
+    """As `spacy init config` writes them: `vectors` is null and may stay so."""
+    config = tmp_path / "own.cfg"
+    text = CONFIG.read_text("utf-8").replace("backbone = null", "backbone = null\nvectors = null")
+    config.write_text(text, encoding="utf-8")
+    assert train.load_checked_config(config, paths)["paths"]["vectors"] is None
+    with pytest.raises(InputError, match=r"paths\.vectors: missing is not there"):
+        train.load_checked_config(config, paths | {"paths.vectors": "missing"})
+
+
 def test_train_needs_its_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(tmp_path / "out", "--device", "cpu")
