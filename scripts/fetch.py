@@ -46,7 +46,7 @@ FILE_NAMES = {
 }
 COUNTED = ("documents", "sentences", "words", "PER", "LOC", "ORG", "MISC")
 # What a whole corpus holds. CoNLL-2003: Tjong Kim Sang and De Meulder (2003), tables 1 and 2; the
-# word and sentence counts there include the document starts, these don't.
+# numbers of sentences there include the document starts, these don't.
 KNOWN_COUNTS = {
     "conll2003": {
         "train": (946, 14_041, 203_621, 6_600, 7_140, 6_321, 3_438),

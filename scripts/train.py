@@ -25,7 +25,7 @@ from files import sha256
 app = typer.Typer(add_completion=False)
 LogStep = Callable[[dict[str, Any] | None], None]
 REQUIRED_PATHS = ("train", "dev", "backbone")  # others, as spaCy's `vectors`, may stay null
-WARMUP_SHARE = 0.1  # of all steps, as in BERT's own fine-tuning (Devlin et al., 2019, A.3)
+WARMUP_SHARE = 0.1  # of all steps: warmup_proportion in google-research/bert
 
 
 @registry.loggers("conll_ner.timed_logger.v1")

@@ -80,7 +80,7 @@ def test_package_meta_names_licenses_and_sources(wheel: Path) -> None:
     assert "sample corpus" in meta["notes"]
     assert meta["sources"][0]["name"] == "all-MiniLM-L6-v2"
     assert any(requirement.startswith("spacy>=3.8") for requirement in meta["requirements"])
-    assert "torch>=2.2" in meta["requirements"]
+    assert "torch>=2.13" in meta["requirements"]
 
 
 def test_package_conll2003_may_not_be_passed_on() -> None:
