@@ -219,7 +219,8 @@ def test_project_change_runs_what_depends_on_it(demo: Path, changed: str, ran: l
 def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
     path = demo / "assets" / "sample" / "train.txt"
     old = path.read_text("utf-8")
-    path.write_text(old[: len(old) // 2].rstrip("\n") + "\nhalf", encoding="utf-8")
+    lines = old.splitlines()
+    path.write_text("\n".join(lines[: len(lines) // 2]).rstrip() + "\nhalf", encoding="utf-8")
     try:
         result = run(demo, "demo")
         assert result.returncode != 0
