@@ -138,7 +138,8 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
     rows = [json.loads(line) for line in log_path.read_text(encoding="utf-8").splitlines()]
     best = max(rows, key=lambda row: row["scores"]["ents_f"])
     steps = rows[-1]["step"] + 1
-    epochs = epochs or max(1, rows[-1]["epoch"])
+    if epochs <= 0:  # the config counts steps, or streams its corpus
+        epochs = max(1, rows[-1]["epoch"])
     return {
         "steps": steps,
         "epochs": epochs,
