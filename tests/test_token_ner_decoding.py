@@ -1,0 +1,200 @@
+"""Decoding against all legal sequences, written out."""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from token_ner import Lattice, Mentions, decode, find_mentions, follow, log_softmax, scan
+
+LATTICES = [Lattice(n_types=k, bilou=bilou) for k in (1, 2) for bilou in (False, True)]
+Found = tuple[int, int, int]  # start, end, type
+
+
+def names(lattice: Lattice) -> list[str]:
+    prefixes = "BILU" if lattice.bilou else "BI"
+    return ["O", *(f"{p}{k}" for p in prefixes for k in range(lattice.n_types))]
+
+
+def is_legal(sequence: tuple[str, ...], bilou: bool) -> bool:
+    """The rules of the schemes, label by label."""
+    for before, label in itertools.pairwise(("O", *sequence, "O")):
+        open_before = before[0] in ("BI" if bilou else "")
+        if label[0] in "IL":
+            if before[0] not in "BI" or before[1:] != label[1:]:
+                return False
+        elif open_before:
+            return False
+    return True
+
+
+def mentions_of(sequence: tuple[str, ...]) -> Iterator[Found]:
+    start = None
+    for i, label in enumerate((*sequence, "O")):
+        if start is not None and label[0] not in "IL":
+            yield start, i, int(sequence[start][1:])
+            start = None
+        if label[0] in "BU":
+            start = i
+
+
+def enumerate_all(
+    words: numpy.ndarray, lattice: Lattice
+) -> tuple[float, dict[Found, float]]:
+    """RETURNS: The weight of the best legal sequence, and each mention's probability."""
+    best, total = -math.inf, 0.0
+    weights: dict[Found, float] = {}
+    columns = names(lattice)
+    for path in itertools.product(range(len(columns)), repeat=len(words)):
+        sequence = tuple(columns[i] for i in path)
+        if not is_legal(sequence, lattice.bilou):
+            continue
+        log_weight = float(words[numpy.arange(len(words)), path].sum())
+        best = max(best, log_weight)
+        total += math.exp(log_weight)
+        for mention in mentions_of(sequence):
+            weights[mention] = weights.get(mention, 0.0) + math.exp(log_weight)
+    return best, {mention: weight / total for mention, weight in weights.items()}
+
+
+def random_words(lattice: Lattice, n: int, seed: int, scale: float = 2.0) -> numpy.ndarray:
+    random = numpy.random.default_rng(seed)
+    return log_softmax(random.normal(scale=scale, size=(n, lattice.n_labels)))
+
+
+def as_tuples(found: Mentions) -> list[Found]:
+    return list(
+        zip(found.starts.tolist(), found.ends.tolist(), found.types.tolist(), strict=True)
+    )
+
+
+def weight_of(words: numpy.ndarray, mentions: list[Found], lattice: Lattice) -> float:
+    """The weight of the one sequence with these mentions."""
+    columns = names(lattice)
+    labels = ["O"] * len(words)
+    for start, end, type_ in mentions:
+        labels[start:end] = [f"B{type_}"] + [f"I{type_}"] * (end - start - 1)
+        if lattice.bilou:
+            labels[end - 1] = f"{'U' if end - start == 1 else 'L'}{type_}"
+    return float(sum(words[i, columns.index(label)] for i, label in enumerate(labels)))
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=str)
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_decode_equals_brute_force(lattice: Lattice, n: int, seed: int) -> None:
+    words = random_words(lattice, n, seed)
+    best, probabilities = enumerate_all(words, lattice)
+    found = decode(lattice, numpy.concatenate([words, lattice.separator]))
+    mentions = as_tuples(found)
+    # Sequences with a B that could be an I have the same mentions in only one way.
+    assert weight_of(words, mentions, lattice) == pytest.approx(best)
+    expected = [probabilities[mention] for mention in mentions]
+    assert found.scores.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=str)
+def test_decode_keeps_documents_apart(lattice: Lattice) -> None:
+    """A chain of documents gives what each alone gives."""
+    documents = [random_words(lattice, n, seed=n) for n in (1, 5, 2, 30, 3)]
+    offset, expected, scores = 0, [], []
+    for document in documents:
+        alone = decode(lattice, numpy.concatenate([document, lattice.separator]))
+        expected += [(s + offset, e + offset, t) for s, e, t in as_tuples(alone)]
+        scores += alone.scores.tolist()
+        offset += len(document) + 1
+    chain = numpy.concatenate([p for document in documents for p in (document, lattice.separator)])
+    together = decode(lattice, chain)
+    assert as_tuples(together) == expected
+    assert together.scores.tolist() == pytest.approx(scores)
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=str)
+def test_decode_is_legal_when_all_is_equally_likely(lattice: Lattice) -> None:
+    words = numpy.full((50, lattice.n_labels), -math.log(lattice.n_labels))
+    mentions = as_tuples(decode(lattice, numpy.concatenate([words, lattice.separator])))
+    assert all(start < end <= 50 for start, end, _ in mentions)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(mentions))
+
+
+def test_decode_a_closed_scheme_ends_mentions_in_their_document() -> None:
+    """In BILOU a B at the last word would stay open: the best legal label is another."""
+    lattice = Lattice(n_types=1, bilou=True)
+    # Columns O, B, I, L, U.
+    words = numpy.log(numpy.array([[0.1, 0.7, 0.05, 0.05, 0.1]]))
+    found = decode(lattice, numpy.concatenate([words, lattice.separator]))
+    assert found.scores.tolist() in ([], pytest.approx([0.5]))
+
+
+def test_decode_scores_of_one_word_by_hand() -> None:
+    """One word, BIO: I can't begin, so B has 0.6 of 0.6 + 0.3."""
+    lattice = Lattice(n_types=1, bilou=False)
+    words = numpy.log(numpy.array([[0.3, 0.6, 0.1]]))
+    found = decode(lattice, numpy.concatenate([words, lattice.separator]))
+    assert as_tuples(found) == [(0, 1, 0)]
+    assert found.scores.tolist() == pytest.approx([0.6 / 0.9])
+
+
+def test_decode_stays_exact_over_a_long_document() -> None:
+    """100,000 words: no underflow, and scores equal those of a short one around the mention."""
+    lattice = Lattice(n_types=2, bilou=False)
+    words = random_words(lattice, 100_000, seed=0, scale=3.0)
+    # A sure O in front and behind cuts the chain.
+    words[[49_999, 50_010]] = lattice.separator
+    found = decode(lattice, numpy.concatenate([words, lattice.separator]))
+    part = decode(lattice, words[50_000:50_011])
+    inside = (found.starts >= 50_000) & (found.starts < 50_010)
+    assert (found.starts[inside] - 50_000).tolist() == part.starts.tolist()
+    assert found.scores[inside].tolist() == pytest.approx(part.scores.tolist(), abs=1e-9)
+    assert len(found.scores) > 10_000
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    n=st.integers(0, 200),
+    k=st.integers(1, 4),
+    bilou=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+    ufunc=st.sampled_from([numpy.maximum, numpy.logaddexp]),
+    forward=st.booleans(),
+)
+def test_scan_equals_word_by_word(
+    n: int, k: int, bilou: bool, seed: int, ufunc: numpy.ufunc, forward: bool
+) -> None:
+    lattice = Lattice(n_types=k, bilou=bilou)
+    words = random_words(lattice, n, seed)
+    step = lattice.advance if forward else lattice.retreat
+    state = numpy.array([0.0] + [-numpy.inf] * k)
+    expected = [state]
+    for word in words:
+        state = step(state, word, ufunc)
+        expected.append(state)
+    numpy.testing.assert_allclose(scan(lattice, step, words, ufunc), expected, rtol=1e-9)
+
+
+@given(n=st.integers(0, 100), k=st.integers(1, 5), seed=st.integers(0, 2**32 - 1))
+def test_follow_equals_step_by_step(n: int, k: int, seed: int) -> None:
+    table = numpy.random.default_rng(seed).integers(0, k, size=(n, k))
+    state, expected = 0, []
+    for row in table:
+        expected.append(state)
+        state = int(row[state])
+    assert follow(table).tolist() == expected
+
+
+def test_find_mentions_adjacent_and_at_the_ends() -> None:
+    lattice = Lattice(n_types=2, bilou=False)  # O B0 B1 I0 I1
+    starts, ends, types = find_mentions(lattice, numpy.array([1, 1, 3, 2, 4, 0]))
+    assert list(zip(starts, ends, types, strict=True)) == [(0, 1, 0), (1, 3, 0), (3, 5, 1)]
+
+
+def test_log_softmax_sums_to_one_at_any_size() -> None:
+    logits = numpy.array([[1e4, 0.0, -1e4], [0.0, 0.0, 0.0]])
+    probabilities = numpy.exp(log_softmax(logits))
+    assert probabilities.sum(axis=1).tolist() == pytest.approx([1.0, 1.0])
+    assert probabilities[0].tolist() == [1.0, 0.0, 0.0]
