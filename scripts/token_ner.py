@@ -36,6 +36,7 @@ from spacy_transformers.layers.hf_shim import HFShim
 from spacy_transformers.layers.transformer_model import huggingface_from_pretrained
 from thinc.api import Config, Dropout, Linear, Model, Optimizer, chain, torch2xp, with_array, xp2torch
 from thinc.types import Floats2d, Ragged
+from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutput
 
 Array = numpy.ndarray
@@ -406,8 +407,14 @@ def forward_windows(
         windowing.precision == "auto" and has_bfloat16(shim.device)
     )
     pad = hf.tokenizer.pad_token_id or 0
+    run = partial(run_transformer, shim._model, pad=pad, bfloat16=bfloat16, is_train=is_train)
     for batch in batch_windows(windows, windowing.batch_wordpieces):
-        output = run_transformer(shim._model, batch, pad, bfloat16, is_train)
+        if is_train and outputs:
+            # One batch is kept for the gradient; if there are more, as for a very long document,
+            # they are computed again for theirs: memory stays that of one batch.
+            output = checkpoint(run, batch, use_reentrant=False)
+        else:
+            output = run(batch)
         for window, states in zip(batch, output.detach(), strict=True):
             core = states[window.core]
             hidden[window.row : window.row + len(core)] = core
@@ -416,21 +423,20 @@ def forward_windows(
 
     def backprop(d_batch: FullTransformerBatch) -> list[Doc]:
         d_hidden = d_batch.model_output.last_hidden_state
-        gradients = []
-        for batch, output in outputs:
+        while outputs:
+            batch, output = outputs.pop()
             gradient = torch.zeros_like(output)
             for window, d_states in zip(batch, gradient, strict=True):
                 core = d_states[window.core]
                 core.copy_(d_hidden[window.row : window.row + len(core)])
-            gradients.append(gradient)
-        torch.autograd.backward([output for _, output in outputs], gradients)
+            output.backward(gradient)
         return docs
 
     return split_by_doc(docs, wordpieces, rows, hidden), backprop
 
 
 def run_transformer(
-    transformer: Any, batch: Sequence[Window], pad: int, bfloat16: bool, is_train: bool
+    transformer: Any, batch: Sequence[Window], *, pad: int, bfloat16: bool, is_train: bool
 ) -> torch.Tensor:
     """RETURNS (torch.Tensor): Last hidden states: (len(batch), longest window, width)."""
     shape = (len(batch), max(len(window.ids) for window in batch))

@@ -88,3 +88,35 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.save_pretrained(raw)
     fetch.save_backbone(raw, folder / "tiny", {"name": "tiny", "source": "folder"})
     return folder / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A RoBERTa of one layer with random weights and a vocabulary of bytes."""
+    import tokenizers
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("roberta")
+    trainer = tokenizers.ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer.train_from_iterator([TINY], vocab_size=300, special_tokens=special)
+    trainer.save_model(str(folder))
+    tokenizer = transformers.RobertaTokenizerFast(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), add_prefix_space=True
+    )
+    torch.manual_seed(0)
+    config = transformers.RobertaConfig(
+        vocab_size=300,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    transformers.RobertaModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
