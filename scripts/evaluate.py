@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy
 import spacy
 import typer
 from seqeval.metrics import accuracy_score, classification_report
@@ -17,6 +18,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import require_gpu
 
+import token_ner  # noqa: F401  to register the component
 from conll import read_corpus
 from console import InputError, clear_errors, msg
 from convert import make_doc, read_docs
@@ -29,6 +31,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "strict": {"mode": "strict", "scheme": IOB2},
 }
 OVERALL = "micro avg"  # seqeval's name for all types together
+CALIBRATION_BINS = 10  # of equal width, as in Guo et al. 2017
 
 
 def load_pipeline(path: str) -> Language:
@@ -58,8 +61,17 @@ def read_gold(path: Path, nlp: Language) -> list[Doc]:
 
 
 def predict(nlp: Language, gold: Sequence[Doc]) -> list[Doc]:
-    """RETURNS (list[Doc]): New docs with the same words, annotated by the pipeline alone."""
-    return list(nlp.pipe(Doc(nlp.vocab, words=[token.text for token in doc]) for doc in gold))
+    """RETURNS (list[Doc]): New docs with the same words and sentences, annotated by the
+    pipeline alone."""
+    return list(nlp.pipe(bare_copy(doc, nlp) for doc in gold))
+
+
+def bare_copy(doc: Doc, nlp: Language) -> Doc:
+    """RETURNS (Doc): The words, and where sentences start if that is known; nothing else."""
+    known = doc.has_annotation("SENT_START")
+    starts: list[bool | int | None] = [token.is_sent_start for token in doc]
+    words = [token.text for token in doc]
+    return Doc(nlp.vocab, words=words, sent_starts=starts if known else None)
 
 
 def labels(docs: Sequence[Doc]) -> list[list[str]]:
@@ -98,6 +110,29 @@ def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
     return scores
 
 
+def calibration_error(gold: Sequence[Doc], predicted: Sequence[Doc]) -> float | None:
+    """The expected calibration error of the mentions' scores: the mean distance between score
+    and share of right mentions, over bins of the score, weighted by their mentions (Guo et al.
+    2017, https://arxiv.org/abs/1706.04599, equation 3).
+
+    RETURNS (float | None): 0 is best; None if the pipeline gives no scores, or no mentions.
+    """
+    scores, right = [], []
+    for gold_doc, doc in zip(gold, predicted, strict=True):
+        expected = {(ent.start, ent.end, ent.label_) for ent in gold_doc.ents}
+        for ent in doc.ents:
+            score = ent._.score if ent.has_extension("score") else None
+            if score is not None:
+                scores.append(score)
+                right.append((ent.start, ent.end, ent.label_) in expected)
+    if not scores:
+        return None
+    confidence, accuracy = numpy.array(scores), numpy.array(right, dtype=float)
+    bins = numpy.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = numpy.bincount(bins, weights=accuracy - confidence, minlength=CALIBRATION_BINS)
+    return float(numpy.abs(gaps).sum() / len(scores))
+
+
 def check_against_spacy(
     gold: Sequence[Doc], predicted: Sequence[Doc], scores: dict[str, Any]
 ) -> None:
@@ -119,6 +154,7 @@ def evaluate_file(nlp: Language, path: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     words = sum(map(len, gold))
     return score(gold, predicted) | {
+        "expected_calibration_error": calibration_error(gold, predicted),
         "file": str(path),
         "sha256": sha256(path),
         "documents": len(gold),
@@ -139,7 +175,11 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
             rows.append((row_name, *percent, f"{row['support']:,}"))
     msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r"))
     accuracy, speed = scores["token_accuracy"], scores["words_per_second"]
-    msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s\n")
+    msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s")
+    error = scores["expected_calibration_error"]
+    if error is not None:
+        msg.text(f"expected calibration error of the scores {100 * error:.2f}")
+    print()
 
 
 def training_record(pipeline: str) -> dict[str, Any]:

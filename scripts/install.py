@@ -31,7 +31,8 @@ import spacy
 imported = time.perf_counter()
 nlp = spacy.load(sys.argv[1])
 loaded = time.perf_counter()
-ents = [[(e.text, e.label_, e.start_char, e.end_char) for e in nlp(text).ents]
+ents = [[(e.text, e.label_, e.start_char, e.end_char,
+          e._.score if e.has_extension("score") else None) for e in nlp(text).ents]
         for text in json.loads(sys.argv[2])]
 print(json.dumps({"meta": nlp.meta, "import_seconds": imported - start,
                   "load_seconds": loaded - imported, "ents": ents}))
@@ -89,11 +90,22 @@ def install_and_load(wheel: Path) -> dict[str, Any]:
 
 
 def expected_ents(pipeline: str) -> list[list[list[Any]]]:
-    """RETURNS (list): The mentions in TEXTS by the pipeline that the wheel was made of."""
+    """RETURNS (list): The mentions in TEXTS, with scores if it gives any, by the pipeline that
+    the wheel was made of."""
     nlp = load_pipeline(pipeline)
+    has_scores = nlp.has_pipe("token_ner")
     return [
-        [[e.text, e.label_, e.start_char, e.end_char] for e in nlp(text).ents] for text in TEXTS
+        [
+            [e.text, e.label_, e.start_char, e.end_char, e._.score if has_scores else None]
+            for e in nlp(text).ents
+        ]
+        for text in TEXTS
     ]
+
+
+def format_mention(ent: list[Any]) -> str:
+    text, label, _, _, score = ent
+    return f"{text} ({label})" if score is None else f"{text} ({label} {score:.3f})"
 
 
 def main(
@@ -101,14 +113,17 @@ def main(
     pipeline: Annotated[str, typer.Argument(help="The pipeline that it was made of")],
     output: Annotated[Path, typer.Argument(help="JSON file for what was found")],
 ) -> None:
-    """Install a wheel in a new venv without network, load it, and compare its mentions."""
+    """Install a wheel in a new venv without network, load it, and compare its mentions and
+    their scores."""
     with clear_errors():
         wheel = next(folder.glob("dist/*.whl"), None)
         if wheel is None:
             raise InputError(f"{folder}: no dist/*.whl in it; run package first")
         found = install_and_load(wheel)
         if found["ents"] != expected_ents(pipeline):
-            raise InputError(f"{wheel} finds other mentions than {pipeline}; package it anew")
+            raise InputError(
+                f"{wheel} finds other mentions or scores than {pipeline}; package it anew"
+            )
         record = {
             "wheel": wheel.name,
             "sha256": sha256(wheel),
@@ -120,7 +135,7 @@ def main(
             aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         for text, ents in zip(TEXTS, found["ents"], strict=True):
             if text:
-                mentions = ", ".join(f"{ent[0]} ({ent[1]})" for ent in ents) or "no mention"
+                mentions = ", ".join(map(format_mention, ents)) or "no mention"
                 msg.text(text)
                 msg.text(f"-> {mentions}")
         msg.good(f"{wheel.name}: installed and loaded in {record['load_seconds']} s, offline")

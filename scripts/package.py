@@ -12,15 +12,18 @@ from typing import Annotated, Any
 import srsly
 import typer
 from spacy.cli.package import package as spacy_package
+from spacy.util import load_config
 
 from console import InputError, clear_errors, msg
 from files import written_aside
 from report import format_table
 
+CODE = Path(__file__).parent / "token_ner.py"
 LICENSE = Path(__file__).parent.parent / "LICENSE"
-# Beside what `spacy package` finds out by itself (spacy, spacy-transformers and by it
-# transformers): the oldest torch that a wheel was seen to load with.
+# Beside what `spacy package` finds out by itself (spacy, what the config's functions are of):
+# the oldest torch that a wheel was seen to load with, and what CODE imports.
 REQUIREMENTS = ["torch>=2.13"]
+CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<1.5"]
 BACKBONES = {
     "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),
     "bert-base-cased": ("bert-base-cased", "Apache-2.0"),
@@ -83,7 +86,13 @@ def corpus_of(metrics: dict[str, Any]) -> tuple[str, str, str]:
     return CORPORA.get(name, (name, "", "see its own"))
 
 
-def describe(meta: dict[str, Any], metrics: dict[str, Any], name: str, version: str) -> None:
+def describe(
+    meta: dict[str, Any],
+    metrics: dict[str, Any],
+    name: str,
+    version: str,
+    requirements: list[str] = REQUIREMENTS,
+) -> None:
     """Fill a pipeline's meta with what is true of it."""
     backbone, backbone_license = backbone_of(metrics)
     corpus, url, corpus_license = corpus_of(metrics)
@@ -101,7 +110,7 @@ def describe(meta: dict[str, Any], metrics: dict[str, Any], name: str, version: 
             {"name": corpus, "url": url, "license": corpus_license, "author": ""},
         ],
         "performance": scores,
-        "requirements": REQUIREMENTS,
+        "requirements": requirements,
     }
 
 
@@ -118,6 +127,10 @@ def model_card(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
         "Trained on": training.get("hardware", "unknown"),
         "Sources": "; ".join(f"{s['name']} ({s['license']})" for s in meta["sources"]),
     }
+    # token_ner's mentions have scores; another recogniser's don't.
+    example = "ent.text, ent.label_, ent.start_char, ent.end_char"
+    if "token_ner" in meta["components"]:
+        example += ", ent._.score"
     table = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
     return f"""# {package}
 
@@ -128,7 +141,7 @@ import spacy
 
 nlp = spacy.load("{package}")
 doc = nlp("My name is Sylvain and I work at Hugging Face in Brooklyn.")
-print([(ent.text, ent.label_, ent.start_char, ent.end_char) for ent in doc.ents])
+print([({example}) for ent in doc.ents])
 ```
 
 | | |
@@ -147,18 +160,26 @@ Exact mentions on gold tokens, in percent, by seqeval in its default mode (conll
 """
 
 
+def has_token_ner(pipeline: Path) -> bool:
+    """RETURNS (bool): Whether a component of the saved pipeline is a `token_ner`."""
+    components = load_config(pipeline / "config.cfg")["components"].values()
+    return any(component.get("factory") == "token_ner" for component in components)
+
+
 def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -> Path:
-    """Run `spacy package` on a copy of the pipeline that holds `meta` and `card`.
+    """Run `spacy package` on a copy of the pipeline that holds `meta` and `card`; a pipeline
+    with `token_ner` gets its code.
 
     RETURNS (Path): The package's folder, made inside `folder`; the wheel is in its dist/.
     """
+    code = [CODE] if has_token_ner(pipeline) else []
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / "pipeline"
         shutil.copytree(pipeline, copy)
         srsly.write_json(copy / "meta.json", meta)
         (copy / "README.md").write_text(card, encoding="utf-8")
         shutil.copy(LICENSE, copy)
-        spacy_package(copy, folder, create_sdist=False, require_parent=True)
+        spacy_package(copy, folder, code_paths=code, create_sdist=False, require_parent=True)
     made = folder / f"{meta['lang']}_{meta['name']}-{meta['version']}"
     # Without isolation: an isolated build fetches its tools from the network.
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(made)]
@@ -180,7 +201,8 @@ def main(
     with clear_errors():
         metrics = read_json(metrics_path)
         meta = read_json(pipeline / "meta.json")
-        describe(meta, metrics, split_name(package, meta["lang"]), version)
+        requirements = REQUIREMENTS + (CODE_REQUIREMENTS if has_token_ner(pipeline) else [])
+        describe(meta, metrics, split_name(package, meta["lang"]), version, requirements)
         output.mkdir(parents=True, exist_ok=True)
         with written_aside(output / f"{package}-{version}") as aside:
             build_wheel(pipeline, aside.parent, meta, model_card(meta, metrics))

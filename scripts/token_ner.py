@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy
@@ -34,12 +35,23 @@ from spacy_transformers.data_classes import (
 from spacy_transformers.layers import TransformerListener, split_trf_batch
 from spacy_transformers.layers.hf_shim import HFShim
 from spacy_transformers.layers.transformer_model import huggingface_from_pretrained
-from thinc.api import Config, Dropout, Linear, Model, Optimizer, chain, torch2xp, with_array, xp2torch
+from thinc.api import (
+    Config,
+    Dropout,
+    Linear,
+    Model,
+    Optimizer,
+    chain,
+    torch2xp,
+    with_array,
+    xp2torch,
+)
 from thinc.types import Floats2d, Ragged
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutput
 
 Array = numpy.ndarray
+ModelArray = Any  # of numpy or CuPy, where the model is
 Precision = Literal["auto", "float32", "bfloat16"]
 Scheme = Literal["bio", "bilou"]
 
@@ -184,7 +196,7 @@ def make_windows(
         total = len(pieces.ids)
         capacity = room if total <= room else room - 2 * context
         cuts = cut(pieces.lengths, sentence_starts(doc), capacity)
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             first, last = max(0, start - context), min(total, end + context)
             ids = numpy.concatenate([prefix, pieces.ids[first:last], suffix]).astype("int64")
             offset = len(prefix) + start - first
@@ -217,7 +229,7 @@ def build_windowed_transformer(
     context: int = 0,
     batch_wordpieces: int = 4096,
     precision: Precision = "auto",
-    tokenizer_config: dict[str, Any] = {},  # noqa: B006: spaCy reads defaults for the config
+    tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
 ) -> Model[list[Doc], FullTransformerBatch]:
     """A pretrained model for the `transformer` factory that reads documents of any length.
@@ -287,6 +299,8 @@ class AdamWShim(HFShim):  # type: ignore[misc]
     SGD, L2 in the gradient, averages), thinc's optimizer works as ever.
     """
 
+    _optimizer: torch.optim.AdamW | None
+
     def finish_update(self, optimizer: Optimizer) -> None:
         is_adam = optimizer.b1 > 0 and optimizer.b2 > 0 and not optimizer.use_radam
         if not is_adam or not optimizer.L2_is_weight_decay or optimizer.averages is not None:
@@ -319,11 +333,11 @@ class AdamWShim(HFShim):  # type: ignore[misc]
 
 def load_pretrained(
     model: Model[list[Doc], FullTransformerBatch],
-    X: list[Doc] | None = None,  # noqa: ARG001, N803: thinc's names
-    Y: Any = None,  # noqa: ARG001, N803
+    X: list[Doc] | None = None,  # noqa: ARG001
+    Y: Any = None,  # noqa: ARG001
 ) -> None:
     """Load tokenizer and weights, once: a model that has them keeps them."""
-    (shim,) = model.shims
+    shim = cast(AdamWShim, model.shims[0])
     if shim._model is not None:
         return
     hf = shim._hfmodel
@@ -365,14 +379,14 @@ def window_size(hf: HFObjects, windowing: Windowing) -> int:
 def has_bfloat16(device: torch.device) -> bool:
     """RETURNS (bool): Whether the device multiplies matrices in bfloat16 natively."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
 
 
-class WindowedBatch(FullTransformerBatch):
+class WindowedBatch(FullTransformerBatch):  # type: ignore[misc]
     """The transformer's output, one row a wordpiece, document after document."""
 
     def unsplit_by_doc(self, arrays: list[list[Any]]) -> FullTransformerBatch:
@@ -386,7 +400,7 @@ class WindowedBatch(FullTransformerBatch):
 def forward_windows(
     model: Model[list[Doc], FullTransformerBatch], docs: list[Doc], is_train: bool
 ) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
-    (shim,) = model.shims
+    shim = cast(AdamWShim, model.shims[0])
     windowing: Windowing = model.attrs["windowing"]
     hf = shim._hfmodel
     if not any(len(doc) for doc in docs):
@@ -397,7 +411,10 @@ def forward_windows(
     windows = make_windows(docs, wordpieces, hf.tokenizer, size, windowing.context)
     # A document of nothing but whitespace has one row of zeros, which no word looks at: a model
     # output without rows is more than spacy-transformers can take.
-    rows = [max(1, len(pieces.ids)) if len(doc) else 0 for doc, pieces in zip(docs, wordpieces)]
+    rows = [
+        max(1, len(pieces.ids)) if len(doc) else 0
+        for doc, pieces in zip(docs, wordpieces, strict=True)
+    ]
 
     shim._model.train(is_train)
     width = model.get_dim("nO")
@@ -409,12 +426,10 @@ def forward_windows(
     pad = hf.tokenizer.pad_token_id or 0
     run = partial(run_transformer, shim._model, pad=pad, bfloat16=bfloat16, is_train=is_train)
     for batch in batch_windows(windows, windowing.batch_wordpieces):
-        if is_train and outputs:
-            # One batch is kept for the gradient; if there are more, as for a very long document,
-            # they are computed again for theirs: memory stays that of one batch.
-            output = checkpoint(run, batch, use_reentrant=False)
-        else:
-            output = run(batch)
+        # One batch is kept for the gradient; if there are more, as for a very long document, they
+        # are computed again for theirs: memory stays that of one batch.
+        again = is_train and bool(outputs)
+        output = checkpoint(run, batch, use_reentrant=False) if again else run(batch)
         for window, states in zip(batch, output.detach(), strict=True):
             core = states[window.core]
             hidden[window.row : window.row + len(core)] = core
@@ -462,7 +477,7 @@ def split_by_doc(
 ) -> FullTransformerBatch:
     """RETURNS (FullTransformerBatch): The output with a TransformerData for each document:
     hidden states (1, n_wordpieces, width), aligned with the words."""
-    states = torch2xp(hidden)
+    states: ModelArray = torch2xp(hidden)
     ends = numpy.cumsum(rows)
     doc_data = []
     for doc, pieces, n, end in zip(docs, wordpieces, rows, ends, strict=True):
@@ -498,7 +513,8 @@ def split_by_doc(
 
 @registry.architectures("conll_ner.TokenClassifier.v1")
 def build_token_classifier(
-    tok2vec: Model[list[Doc], list[Floats2d]], nO: int | None = None  # noqa: N803
+    tok2vec: Model[list[Doc], list[Floats2d]],
+    nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Dropout and one linear layer on word vectors; the output is one row of logits a word.
 
@@ -506,7 +522,8 @@ def build_token_classifier(
     nO (int | None): The number of labels; set when the component is initialized.
     """
     output = Linear(nO=nO)
-    model = chain(tok2vec, with_array(chain(Dropout(), output)))
+    head: Model[Any, Any] = chain(Dropout(), output)
+    model: Model[list[Doc], list[Floats2d]] = chain(tok2vec, with_array(head))
     model.set_ref("tok2vec", tok2vec)
     model.set_ref("output", output)
     return model
@@ -519,9 +536,9 @@ def build_first_wordpiece(upstream: str = "*") -> Model[list[Doc], list[Floats2d
     upstream (str): The transformer's name in the pipeline; "*" for whichever there is.
     """
     listener = TransformerListener(upstream_name=upstream)
-    model = chain(listener, first_wordpiece())
+    model: Model[list[Doc], list[Floats2d]] = chain(listener, first_wordpiece())
     model.set_ref("listener", listener)
-    return cast(Model[list[Doc], list[Floats2d]], model)
+    return model
 
 
 def first_wordpiece() -> Model[list[TransformerData], list[Floats2d]]:
@@ -547,12 +564,12 @@ def forward_first_wordpiece(
         words = numpy.flatnonzero(lengths)
         indices = model.ops.to_numpy(data.align.dataXd)
         pieces = indices[(numpy.cumsum(lengths) - lengths)[words]]
-        vectors = model.ops.alloc2f(len(lengths), states.shape[-1])
+        vectors: ModelArray = model.ops.alloc2f(len(lengths), states.shape[-1])
         vectors[words] = states.reshape(-1, states.shape[-1])[pieces]
         outputs.append(vectors)
         sources.append((states, words, pieces))
 
-    def backprop(d_outputs: list[Floats2d]) -> list[TransformerData]:
+    def backprop(d_outputs: list[ModelArray]) -> list[TransformerData]:
         gradients = []
         for data, source, d_vectors in zip(datas, sources, d_outputs, strict=True):
             if source is None:
@@ -561,7 +578,7 @@ def forward_first_wordpiece(
             d_states = model.ops.alloc(states.shape, dtype=states.dtype)
             # Adding: two words can share a wordpiece of spacy-transformers' own model.
             flat = d_states.reshape(-1, states.shape[-1])
-            model.ops.scatter_add(flat, model.ops.asarray1i(pieces), d_vectors[words])
+            model.ops.scatter_add(flat, model.ops.asarray1i(cast(Any, pieces)), d_vectors[words])
             gradients.append(
                 TransformerData(
                     wordpieces=data.wordpieces,
@@ -811,18 +828,6 @@ class Mention(NamedTuple):
     score: float  # probability of exactly this span with this label
 
 
-@Language.factory(
-    "token_ner",
-    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
-    default_config={
-        "model": DEFAULT_CONFIG["model"],
-        "scheme": "bio",
-        "threshold": None,
-        "learn_rate_factor": 1.0,
-        "scorer": {"@scorers": "spacy.ner_scorer.v1"},
-    },
-    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
-)
 def make_token_ner(
     nlp: Language,
     name: str,
@@ -843,6 +848,24 @@ def make_token_ner(
     )
 
 
+# Once: two installed pipelines bring the same code under two names, and spaCy refuses a factory
+# that is defined twice.
+if not Language.has_factory("token_ner"):
+    Language.factory(
+        "token_ner",
+        assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
+        default_config={
+            "model": DEFAULT_CONFIG["model"],
+            "scheme": "bio",
+            "threshold": None,
+            "learn_rate_factor": 1.0,
+            "scorer": {"@scorers": "spacy.ner_scorer.v1"},
+        },
+        default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+        func=make_token_ner,
+    )
+
+
 def span_score(span: Span) -> float | None:
     """RETURNS (float | None): The probability that a mention was predicted with: of exactly its
     span with its label. None for a span that `token_ner` didn't predict."""
@@ -851,12 +874,20 @@ def span_score(span: Span) -> float | None:
         if group.attrs.get("by") != GROUP_MARK:
             continue
         i = bisect_left(group, key, key=lambda mention: (mention.start, mention.end))
-        if i < len(group) and (group[i].start, group[i].end) == key and group[i].label == span.label:
+        if (
+            i < len(group)
+            and (group[i].start, group[i].end) == key
+            and group[i].label == span.label
+        ):
             return cast(float, group.attrs["scores"][i])
     return None
 
 
-class TokenNER(TrainablePipe):
+if not Span.has_extension("score"):
+    Span.set_extension("score", getter=span_score)
+
+
+class TokenNER(TrainablePipe):  # type: ignore[misc]
     """Named-entity recognition by one label a word, a legal sequence of them, and a score for
     each mention.
 
@@ -894,14 +925,12 @@ class TokenNER(TrainablePipe):
         self.model = model
         self.name = name
         self.scorer = scorer
-        self.cfg = {
+        self.cfg: dict[str, Any] = {
             "labels": [],
             "scheme": scheme,
             "threshold": threshold,
             "learn_rate_factor": learn_rate_factor,
         }
-        if not Span.has_extension("score"):
-            Span.set_extension("score", getter=span_score)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -946,10 +975,10 @@ class TokenNER(TrainablePipe):
             return [[] for _ in docs]
         return self.decode(docs, self.model.predict(docs))
 
-    def decode(self, docs: Sequence[Doc], logits: Sequence[Floats2d]) -> list[list[Mention]]:
+    def decode(self, docs: Sequence[Doc], logits: Sequence[ModelArray]) -> list[list[Mention]]:
         """Decode all documents in one chain, whitespace left out, separators between.
 
-        logits (Sequence[Floats2d]): For each document (n_words, n_labels).
+        logits (Sequence[ModelArray]): For each document (n_words, n_labels).
         RETURNS (list[list[Mention]]): For each document its mentions, in order.
         """
         lattice = self.lattice
@@ -1003,12 +1032,12 @@ class TokenNER(TrainablePipe):
         return others, blocked
 
     def get_loss(
-        self, examples: Iterable[Example], scores: Sequence[Floats2d]
-    ) -> tuple[float, list[Floats2d]]:
+        self, examples: Iterable[Example], scores: Sequence[ModelArray]
+    ) -> tuple[float, list[ModelArray]]:
         """Cross-entropy of the gold labels, its mean over the words that have one.
 
-        scores (Sequence[Floats2d]): For each document logits (n_words, n_labels).
-        RETURNS (tuple[float, list[Floats2d]]): The loss, and its gradients by the logits.
+        scores (Sequence[ModelArray]): For each document logits (n_words, n_labels).
+        RETURNS (tuple[float, list[ModelArray]]): The loss, and its gradients by the logits.
             Words whose gold is missing or doesn't align, and whitespace, have zeros.
         """
         ids = {label: i for i, label in enumerate(self.word_labels)}
@@ -1022,8 +1051,8 @@ class TokenNER(TrainablePipe):
         gradient[rows, gold[rows]] -= 1 / n
         loss = -float(log_probabilities[rows, gold[rows]].sum()) / n
         ends = numpy.cumsum([len(s) for s in scores])[:-1]
-        as_model_array = partial(self.model.ops.asarray2f, dtype="float32")
-        return loss, [as_model_array(part) for part in numpy.split(gradient, ends)]
+        parts: list[Any] = numpy.split(gradient.astype("float32"), ends)
+        return loss, [self.model.ops.asarray(part) for part in parts]
 
     def gold_ids(self, eg: Example, ids: dict[str, int]) -> Array:
         """RETURNS (Array): Each word's column, or -1 where gold is missing or doesn't align.
@@ -1048,15 +1077,15 @@ class TokenNER(TrainablePipe):
         """Update the weights: the head's by its own learning rate and without weight decay."""
         self.model.get_ref("tok2vec").finish_update(sgd)
         decay, sgd.L2 = sgd.L2, 0.0
-        head_rate = partial(sgd, lr_scale=self.cfg["learn_rate_factor"])
-        self.model.get_ref("output").finish_update(head_rate)
+        at_own_rate = partial(sgd, lr_scale=self.cfg["learn_rate_factor"])
+        self.model.get_ref("output").finish_update(cast(Optimizer, at_own_rate))
         sgd.L2 = decay
 
     def initialize(
         self,
         get_examples: Callable[[], Iterable[Example]],
         *,
-        nlp: Language | None = None,  # noqa: ARG002: spaCy gives it
+        nlp: Language | None = None,  # noqa: ARG002
         labels: Sequence[str] | None = None,
     ) -> None:
         """Collect the types and give the model its shape.
@@ -1065,8 +1094,8 @@ class TokenNER(TrainablePipe):
         labels (Sequence[str] | None): The types, if known (`spacy init labels`).
         RAISES (ValueError): If there is no example, or no type.
         """
-        sample = []
-        found = set()
+        sample: list[Doc] = []
+        found: set[str] = set()
         for eg in get_examples():
             if len(sample) < 10 and len(eg.predicted):
                 sample.append(eg.predicted)

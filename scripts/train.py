@@ -18,7 +18,7 @@ from spacy.training.loggers import console_logger_v3
 from spacy.training.loop import train as train_nlp
 from spacy.util import load_config, registry, resolve_dot_names
 
-import token_ner  # noqa: F401: registers the component
+import token_ner  # noqa: F401  to register the component
 from console import InputError, clear_errors, msg
 from device import describe_hardware, package_versions, peak_memory_mb, resolve_device
 from files import sha256

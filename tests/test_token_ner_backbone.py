@@ -1,5 +1,6 @@
 """Windows, wordpieces and the transformer, against the Hugging Face model's own outputs."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -244,9 +245,7 @@ def test_optimizer_clips_by_the_norm_of_all(tiny_backbone: Path, vocab: Vocab) -
 @pytest.mark.parametrize("averages", [False, True])
 def test_optimizer_others_are_thincs(tiny_backbone: Path, vocab: Vocab, averages: bool) -> None:
     build_optimizer = Adam if averages else RAdam
-    before, after = one_update(
-        tiny_backbone, vocab, build_optimizer(0.01, use_averages=averages)
-    )
+    before, after = one_update(tiny_backbone, vocab, build_optimizer(0.01, use_averages=averages))
     name = "encoder.layer.0.output.dense.weight"
     assert not torch.equal(before[name][0], after[name])
 
@@ -332,11 +331,11 @@ def test_cut_covers_all_in_parts_that_fit(
     cuts = cut(array, sentences, capacity).tolist()
     assert (cuts[0], cuts[-1]) == (0, sum(lengths))
     assert cuts == sorted(cuts)
-    assert all(b - a <= capacity for a, b in zip(cuts, cuts[1:], strict=False))
+    assert all(b - a <= capacity for a, b in itertools.pairwise(cuts))
     boundaries = {0, *numpy.cumsum(array).tolist()}
     assert set(cuts) <= boundaries
     if sum(lengths) > capacity:
-        assert all(a < b for a, b in zip(cuts, cuts[1:], strict=False))
+        assert all(a < b for a, b in itertools.pairwise(cuts))
 
 
 def test_cut_evenly_and_by_sentences() -> None:
@@ -348,7 +347,7 @@ def test_cut_evenly_and_by_sentences() -> None:
 
 
 def test_windows_prefer_sentence_starts(tokenizer: Any, vocab: Vocab) -> None:
-    starts = [i in (0, 4) for i in range(10)]
+    starts: list[bool | int | None] = [i in (0, 4) for i in range(10)]
     doc = Doc(vocab, words=list("abcdefghij"), sent_starts=starts)
     pieces = tokenize(tokenizer, [doc], 8)
     windows = make_windows([doc], pieces, tokenizer, 10, 0)
@@ -411,7 +410,7 @@ def test_first_wordpiece_takes_and_returns_the_first(tiny_backbone: Path, vocab:
     numpy.testing.assert_array_equal(vectors, [states[0], numpy.zeros(32), states[3]])
     assert none.shape == (0, 32)
     gradient = numpy.arange(3 * 32, dtype="float32").reshape(3, 32)
-    (d_data,) = backprop([gradient, none])
+    (d_data,) = backprop([gradient, none])  # type: ignore[list-item]
     expected = numpy.zeros((1, 4, 32))
     expected[0, [0, 3]] = gradient[[0, 2]]
     numpy.testing.assert_array_equal(d_data.model_output.last_hidden_state, expected)

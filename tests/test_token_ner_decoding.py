@@ -42,9 +42,7 @@ def mentions_of(sequence: tuple[str, ...]) -> Iterator[Found]:
             start = i
 
 
-def enumerate_all(
-    words: numpy.ndarray, lattice: Lattice
-) -> tuple[float, dict[Found, float]]:
+def enumerate_all(words: numpy.ndarray, lattice: Lattice) -> tuple[float, dict[Found, float]]:
     """RETURNS: The weight of the best legal sequence, and each mention's probability."""
     best, total = -math.inf, 0.0
     weights: dict[Found, float] = {}
@@ -67,9 +65,7 @@ def random_words(lattice: Lattice, n: int, seed: int, scale: float = 2.0) -> num
 
 
 def as_tuples(found: Mentions) -> list[Found]:
-    return list(
-        zip(found.starts.tolist(), found.ends.tolist(), found.types.tolist(), strict=True)
-    )
+    return list(zip(found.starts.tolist(), found.ends.tolist(), found.types.tolist(), strict=True))
 
 
 def weight_of(words: numpy.ndarray, mentions: list[Found], lattice: Lattice) -> float:
