@@ -7,6 +7,8 @@ from conftest import ROOT
 from spacy.schemas import ConfigSchemaTraining
 from spacy.util import load_config, load_model_from_config, registry
 
+import token_ner  # noqa: F401  to register the component
+
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
 
 

@@ -1,0 +1,152 @@
+"""The benchmark: turns that leave no trace in the times, ratios, and a whole run on a small
+scale."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, SAMPLE
+from typer.testing import CliRunner
+
+import benchmark
+from console import InputError
+
+# Counts 1.2 seconds of its own clock in small steps, and prints both clocks.
+COUNTER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import benchmark
+real, start = time.perf_counter, time.perf_counter()
+benchmark.install_clock()
+while time.perf_counter() - start < 1.2:
+    time.sleep(0.01)
+print(time.perf_counter() - start, real() - start)
+"""
+SPEEDS = {"words_per_second": {"1": 100, "8": 200}}
+
+
+def system(**values: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        "seconds_per_epoch": 100.0,
+        "training_seconds": 300.0,
+        "peak_memory_mb": 1000,
+        "curve": [[100.0, 0.5], [200.0, 0.8], [300.0, 0.9]],
+        "dev_f1": 0.9,
+        "test_f1": 0.85,
+        "words_per_second": {"1": 100, "8": 200},
+    }
+    return defaults | values
+
+
+@pytest.fixture
+def systems() -> dict[str, dict[str, Any]]:
+    return {
+        "trainer-2e-5": system(dev_f1_wordpiece=0.88, test_f1_wordpiece=0.83),
+        "trainer-2e-4": system(),
+        "transition_ner": system(words_per_second={"16": 300, "128": 150}),
+        "token_ner": system(
+            seconds_per_epoch=25.0,
+            curve=[[10.0, 0.6], [60.0, 0.9], [75.0, 0.92]],
+            words_per_second={"32": 800, "128": 700},
+            peak_memory_mb=1100,
+        ),
+    }
+
+
+def test_workers_by_turns_do_not_see_the_pauses(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
+    names = ("a", "b")
+    benchmark.take_turns(dict.fromkeys(names, command), tmp_path, turn=0.4)
+    for name in names:
+        own, real = map(float, (tmp_path / f"{name}.log").read_text().split())
+        assert 1.2 <= own < 1.5
+        assert real > own + 0.4  # it was stopped while the other ran
+
+
+def test_workers_that_fail_are_named(tmp_path: Path) -> None:
+    commands = {
+        "good": [sys.executable, "-c", "import time; time.sleep(60)"],
+        "bad": [sys.executable, "-c", "raise SystemExit(3)"],
+    }
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"bad failed; see .*bad\.log"):
+        benchmark.take_turns(commands, tmp_path, turn=0.5)
+    assert time.perf_counter() - start < 30  # the other was not waited for
+
+
+def test_stop_waits_until_the_worker_has() -> None:
+    command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
+    worker = subprocess.Popen(command, stdout=subprocess.PIPE)
+    benchmark.stop(worker)
+    assert benchmark.is_stopped(worker.pid)
+    worker.send_signal(signal.SIGCONT)
+    worker.communicate()
+    assert worker.returncode == 0
+    assert benchmark.is_stopped(worker.pid)
+
+
+@pytest.mark.parametrize(("f1", "seconds"), [(0.5, 100.0), (0.51, 200.0), (0.95, None)])
+def test_seconds_until(f1: float, seconds: float | None) -> None:
+    assert benchmark.seconds_until(system()["curve"], f1) == seconds
+
+
+def test_ratios_by_hand(systems: dict[str, dict[str, Any]]) -> None:
+    assert list(benchmark.ratios(systems).values()) == pytest.approx(
+        [25 / 100, 60 / 300, 800 / 200, 800 / 150, 800 / 300, 1100 / 1000]
+    )
+
+
+def test_ratios_of_what_never_gets_there(systems: dict[str, dict[str, Any]]) -> None:
+    systems["token_ner"]["curve"] = [[10.0, 0.6]]
+    assert None in benchmark.ratios(systems).values()
+    assert "| never |" in benchmark.format_results(systems)
+
+
+def test_results_are_tables(systems: dict[str, dict[str, Any]]) -> None:
+    table = benchmark.format_results(systems)
+    assert "| `trainer-2e-5` | 100.0 | 300 | 90.00 (88.00) | 85.00 (83.00) |" in table
+    assert "| 800 (32), 700 (128) | 1,100 |" in table
+    assert "| seconds per epoch | 0.25 |" in table
+    blocks = [block.splitlines() for block in table.split("\n\n")]
+    for block in blocks:
+        assert len({line.count("|") for line in block}) == 1
+
+
+def test_plot_is_written(systems: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    benchmark.plot_curves(systems, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(benchmark.app, ["run", *map(str, arguments)])
+
+
+def test_bad_input_is_one_line(tmp_path: Path, tiny_backbone: Path) -> None:
+    no_corpus = run(tmp_path, tiny_backbone, tmp_path / "out")
+    assert no_corpus.exit_code == 1
+    assert "train.txt: no such file; run fetch first" in " ".join(no_corpus.output.split())
+    no_backbone = run(SAMPLE, tmp_path, tmp_path / "out")
+    assert no_backbone.exit_code == 1
+    assert "no backbone in it; run fetch first" in " ".join(no_backbone.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_benchmark_in_whole(tiny_backbone: Path, tmp_path: Path) -> None:
+    result = run(SAMPLE, tiny_backbone, tmp_path / "out", "--quick", "--epochs", 1, "--passes", 1)
+    assert result.exit_code == 0, result.output
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["quick"] is True
+    assert results["systems"].keys() == {system.name for system in benchmark.SYSTEMS}
+    for row in results["systems"].values():
+        assert row["seconds_per_epoch"] > 0
+        assert row["peak_memory_mb"] > 100
+        assert all(speed > 0 for speed in row["words_per_second"].values())
+    assert {"dev_f1_bfloat16", "dev_f1_float32"} <= results["systems"]["token_ner"].keys()
+    assert (tmp_path / "out" / "results.md").read_text() in result.output
+    assert (tmp_path / "out" / "results.png").exists()
