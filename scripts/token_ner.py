@@ -65,6 +65,7 @@ DEFAULT_CONFIG = Config().from_str(
 upstream = "*"
 """
 )
+BIO_PREFIXES = {"B": "B", "I": "I", "L": "I", "U": "B"}  # of BILUO, as spaCy gives gold
 GROUP_MARK = "token_ner"  # span groups with attrs["by"] of this value hold scored mentions
 
 
@@ -1082,7 +1083,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             if label is None or label == "-" or space:
                 columns.append(-1)
                 continue
-            name = label if bilou else label.replace("U-", "B-", 1).replace("L-", "I-", 1)
+            name = label if bilou or label == "O" else BIO_PREFIXES[label[0]] + label[1:]
             if name not in ids:
                 raise ValueError(
                     f"{self.name}: the label {label} is not among {', '.join(self.labels)}: "

@@ -261,7 +261,7 @@ def test_project_all_on_a_cut_of_conll2003(tmp_path: Path) -> None:
         WEASEL_CONFIG_OVERRIDES="--vars.learn_rate 3e-4 --vars.epochs 5 --vars.device cpu",
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    metrics = json.loads((tmp_path / "metrics" / "transition_ner.json").read_text())
+    metrics = json.loads((tmp_path / "metrics" / "token_ner.json").read_text())
     assert metrics["training"]["epochs"] == 5
     assert metrics["splits"]["dev"]["conlleval"]["overall"]["f1"] > 0.6
     wheel = "packages/en_ner_conll03_trf-0.1.0/dist/en_ner_conll03_trf-0.1.0-py3-none-any.whl"
