@@ -187,3 +187,19 @@ def test_train_gpu_without_cupy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(device, "has_cupy", lambda: False)
     with pytest.raises(InputError, match="pip install cupy-cuda"):
         resolve_device("auto")
+
+
+def test_train_token_ner_by_its_config(paths: dict[str, str], tmp_path: Path) -> None:
+    """The default config, whole: sentences, windows, head; the same seed gives the same scores."""
+    config = ROOT / "configs" / "token_ner.cfg"
+    scores = []
+    for name in ("one", "two"):
+        options = ["--device", "cpu", *arguments(paths), "--training.max_epochs", 2]
+        run(tmp_path / name, *options, config=config)
+        nlp = spacy.load(tmp_path / name / "model-best")
+        assert nlp.pipe_names == ["sentencizer", "transformer", "token_ner"]
+        doc = nlp("Ada Lindqvist left. She went to Varnholm.")
+        assert len(list(doc.sents)) == 2
+        assert all(0 <= ent._.score <= 1 for ent in doc.ents)
+        scores.append(json.loads((tmp_path / name / "run.json").read_text())["best_dev_f"])
+    assert scores[0] == scores[1]
