@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import spacy
+from spacy.training import Example
 
 import evaluate
 import install
@@ -153,11 +154,33 @@ def test_install_loads_in_a_new_venv(made: Path, wheel: Path) -> None:
     assert record["load_seconds"] > 0
     found = install.install_and_load(wheel)
     assert found["ents"][0] == [
-        ["Sylvain", "PER", 11, 18],
-        ["Hugging Face", "ORG", 33, 45],
-        ["Brooklyn", "LOC", 49, 57],
+        ["Sylvain", "PER", 11, 18, None],
+        ["Hugging Face", "ORG", 33, 45, None],
+        ["Brooklyn", "LOC", 49, 57, None],
     ]
     assert found["meta"]["version"] == "1.2.3"
+
+
+@pytest.mark.slow
+def test_install_token_ner_gives_the_same_scores(tiny_backbone: Path, tmp_path: Path) -> None:
+    """The code travels in the wheel: mentions and scores to the last digit, without the project."""
+    nlp = spacy.blank("en")
+    backbone = {"@architectures": "conll_ner.WindowedTransformer.v1", "name": str(tiny_backbone)}
+    nlp.add_pipe("transformer", config={"model": backbone})
+    nlp.add_pipe("token_ner")
+    docs = [nlp.make_doc(text) for text in install.TEXTS if text]
+    docs[0].ents = [docs[0].char_span(11, 18, "PER")]
+    nlp.initialize(lambda: [Example(nlp.make_doc(doc.text), doc) for doc in docs])
+    nlp.to_disk(tmp_path / "pipeline")
+    meta = dict(nlp.meta) | {"name": "ner_scored", "requirements": package.CODE_REQUIREMENTS}
+    built = package.build_wheel(tmp_path / "pipeline", tmp_path, meta, "# card")
+    wheel = next((built / "dist").glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("en_ner_scored/token_ner.py") == package.CODE.read_bytes()
+    found = install.install_and_load(wheel)
+    assert found["ents"] == install.expected_ents(str(tmp_path / "pipeline"))
+    assert any(0 < ent[4] <= 1 for ents in found["ents"] for ent in ents)
+    assert any(r.startswith("spacy-transformers") for r in found["meta"]["requirements"])
 
 
 @pytest.mark.slow
@@ -185,7 +208,7 @@ def test_install_wheel_of_another_pipeline_is_an_error(
     spacy.blank("en").to_disk(tmp_path / "blank")
     with pytest.raises(SystemExit):
         install.main(wheel.parent.parent, str(tmp_path / "blank"), tmp_path / "out.json")
-    assert "finds other mentions than" in capsys.readouterr().err
+    assert "finds other mentions or scores than" in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
 
 

@@ -1,6 +1,8 @@
 """The component `token_ner`: trained, saved, streamed, beside others, on anything."""
 
+import importlib.util
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
+import token_ner
 from device import peak_memory_mb
 from token_ner import Mention, TokenNER, log_softmax, span_score
 
@@ -568,3 +571,21 @@ def test_memory_is_bounded_on_a_stream(trained: Language) -> None:
         if i == 20_000:
             early = peak_memory_mb()
     assert peak_memory_mb() < early + 50
+
+
+def test_two_copies_of_the_code_in_one_process(trained: Language) -> None:
+    """Two installed pipelines bring it twice, under two names."""
+    source = Path(token_ner.__file__)
+    spec = importlib.util.spec_from_file_location("en_ner_other.token_ner", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["en_ner_other.token_ner"] = module
+    try:
+        spec.loader.exec_module(module)
+        nlp = spacy.blank("en", vocab=trained.vocab)
+        nlp.add_pipe("transformer", source=trained)
+        nlp.add_pipe("token_ner", source=trained)
+        assert mentions(nlp(TEXTS[0][0])) == mentions(trained(TEXTS[0][0])) != []
+    finally:
+        del sys.modules["en_ner_other.token_ner"]
