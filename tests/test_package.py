@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import spacy
+from spacy.tokens import Span
 from spacy.training import Example
 
 import evaluate
@@ -169,7 +170,7 @@ def test_install_token_ner_gives_the_same_scores(tiny_backbone: Path, tmp_path: 
     nlp.add_pipe("transformer", config={"model": backbone})
     nlp.add_pipe("token_ner")
     docs = [nlp.make_doc(text) for text in install.TEXTS if text]
-    docs[0].ents = [docs[0].char_span(11, 18, "PER")]
+    docs[0].ents = [Span(docs[0], 3, 4, label="PER")]
     nlp.initialize(lambda: [Example(nlp.make_doc(doc.text), doc) for doc in docs])
     nlp.to_disk(tmp_path / "pipeline")
     meta = dict(nlp.meta) | {"name": "ner_scored", "requirements": package.CODE_REQUIREMENTS}
