@@ -817,24 +817,6 @@ def find_mentions(lattice: Lattice, labels: Array) -> tuple[Array, Array, Array]
     return starts, ends, (labels[starts] - 1) % k
 
 
-# --- Sentences: gold's, for the windows ---
-
-
-@registry.augmenters("conll_ner.gold_sentences.v1")
-def make_gold_sentences() -> Callable[[Language, Example], Iterator[Example]]:
-    """RETURNS (Callable): For a corpus of spaCy's, as `augmenter`: what is trained on and scored
-    knows where gold's sentences start, so that windows are cut there. spaCy alone gives a
-    pipeline only gold's words."""
-
-    def add_sentence_starts(nlp: Language, eg: Example) -> Iterator[Example]:  # noqa: ARG001
-        if eg.reference.has_annotation("SENT_START"):
-            for token, starts in zip(eg.predicted, eg.get_aligned_sent_starts(), strict=True):
-                token.is_sent_start = starts
-        yield eg
-
-    return add_sentence_starts
-
-
 # --- The component ---
 
 

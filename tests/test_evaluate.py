@@ -226,13 +226,3 @@ def test_evaluate_calibration_is_at_most_the_mean_gap(sure: list[tuple[float, bo
     error = evaluate.calibration_error(gold, predicted)
     assert error is not None
     assert 0 <= error <= sum(abs(score - right) for score, right in sure) / len(sure) + 1e-9
-
-
-def test_evaluate_predicts_on_the_golds_sentences() -> None:
-    gold = Doc(VOCAB, words=list("abc"), sent_starts=[True, False, True], ents=["B-A", "O", "O"])
-    nlp = spacy.blank("en", vocab=VOCAB)
-    (predicted,) = evaluate.predict(nlp, [gold])
-    assert [token.is_sent_start for token in predicted] == [True, False, True]
-    assert not predicted.ents
-    (unknown,) = evaluate.predict(nlp, [doc("B-A O")])
-    assert not unknown.has_annotation("SENT_START")
