@@ -10,6 +10,7 @@ The file is complete in itself: it goes into the wheel, and `spacy train --code`
 """
 
 import math
+import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ upstream = "*"
 """
 )
 BIO_PREFIXES = {"B": "B", "I": "I", "L": "I", "U": "B"}  # of BILUO, as spaCy gives gold
+PROCESS = os.getpid()
 GROUP_MARK = "token_ner"  # span groups with attrs["by"] of this value hold scored mentions
 
 
@@ -404,6 +406,10 @@ def forward_windows(
     shim = cast(AdamWShim, model.shims[0])
     windowing: Windowing = model.attrs["windowing"]
     hf = shim._hfmodel
+    if os.getpid() != PROCESS:
+        # A fork, as of nlp.pipe(n_process=2): OpenMP's threads didn't come along, and waiting
+        # for them would take for ever. torch's own data loader does the same in its workers.
+        torch.set_num_threads(1)
     if not any(len(doc) for doc in docs):
         return FullTransformerBatch.empty(len(docs)), lambda _: docs
     size = window_size(hf, windowing)
