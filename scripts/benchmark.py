@@ -92,7 +92,11 @@ def take_turns(commands: dict[str, list[str]], logs: Path, turn: float) -> None:
                 workers[name].send_signal(signal.SIGCONT)
             else:
                 with (logs / f"{name}.log").open("wb") as log:
-                    workers[name] = subprocess.Popen(commands[name], stdout=log, stderr=log)
+                    # A process group of its own: SIGTSTP stops none that is orphaned, as all are
+                    # under nohup, before the worker has its handler.
+                    workers[name] = subprocess.Popen(
+                        commands[name], stdout=log, stderr=log, process_group=0
+                    )
             if not ended(workers[name], turn):
                 stop(workers[name])
                 waiting.append(name)
@@ -119,7 +123,7 @@ def stop(worker: subprocess.Popen[bytes]) -> None:
     Python, after the current call into torch."""
     while worker.poll() is None:
         worker.send_signal(signal.SIGTSTP)
-        for _ in range(200):
+        for _ in range(20):
             if is_stopped(worker.pid):
                 return
             time.sleep(0.05)

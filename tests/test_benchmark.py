@@ -81,7 +81,7 @@ def test_workers_that_fail_are_named(tmp_path: Path) -> None:
 
 def test_stop_waits_until_the_worker_has() -> None:
     command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE)
+    worker = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)
     benchmark.stop(worker)
     assert benchmark.is_stopped(worker.pid)
     worker.send_signal(signal.SIGCONT)
