@@ -145,6 +145,7 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
     from train import load_checked_config, run_training
 
     output = corpus.parent / system.name
+    output.mkdir()
     overrides = {
         "paths.train": str(corpus / "train.spacy"),
         "paths.dev": str(corpus / "dev.spacy"),
