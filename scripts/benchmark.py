@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -155,7 +156,6 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
     }
     config = load_checked_config(CONFIGS / f"{system.recipe}.cfg", overrides)
     run = run_training(config, output, -1)
-    memory = peak_memory_mb()
     rows = read_log(output / "log.jsonl")
     curve = [
         [round(row["seconds_per_update"] * (row["step"] + 1), 1), row["scores"]["ents_f"]]
@@ -165,7 +165,7 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
     return {
         "seconds_per_epoch": run["seconds_per_epoch"],
         "training_seconds": curve[-1][0],
-        "peak_memory_mb": round(memory),
+        "peak_memory_mb": run["peak_memory_mb"],
         "curve": curve,
         **score_spacy(output / "model", corpus),
     }
@@ -183,8 +183,6 @@ def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
         gold = read_gold(corpus / f"{split}.spacy", nlp)
         result[f"{split}_f1"] = score(gold, predict(nlp, gold))["conlleval"]["overall"]["f1"]
         if windowing is not None:
-            from dataclasses import replace
-
             for precision in ("float32", "bfloat16"):
                 transformer.model.attrs["windowing"] = replace(windowing, precision=precision)
                 scores = score(gold, predict(nlp, gold))["conlleval"]["overall"]

@@ -295,7 +295,7 @@ def own_transformer_config(
 
 class AdamWShim(HFShim):  # type: ignore[misc]
     """Updates the model by torch's fused AdamW, with the config's Adam numbers, instead of
-    thinc's, one parameter at a time, which takes a tenth of the training time.
+    thinc's, one parameter at a time.
 
     Weight decay leaves out biases and norms, and gradients are clipped by their global norm, as
     in google-research/bert (optimization.py). Where the config asks for what this isn't (RAdam,
