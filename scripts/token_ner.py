@@ -49,6 +49,7 @@ from thinc.api import (
 )
 from thinc.types import Floats2d, Ragged
 from torch.utils.checkpoint import checkpoint
+from transformers import AutoModel
 from transformers.modeling_outputs import BaseModelOutput
 
 Array = numpy.ndarray
@@ -68,6 +69,9 @@ upstream = "*"
 )
 BIO_PREFIXES = {"B": "B", "I": "I", "L": "I", "U": "B"}  # of BILUO, as spaCy gives gold
 PROCESS = os.getpid()
+# Few shapes of batches: the CPU's compiled kernels are kept one set a shape, and memory that a
+# shape has freed is used by the same shape again (docs/recipe.md).
+PAD_MULTIPLE = 32
 GROUP_MARK = "token_ner"  # span groups with attrs["by"] of this value hold scored mentions
 
 
@@ -99,14 +103,29 @@ class Wordpieces(NamedTuple):
     ids: Array  # (n_wordpieces,)
     strings: list[str]  # (n_wordpieces,)
     lengths: Array  # (n_words,): wordpieces of each word; none for whitespace
+    cases: Array  # (n_wordpieces,): the `letter_case` of their words
 
 
 class Window(NamedTuple):
     """One input of the transformer, and which of its outputs are kept."""
 
     ids: Array  # (length,), special tokens included
+    cases: Array  # (length,)
     core: slice  # the wordpieces predicted from this window, as indices into `ids`
     row: int  # where the core begins among the wordpieces of all documents
+
+
+# A word's letter case: none or lower, Title, UPPER, a single upper-case letter, anyThing else.
+N_CASES = 5
+
+
+def letter_case(word: str) -> int:
+    """RETURNS (int): The word's class, 0 … N_CASES - 1."""
+    if word == word.lower():
+        return 0
+    if word == word.upper():
+        return 2 if sum(map(str.isalpha, word)) > 1 else 3
+    return 1 if word[0].isupper() and word[1:] == word[1:].lower() else 4
 
 
 def tokenize(tokenizer: Any, docs: Sequence[Doc], limit: int) -> list[Wordpieces]:
@@ -129,7 +148,7 @@ def tokenize(tokenizer: Any, docs: Sequence[Doc], limit: int) -> list[Wordpieces
     result = []
     for doc in docs:
         if not len(doc):
-            result.append(Wordpieces(none, [], none))
+            result.append(Wordpieces(none, [], none, none))
             continue
         encoding = next(remaining)
         ids = numpy.array(encoding.ids, dtype="int64")
@@ -142,7 +161,8 @@ def tokenize(tokenizer: Any, docs: Sequence[Doc], limit: int) -> list[Wordpieces
             ids = ids[kept]
             strings = [string for string, keep in zip(strings, kept, strict=True) if keep]
             lengths = numpy.minimum(lengths, limit)
-        result.append(Wordpieces(ids, strings, lengths))
+        cases = numpy.array([letter_case(token.text) for token in doc], dtype="int64")
+        result.append(Wordpieces(ids, strings, lengths, numpy.repeat(cases, lengths)))
     return result
 
 
@@ -202,24 +222,36 @@ def make_windows(
         for start, end in pairwise(cuts):
             first, last = max(0, start - context), min(total, end + context)
             ids = numpy.concatenate([prefix, pieces.ids[first:last], suffix]).astype("int64")
+            cases = numpy.pad(pieces.cases[first:last], (len(prefix), len(suffix)))
             offset = len(prefix) + start - first
+            core = slice(offset, offset + end - start)
             if end > start:
-                windows.append(Window(ids, slice(offset, offset + end - start), row + start))
+                windows.append(Window(ids, cases, core, row + start))
         row += max(1, total) if len(doc) else 0
     return windows
 
 
-def batch_windows(windows: Sequence[Window], batch_wordpieces: int) -> Iterator[list[Window]]:
-    """YIELDS (list[Window]): Windows of like length, padded size at most `batch_wordpieces`
-    (or one window alone)."""
+def batch_windows(
+    windows: Sequence[Window], size: int, batch_wordpieces: int
+) -> Iterator[tuple[list[Window], int]]:
+    """Batch windows of like length.
+
+    size (int): Most wordpieces in a window.
+    YIELDS (tuple[list[Window], int]): Windows, and the length that they are padded to: the
+        longest's, rounded up. The padded size is at most `batch_wordpieces`, or it is one window
+        alone.
+    """
     batch: list[Window] = []
+    length = 0
     for window in sorted(windows, key=lambda window: -len(window.ids)):
-        if batch and (len(batch) + 1) * len(batch[0].ids) > batch_wordpieces:
-            yield batch
+        if batch and (len(batch) + 1) * length > batch_wordpieces:
+            yield batch, length
             batch = []
+        if not batch:
+            length = min(size, math.ceil(len(window.ids) / PAD_MULTIPLE) * PAD_MULTIPLE)
         batch.append(window)
     if batch:
-        yield batch
+        yield batch, length
 
 
 # --- The backbone: a Hugging Face model on windows, for spaCy's `transformer` ---
@@ -232,12 +264,16 @@ def build_windowed_transformer(
     context: int = 0,
     batch_wordpieces: int = 4096,
     precision: Precision = "auto",
+    case_embedding: bool | None = None,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
 ) -> Model[list[Doc], FullTransformerBatch]:
     """A pretrained model for the `transformer` factory that reads documents of any length.
 
     name (str): A hub id or a folder; its tokenizer must be a fast one.
+    case_embedding (bool | None): Whether the model is told the letter case of words, by a learnt
+        vector that is added to a wordpiece's embedding; None does so where the tokenizer makes
+        "A" and "a" one. Settled when the weights are first loaded.
     tokenizer_config (dict): Further arguments for the tokenizer.
     transformer_config (dict): Further values for the model's config.
     The other arguments are those of Windowing.
@@ -258,11 +294,12 @@ def build_windowed_transformer(
         attrs={
             "pretrained": name,
             "windowing": Windowing(window, context, batch_wordpieces, precision),
+            "case_embedding": case_embedding,
             # What Language.replace_listeners asks for.
             "replace_listener": lambda model: chain(model, split_trf_batch()),
             "replace_listener_cfg": own_transformer_config,
         },
-        shims=[AdamWShim(unloaded, grad_scaler_config={})],
+        shims=[AdamWShim(unloaded, model_cls=TransformerClass, grad_scaler_config={})],
     )
 
 
@@ -273,13 +310,21 @@ def build_first_wordpiece_transformer(
     context: int = 0,
     batch_wordpieces: int = 4096,
     precision: Precision = "auto",
+    case_embedding: bool | None = None,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
 ) -> Model[list[Doc], list[Floats2d]]:
     """WindowedTransformer and FirstWordpiece in one, for a head with a transformer of its own:
     what `nlp.replace_listeners` makes."""
     transformer = build_windowed_transformer(
-        name, window, context, batch_wordpieces, precision, tokenizer_config, transformer_config
+        name,
+        window,
+        context,
+        batch_wordpieces,
+        precision,
+        case_embedding,
+        tokenizer_config,
+        transformer_config,
     )
     # A chain in a chain: the structure that replace_listeners leaves.
     return chain(chain(transformer, split_trf_batch()), first_wordpiece())
@@ -291,6 +336,28 @@ def own_transformer_config(
 ) -> dict[str, Any]:
     """RETURNS (dict): The config of a head's transformer of its own, from the shared one's."""
     return transformer | {"@architectures": "conll_ner.FirstWordpieceTransformer.v1"}
+
+
+class TransformerClass:
+    """Makes a saved model anew, for HFShim, which then loads the weights."""
+
+    @staticmethod
+    def from_config(config: Any) -> Any:
+        """RETURNS (PreTrainedModel): The model of a config, with its case embedding if it has
+        one."""
+        transformer = AutoModel.from_config(config)
+        if getattr(config, "case_embedding", False):
+            add_case_embedding(transformer)
+        return transformer
+
+
+def add_case_embedding(transformer: Any) -> None:
+    """Give a model a vector for each `letter_case`, from zeros: at first it changes nothing. As
+    part of the model it is trained, moved and saved with it."""
+    transformer.config.case_embedding = True
+    width = transformer.get_input_embeddings().embedding_dim
+    transformer.case_embedding = torch.nn.Embedding(N_CASES, width, device=transformer.device)
+    torch.nn.init.zeros_(transformer.case_embedding.weight)
 
 
 class AdamWShim(HFShim):  # type: ignore[misc]
@@ -354,6 +421,12 @@ def load_pretrained(
             f"{model.attrs['pretrained']}: {type(loaded.tokenizer).__name__} is a slow tokenizer; "
             "windows need a fast one (a tokenizer.json in the model's folder)"
         )
+    with_case = model.attrs["case_embedding"]
+    if with_case is None:
+        lower, upper = loaded.tokenizer(["a", "A"], add_special_tokens=False)["input_ids"]
+        with_case = lower == upper
+    if with_case:
+        add_case_embedding(loaded.transformer)
     shim._model, shim._hfmodel = loaded.transformer, loaded
     window_size(loaded, model.attrs["windowing"])  # an impossible one is told of now
     model.set_dim("nO", loaded.transformer.config.hidden_size)
@@ -432,11 +505,13 @@ def forward_windows(
     )
     pad = hf.tokenizer.pad_token_id or 0
     run = partial(run_transformer, shim._model, pad=pad, bfloat16=bfloat16, is_train=is_train)
-    for batch in batch_windows(windows, windowing.batch_wordpieces):
+    for batch, length in batch_windows(windows, size, windowing.batch_wordpieces):
         # One batch is kept for the gradient; if there are more, as for a very long document, they
         # are computed again for theirs: memory stays that of one batch.
         again = is_train and bool(outputs)
-        output = checkpoint(run, batch, use_reentrant=False) if again else run(batch)
+        output = (
+            checkpoint(run, batch, length, use_reentrant=False) if again else run(batch, length)
+        )
         for window, states in zip(batch, output.detach(), strict=True):
             core = states[window.core]
             hidden[window.row : window.row + len(core)] = core
@@ -458,24 +533,32 @@ def forward_windows(
 
 
 def run_transformer(
-    transformer: Any, batch: Sequence[Window], *, pad: int, bfloat16: bool, is_train: bool
+    transformer: Any,
+    batch: Sequence[Window],
+    length: int,
+    *,
+    pad: int,
+    bfloat16: bool,
+    is_train: bool,
 ) -> torch.Tensor:
-    """RETURNS (torch.Tensor): Last hidden states: (len(batch), longest window, width)."""
-    shape = (len(batch), max(len(window.ids) for window in batch))
-    ids = numpy.full(shape, pad, dtype="int64")
-    mask = numpy.zeros(shape, dtype="int64")
+    """RETURNS (torch.Tensor): Last hidden states: (len(batch), length, width)."""
+    ids, mask, cases = torch.zeros((3, len(batch), length), dtype=torch.int64)
+    ids.fill_(pad)
     for i, window in enumerate(batch):
-        ids[i, : len(window.ids)] = window.ids
-        mask[i, : len(window.ids)] = 1
+        n = len(window.ids)
+        ids[i, :n] = torch.from_numpy(window.ids)
+        mask[i, :n] = 1
+        cases[i, :n] = torch.from_numpy(window.cases)
     device = transformer.device
+    inputs = {"input_ids": ids.to(device)}
     with (
         torch.set_grad_enabled(is_train),
         torch.autocast(device.type, torch.bfloat16, enabled=bfloat16),
     ):
-        output = transformer(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=torch.from_numpy(mask).to(device),
-        )
+        if hasattr(transformer, "case_embedding"):
+            embeddings = transformer.get_input_embeddings()(inputs["input_ids"])
+            inputs = {"inputs_embeds": embeddings + transformer.case_embedding(cases.to(device))}
+        output = transformer(**inputs, attention_mask=mask.to(device))
     return cast(torch.Tensor, output.last_hidden_state)
 
 

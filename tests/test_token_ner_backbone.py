@@ -1,6 +1,7 @@
 """Windows, wordpieces and the transformer, against the Hugging Face model's own outputs."""
 
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ from thinc.api import Adam, Model, Optimizer, RAdam
 from transformers.modeling_outputs import BaseModelOutput
 
 from token_ner import (
+    N_CASES,
+    PAD_MULTIPLE,
+    Window,
     Wordpieces,
     batch_windows,
     cut,
     forward_first_wordpiece,
     has_bfloat16,
+    letter_case,
     make_windows,
     special_tokens,
     tokenize,
@@ -193,6 +198,98 @@ def test_transformer_bfloat16_where_it_is_native() -> None:
     if flags.exists():
         native = any(f in flags.read_text() for f in ("avx512_bf16", "amx_bf16"))
         assert has_bfloat16(torch.device("cpu")) is native
+
+
+# --- Letter case ---
+
+
+def test_letter_case() -> None:
+    words = ["bank", "1996", ",", "Bank", "BANK", "U.N.", "F-16", "A", "McBank", "eBay"]
+    assert [letter_case(word) for word in words] == [0, 0, 0, 1, 2, 2, 3, 3, 4, 4]
+    assert [letter_case(word) for word in ("straße", "Ärzte", "ΑΘΗΝΑ", "東京", "ǅ")] == [
+        0,
+        1,
+        2,
+        0,
+        4,
+    ]
+
+
+def uncased(backbone: Path, folder: Path) -> Path:
+    """RETURNS (Path): A copy whose tokenizer lower-cases."""
+    shutil.copytree(backbone, folder)
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(folder, do_lower_case=True)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def states_of(model: Model[list[Doc], Any], vocab: Vocab, words: list[str]) -> numpy.ndarray:
+    (data,) = model.predict([Doc(vocab, words=words)]).doc_data
+    return data.model_output.last_hidden_state[0]  # type: ignore[no-any-return]
+
+
+def test_case_embedding_where_the_tokenizer_drops_case(
+    tiny_backbone: Path, tiny_roberta: Path, tmp_path: Path
+) -> None:
+    lower = uncased(tiny_backbone, tmp_path / "uncased")
+    for backbone, setting, expected in [
+        (lower, None, True),
+        (lower, False, False),
+        (tiny_backbone, None, False),
+        (tiny_backbone, True, True),
+        (tiny_roberta, None, False),
+    ]:
+        transformer = build(backbone, case_embedding=setting).shims[0]._model
+        assert hasattr(transformer, "case_embedding") is expected
+
+
+@pytest.mark.parametrize("family", ["tiny_backbone", "tiny_roberta"])
+def test_case_embedding_changes_nothing_before_it_has_learnt(
+    family: str, vocab: Vocab, request: pytest.FixtureRequest
+) -> None:
+    """Words of several lengths and windows, so that padding and positions count too."""
+    backbone = request.getfixturevalue(family)
+    docs = [Doc(vocab, words=WORDS * 3), Doc(vocab, words=WORDS[:2])]
+    plain, told = (
+        build(backbone, case_embedding=setting, window=40).predict(docs)
+        for setting in (False, True)
+    )
+    for a, b in zip(plain.doc_data, told.doc_data, strict=True):
+        numpy.testing.assert_allclose(
+            a.model_output.last_hidden_state, b.model_output.last_hidden_state, atol=1e-5
+        )
+
+
+def test_case_embedding_tells_words_apart_that_are_one_to_the_tokenizer(
+    tiny_backbone: Path, tmp_path: Path, vocab: Vocab
+) -> None:
+    lower = uncased(tiny_backbone, tmp_path / "uncased")
+    blind = build(lower, case_embedding=False)
+    told = build(lower)
+    torch.nn.init.normal_(told.shims[0]._model.case_embedding.weight)
+    words = ["ada", "left"]
+    for others, are_equal in ((["Ada", "left"], False), (words, True)):
+        assert numpy.array_equal(states_of(blind, vocab, words), states_of(blind, vocab, others))
+        same = numpy.allclose(states_of(told, vocab, words), states_of(told, vocab, others))
+        assert same is are_equal
+
+
+def test_case_embedding_is_trained_and_saved(tiny_backbone: Path, vocab: Vocab) -> None:
+    model = build(tiny_backbone, case_embedding=True)
+    output, backprop = model.begin_update([Doc(vocab, words=WORDS)])
+    gradient = numpy.ones_like(output.doc_data[0].model_output.last_hidden_state)
+    gradient[:, ::2] = -1
+    backprop(output.unsplit_by_doc([[gradient]]))
+    model.finish_update(Adam(0.01, use_averages=False))
+    weights = model.shims[0]._model.case_embedding.weight
+    # WORDS has lower, Title and no single letter, UPPER or mixed word.
+    assert [bool(row.any()) for row in weights] == [True, True, False, False, False]
+    build_model = registry.architectures.get("conll_ner.WindowedTransformer.v1")
+    loaded = build_model(name="x", precision="float32").from_bytes(model.to_bytes())
+    assert torch.equal(loaded.shims[0]._model.case_embedding.weight, weights)
+    numpy.testing.assert_array_equal(
+        states_of(loaded, vocab, WORDS), states_of(model, vocab, WORDS)
+    )
 
 
 # --- The optimizer ---
@@ -378,7 +475,7 @@ def test_windows_predict_each_wordpiece_once_with_its_context(
         lengths = random.integers(0, size - 2 - 2 * context + 1, size=n)
         total = int(lengths.sum())
         ids = numpy.arange(next_id, next_id + total)
-        wordpieces.append(Wordpieces(ids, [""] * total, lengths))
+        wordpieces.append(Wordpieces(ids, [""] * total, lengths, ids % N_CASES))
         next_id += total
     windows = make_windows(docs, wordpieces, Tokenizer(), size, context)
     everything = numpy.concatenate([numpy.zeros(0, dtype=int), *(w.ids for w in wordpieces)])
@@ -386,16 +483,29 @@ def test_windows_predict_each_wordpiece_once_with_its_context(
     for window in windows:
         assert len(window.ids) <= size
         assert (window.ids[0], window.ids[-1]) == (0, 1)
+        assert window.cases.tolist() == [0, *(window.ids[1:-1] % N_CASES), 0]
         core = window.ids[window.core]
         found.append(core)
         (own,) = [w.ids for w in wordpieces if core[0] in w.ids]
         assert window.core.start - 1 >= min(context, core[0] - own[0])
         assert len(window.ids) - 1 - window.core.stop >= min(context, own[-1] - core[-1])
     assert numpy.concatenate(found).tolist() == everything.tolist()
-    batches = list(batch_windows(windows, 64))
-    assert sorted(w.row for batch in batches for w in batch) == sorted(w.row for w in windows)
-    for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(len(w.ids) for w in batch) <= 64
+    batches = list(batch_windows(windows, size, 64))
+    assert sorted(w.row for batch, _ in batches for w in batch) == sorted(w.row for w in windows)
+    for batch, length in batches:
+        longest = max(len(window.ids) for window in batch)
+        assert longest <= length <= size
+        assert length == size or 0 <= length - longest < PAD_MULTIPLE
+        assert len(batch) == 1 or len(batch) * length <= 64
+
+
+def test_windows_are_padded_to_few_lengths_within_the_model() -> None:
+    def padded(longest: int, size: int) -> int:
+        window = Window(numpy.zeros(longest, dtype=int), numpy.zeros(longest), slice(1, 2), 0)
+        ((_, length),) = batch_windows([window], size, 1024)
+        return length
+
+    assert [padded(n, 100) for n in (1, 32, 33, 96, 97, 100)] == [32, 32, 64, 96, 100, 100]
 
 
 # --- The first wordpiece ---
