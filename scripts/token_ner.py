@@ -346,9 +346,17 @@ class TransformerClass:
         """RETURNS (PreTrainedModel): The model of a config, with its case embedding if it has
         one."""
         transformer = AutoModel.from_config(config)
+        drop_pooler(transformer)
         if getattr(config, "case_embedding", False):
             add_case_embedding(transformer)
         return transformer
+
+
+def drop_pooler(transformer: Any) -> None:
+    """Take away BERT's layer for whole texts, which no word looks at. Not every checkpoint has
+    one: without it, all are alike."""
+    if getattr(transformer, "pooler", None) is not None:
+        transformer.pooler = None
 
 
 def add_case_embedding(transformer: Any) -> None:
@@ -421,6 +429,7 @@ def load_pretrained(
             f"{model.attrs['pretrained']}: {type(loaded.tokenizer).__name__} is a slow tokenizer; "
             "windows need a fast one (a tokenizer.json in the model's folder)"
         )
+    drop_pooler(loaded.transformer)
     with_case = model.attrs["case_embedding"]
     if with_case is None:
         lower, upper = loaded.tokenizer(["a", "A"], add_special_tokens=False)["input_ids"]
