@@ -235,7 +235,7 @@ def predict_trainer(system: System, corpus: Path, passes: int) -> dict[str, floa
     """RETURNS (dict[str, float]): Words per second by batch size, in sentences."""
     import transformers
 
-    from hf_baseline import read_sentences
+    from hf_data import read_sentences
 
     folder = corpus.parent / system.name / "model"
     recognise = transformers.pipeline(

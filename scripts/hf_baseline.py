@@ -7,86 +7,15 @@ continuations, special tokens ignored, three epochs, linear decay, argmax
 
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy
 import transformers
-from seqeval.metrics import f1_score
 
-from conll import Sentence, encode_iob2, read_corpus
+from hf_data import encode, label_names, mention_types, read_sentences, score
 
 BATCH_SIZE = 8
 WEIGHT_DECAY = 0.01
-IGNORED = -100  # the label that torch's cross-entropy skips
-Encoded = dict[str, list[int]]
-
-
-def read_sentences(path: Path) -> list[Sentence]:
-    return [sentence for document in read_corpus(path).documents for sentence in document.sentences]
-
-
-def label_names(sentences: Sequence[Sentence]) -> list[str]:
-    """RETURNS (list[str]): O, then B- and I- of each type, types sorted."""
-    types = sorted({mention.type for sentence in sentences for mention in sentence.mentions})
-    return ["O", *(f"{prefix}-{type_}" for type_ in types for prefix in "BI")]
-
-
-def align_labels(word_ids: Sequence[int | None], labels: Sequence[str]) -> list[str | None]:
-    """Spread the labels of words over their wordpieces.
-
-    word_ids (Sequence[int | None]): Each wordpiece's word; None for a special token.
-    labels (Sequence[str]): Each word's label in IOB2.
-    RETURNS (list[str | None]): Each wordpiece's label; None for a special token.
-    """
-    aligned: list[str | None] = []
-    previous = None
-    for word in word_ids:
-        if word is None:
-            aligned.append(None)
-        elif word == previous and labels[word].startswith("B-"):
-            aligned.append(f"I-{labels[word][2:]}")
-        else:
-            aligned.append(labels[word])
-        previous = word
-    return aligned
-
-
-def encode(sentence: Sentence, tokenizer: Any, label_ids: dict[str, int]) -> Encoded:
-    """RETURNS (Encoded): The model's inputs, `labels`, and `first`: 1 where a word begins."""
-    encoding = tokenizer(sentence.words, is_split_into_words=True, truncation=True)
-    word_ids = encoding.word_ids()
-    aligned = align_labels(word_ids, encode_iob2(len(sentence.words), sentence.mentions))
-    before = [None, *word_ids[:-1]]
-    return {
-        "input_ids": encoding["input_ids"],
-        "attention_mask": encoding["attention_mask"],
-        "labels": [IGNORED if label is None else label_ids[label] for label in aligned],
-        "first": [int(w is not None and w != b) for w, b in zip(word_ids, before, strict=True)],
-    }
-
-
-def f1_scores(
-    predicted: numpy.ndarray, encoded: Sequence[Encoded], names: Sequence[str]
-) -> dict[str, float]:
-    """Score by wordpieces, as the recipe does, and by words: a word's label is its first
-    wordpiece's.
-
-    predicted (numpy.ndarray): Label ids, shape (sentences, padded wordpieces).
-    RETURNS (dict[str, float]): `wordpiece_f1` and `word_f1`, by seqeval's default mode.
-    """
-    by_wordpiece: tuple[list[list[str]], list[list[str]]] = ([], [])
-    by_word: tuple[list[list[str]], list[list[str]]] = ([], [])
-    for row, sentence in zip(predicted, encoded, strict=True):
-        gold = numpy.array(sentence["labels"])
-        for (golds, predictions), chosen in (
-            (by_wordpiece, gold != IGNORED),
-            (by_word, numpy.array(sentence["first"]) == 1),
-        ):
-            golds.append([names[i] for i in gold[chosen]])
-            predictions.append([names[i] for i in row[: len(gold)][chosen]])
-    return {"wordpiece_f1": f1_score(*by_wordpiece), "word_f1": f1_score(*by_word)}
 
 
 class EpochTimer(transformers.TrainerCallback):  # type: ignore[misc]
@@ -131,7 +60,7 @@ def train(
     RETURNS (dict[str, float]): F1 on test, by word and by wordpiece.
     """
     splits = {name: read_sentences(corpus / f"{name}.txt") for name in ("train", "valid", "test")}
-    names = label_names(splits["train"])
+    names = label_names(mention_types(splits["train"]))
     label_ids = {name: i for i, name in enumerate(names)}
     tokenizer = transformers.AutoTokenizer.from_pretrained(backbone, add_prefix_space=True)
     encoded = {
@@ -163,7 +92,7 @@ def train(
         train_dataset=encoded["train"],
         eval_dataset=encoded["valid"],
         data_collator=transformers.DataCollatorForTokenClassification(tokenizer),
-        compute_metrics=lambda output: f1_scores(output.predictions, current, names),
+        compute_metrics=lambda output: score(output.predictions, current, names),
         preprocess_logits_for_metrics=lambda logits, _: logits.argmax(-1),
         callbacks=[EpochTimer(output / "log.jsonl")],
     )
