@@ -24,12 +24,12 @@ def read_sentences(path: Path) -> list[Sentence]:
     return [sentence for document in read_corpus(path).documents for sentence in document.sentences]
 
 
-def label_names(types: set[str]) -> list[str]:
+def label_names(types: set[str], prefixes: str = "BI") -> list[str]:
     """RETURNS (list[str]): O, then B- and I- of each type: of CoNLL-2003 O, B-PER, I-PER, B-ORG,
-    I-ORG, B-LOC, I-LOC, B-MISC, I-MISC."""
-    known = [type_ for type_ in CONLL_TYPES if type_ in types]
+    I-ORG, B-LOC, I-LOC, B-MISC, I-MISC. Other schemes have other prefixes."""
+    known: list[str] = [type_ for type_ in CONLL_TYPES if type_ in types]
     ordered = [*known, *sorted(types.difference(known))]
-    return ["O", *(f"{prefix}-{type_}" for type_ in ordered for prefix in "BI")]
+    return ["O", *(f"{prefix}-{type_}" for type_ in ordered for prefix in prefixes)]
 
 
 def mention_types(sentences: Sequence[Sentence]) -> set[str]:

@@ -49,7 +49,7 @@ from thinc.api import (
 )
 from thinc.types import Floats2d, Ragged
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_outputs import BaseModelOutput
 
 Array = numpy.ndarray
@@ -338,6 +338,23 @@ def own_transformer_config(
     return transformer | {"@architectures": "conll_ner.FirstWordpieceTransformer.v1"}
 
 
+class TokenizerClass:
+    """Loads a tokenizer, for huggingface_from_pretrained."""
+
+    @staticmethod
+    def from_pretrained(source: str, **settings: Any) -> Any:
+        """RETURNS (PreTrainedTokenizerBase): The tokenizer; one that was made of a tokenizer.json
+        alone, as many of XLM-R are, without the SentencePiece file that HFShim would ask for."""
+        tokenizer = AutoTokenizer.from_pretrained(source, **settings)
+        if not tokenizer.is_fast or getattr(tokenizer, "vocab_file", source) is not None:
+            return tokenizer
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer.backend_tokenizer,
+            model_max_length=tokenizer.model_max_length,
+            **tokenizer.special_tokens_map,
+        )
+
+
 class TransformerClass:
     """Makes a saved model anew, for HFShim, which then loads the weights."""
 
@@ -345,6 +362,8 @@ class TransformerClass:
     def from_config(config: Any) -> Any:
         """RETURNS (PreTrainedModel): The model of a config, with its case embedding if it has
         one."""
+        if getattr(config, "layer_norm_eps", None) == 0:
+            config.layer_norm_eps = 1e-12  # BERT's, which HFShim's JSON rounds off to 0
         transformer = AutoModel.from_config(config)
         drop_pooler(transformer)
         if getattr(config, "case_embedding", False):
@@ -422,7 +441,10 @@ def load_pretrained(
     # Without a space before it, RoBERTa's tokenizer takes no word of a split text.
     tokenizer_config = {"add_prefix_space": True} | hf._init_tokenizer_config
     loaded = huggingface_from_pretrained(
-        model.attrs["pretrained"], tokenizer_config, hf._init_transformer_config
+        model.attrs["pretrained"],
+        tokenizer_config,
+        hf._init_transformer_config,
+        tokenizer_cls=TokenizerClass,
     )
     if not loaded.tokenizer.is_fast:
         raise ValueError(

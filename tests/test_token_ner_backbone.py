@@ -374,6 +374,8 @@ def test_transformer_saved_is_the_same(tiny_backbone: Path, vocab: Vocab) -> Non
     loaded = build_model(name="somewhere else", precision="float32").from_bytes(model.to_bytes())
     after = loaded.predict(docs).doc_data[0].model_output.last_hidden_state
     numpy.testing.assert_array_equal(before, after)
+    # HFShim's JSON keeps nine places.
+    assert loaded.shims[0]._model.config.layer_norm_eps == 1e-12
 
 
 def test_transformer_windows_are_the_configs_after_loading(
