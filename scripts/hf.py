@@ -3,8 +3,7 @@
 import copy
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -13,7 +12,6 @@ import torch
 import transformers
 import typer
 from confection import Config
-from safetensors import SafetensorError
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -23,7 +21,7 @@ from conll import parse_tag
 from console import InputError, clear_errors, msg
 from evaluate import load_pipeline
 from files import written_aside
-from hf_data import label_names
+from hf_data import label_names, said_plainly
 from token_ner import TokenNER
 
 app = typer.Typer(add_completion=False)
@@ -38,16 +36,6 @@ SCHEMES: dict[str, dict[str, str]] = {
     "bilou": {"B": "B", "I": "I", "L": "L", "U": "U"},
     "iobes": {"B": "B", "I": "I", "E": "L", "S": "U"},
 }
-# What transformers raises over broken files; an ImportError where a tokenizer would need others.
-LOADING_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    ImportError,
-    SafetensorError,
-)
 NEVER = -1e4  # the logit of a label that the checkpoint doesn't have
 
 
@@ -92,18 +80,6 @@ def read_labels(names: Sequence[str]) -> Labels:
                 f"checkpoint's are {listed}"
             )
     return Labels("bio" if scheme == "bio" else "bilou", types, ids)
-
-
-@contextmanager
-def said_plainly(what: str) -> Iterator[None]:
-    """Turn what transformers raises over a checkpoint into one line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except LOADING_ERRORS as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{what}: {reason[:300]}") from None
 
 
 def load_checkpoint(checkpoint: str) -> tuple[Any, Any]:

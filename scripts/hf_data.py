@@ -4,20 +4,33 @@ The protocol of the well-known recipe: a label on every wordpiece with B- turned
 continuations, special tokens ignored (https://huggingface.co/learn/llm-course/chapter7/2).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy
+from safetensors import SafetensorError
 from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from conll import Sentence, encode_iob2, read_corpus
+from console import InputError
 
 IGNORED = -100  # the label that torch's cross-entropy skips
 # The types of CoNLL-2003 in the order that its models on the hub have; others come after them.
 CONLL_TYPES = ("PER", "ORG", "LOC", "MISC")
 Encoded = dict[str, list[int]]
+# What transformers raises over broken files; an ImportError where a tokenizer would need others.
+LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+)
 
 
 def read_sentences(path: Path) -> list[Sentence]:
@@ -107,3 +120,15 @@ def score(
         for unit, pair in units.items()
         for name, measure in measures.items()
     }
+
+
+@contextmanager
+def said_plainly(what: str) -> Iterator[None]:
+    """Turn what transformers raises over a checkpoint into one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except LOADING_ERRORS as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{what}: {reason[:300]}") from None

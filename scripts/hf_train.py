@@ -26,8 +26,16 @@ from conll import Sentence
 from console import InputError, clear_errors, msg
 from device import describe_hardware, package_versions, peak_memory_mb
 from files import written_aside
-from hf import said_plainly
-from hf_data import IGNORED, Encoded, encode, label_names, mention_types, read_sentences, score
+from hf_data import (
+    IGNORED,
+    Encoded,
+    encode,
+    label_names,
+    mention_types,
+    read_sentences,
+    said_plainly,
+    score,
+)
 
 MAX_NORM = 1.0  # of gradients, as in transformers' Trainer
 NOT_DECAYED = ("bias", "LayerNorm.weight")  # names' ends; google-research/bert, optimization.py

@@ -48,10 +48,11 @@ def test_project_commands_have_help(project: dict[str, Any]) -> None:
     assert all(len(command["help"]) > 10 for command in project["commands"])
 
 
-def test_project_chain_is_unbroken(project: dict[str, Any]) -> None:
-    """What a step of `all` reads is in the repository or an earlier step's output."""
+@pytest.mark.parametrize("workflow", ["all", "all-hf"])
+def test_project_chain_is_unbroken(project: dict[str, Any], workflow: str) -> None:
+    """What a step reads is in the repository or an earlier step's output."""
     made: set[str] = set()
-    for name in project["workflows"]["all"]:
+    for name in project["workflows"][workflow]:
         step = command(project, name)
         for dep in step["deps"]:
             assert dep in made or (ROOT / dep).is_file(), f"{name} reads {dep}"

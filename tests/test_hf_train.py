@@ -1,0 +1,222 @@
+"""The well-known recipe on Accelerate: its scores, its checkpoints, killed and resumed."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from conftest import ROOT, SAMPLE
+from safetensors.torch import load_file
+from typer import Typer
+from typer.testing import CliRunner
+
+from hf_data import encode, read_sentences, score
+from hf_train import main
+
+SCRIPT = str(ROOT / "scripts" / "hf_train.py")
+runner = CliRunner()
+app = Typer()
+app.command()(main)
+
+
+def invoke(*arguments: object) -> Any:
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, tiny_file: Path) -> Path:
+    """train.txt and valid.txt, of the same five mentions."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name in ("train", "valid"):
+        (folder / f"{name}.txt").write_bytes(tiny_file.read_bytes())
+    return folder
+
+
+def read_log(output: Path) -> list[dict[str, Any]]:
+    text = (output / "log.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def weights(output: Path) -> dict[str, torch.Tensor]:
+    return load_file(output / "last" / "model.safetensors")
+
+
+def score_alone(checkpoint: Path, file: Path) -> dict[str, float]:
+    """RETURNS: The scores of a checkpoint, one sentence after the other, by transformers."""
+    model = transformers.AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    encoded = [encode(s, tokenizer, model.config.label2id) for s in read_sentences(file)]
+    rows = []
+    for sentence in encoded:
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([sentence["input_ids"]])).logits
+        rows.append(logits[0].argmax(-1).numpy())
+    return score(rows, encoded, names)
+
+
+def test_train_learns_and_saves_checkpoints(
+    tiny_backbone: Path, corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    result = invoke(
+        corpus, tiny_backbone, output, "--epochs", 60, "--learn-rate", 0.005, "--batch-size", 2
+    )
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in output.iterdir()) == [
+        "best",
+        "last",
+        "log.jsonl",
+        "run.json",
+        "settings.json",
+    ]
+    log = read_log(output)
+    assert [row["epoch"] for row in log] == list(range(1, 61))
+    assert log[-1]["step"] == 60 * 2  # three sentences in batches of two
+    assert log[-1]["word_f1"] == log[-1]["wordpiece_f1"] == 1.0
+    assert log[-1]["loss"] < 0.1 < log[0]["loss"]
+    run = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    assert (run["best_dev_f"], run["processes"], run["epochs"]) == (1.0, 1, 60)
+    for name in ("best", "last"):
+        assert score_alone(output / name, corpus / "valid.txt")["word_f1"] == 1.0
+
+
+@pytest.mark.parametrize("labels", ["all", "first"])
+def test_train_logs_the_checkpoints_own_scores(
+    tiny_backbone: Path, corpus: Path, tmp_path: Path, labels: str
+) -> None:
+    """Batches, padding and gathering change nothing. By word: labels on first wordpieces alone
+    leave the others' predictions open."""
+    arguments = ("--epochs", 8, "--learn-rate", 0.005, "--batch-size", 2, "--labels", labels)
+    output = tmp_path / "out"
+    assert invoke(corpus, tiny_backbone, output, *arguments).exit_code == 0
+    (row,) = read_log(output)[-1:]
+    expected = score_alone(output / "last", corpus / "valid.txt")
+    units = ["word", "wordpiece"] if labels == "all" else ["word"]
+    for unit in units:
+        for measure in ("precision", "recall", "f1", "accuracy"):
+            assert row[f"{unit}_{measure}"] == pytest.approx(expected[f"{unit}_{measure}"])
+
+
+def test_train_keeps_the_best_epoch(tiny_backbone: Path, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    # At this rate, scores go up and down.
+    result = invoke(corpus, tiny_backbone, output, "--epochs", 12, "--learn-rate", 0.05)
+    assert result.exit_code == 0, result.output
+    log = read_log(output)
+    best = max(row["word_f1"] for row in log)
+    assert score_alone(output / "best", corpus / "valid.txt")["word_f1"] == pytest.approx(best)
+
+
+def test_train_killed_and_resumed_ends_with_the_same_weights(
+    tiny_backbone: Path, tmp_path: Path
+) -> None:
+    arguments = [str(SAMPLE), str(tiny_backbone)]
+    options = ["--epochs", "3", "--learn-rate", "0.001", "--warmup", "0.1"]
+    assert invoke(*arguments, tmp_path / "whole", *options).exit_code == 0
+    partial = tmp_path / "killed.partial"
+    with subprocess.Popen(
+        [sys.executable, SCRIPT, *arguments, str(tmp_path / "killed"), *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while not (partial / "state-1").is_dir():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "killed").exists()
+    assert len(read_log(partial)) < 3
+    result = invoke(*arguments, tmp_path / "killed", *options, "--resume")
+    assert result.exit_code == 0, result.output
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    timeless = [
+        [{key: row[key] for key in row if key != "training_seconds"} for row in read_log(output)]
+        for output in (tmp_path / "whole", tmp_path / "killed")
+    ]
+    assert timeless[0] == timeless[1]
+
+
+@pytest.mark.slow
+def test_train_by_two_processes(tmp_path: Path, tiny_backbone: Path) -> None:
+    """The same batches in all, other units dropped out: what they gather is the checkpoint's own
+    score, each sentence once, in order."""
+    options = ["--epochs", "3", "--learn-rate", "0.001", "--batch-size", "8"]
+    arguments = [str(SAMPLE), str(tiny_backbone)]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    result = subprocess.run(
+        [*launch, SCRIPT, *arguments, str(tmp_path / "two"), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert invoke(*arguments, tmp_path / "one", *options).exit_code == 0
+    one, two = (read_log(tmp_path / name) for name in ("one", "two"))
+    assert [row["step"] for row in one] == [row["step"] for row in two]
+    run = json.loads((tmp_path / "two" / "run.json").read_text(encoding="utf-8"))
+    assert run["processes"] == 2
+    expected = score_alone(tmp_path / "two" / "last", SAMPLE / "valid.txt")
+    for key, value in expected.items():
+        assert two[-1][key] == pytest.approx(value)
+
+
+def test_train_refuses_bad_input(tiny_backbone: Path, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    other = tmp_path / "other"
+    other.mkdir()
+    text = (corpus / "train.txt").read_text(encoding="utf-8")
+    (other / "train.txt").write_text(text.replace("-ORG", "-LOC"), encoding="utf-8")
+    (other / "valid.txt").write_text(text, encoding="utf-8")
+    for arguments, message in [
+        ((tmp_path, tiny_backbone, output), "train.txt: no such file"),
+        ((corpus, tmp_path, output), "config.json: no such file"),
+        ((other, tiny_backbone, output), "types without an example in train: {'ORG'}"),
+        ((corpus, tiny_backbone, output, "--labels", "some"), "--labels some is not all or first"),
+        ((corpus, tiny_backbone, tmp_path / "new", "--resume"), "no training to resume"),
+    ]:
+        result = invoke(*arguments)
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert not output.exists()
+
+
+def test_train_resumes_the_same_training_only(
+    tiny_backbone: Path, corpus: Path, tmp_path: Path
+) -> None:
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    settings = {"epochs": 3, "batch_size": 8, "learn_rate": 1e-3}
+    (partial / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    result = invoke(corpus, tiny_backbone, tmp_path / "out", "--resume")
+    assert result.exit_code == 1
+    assert "is another training (learn_rate was 0.001" in result.stderr
+
+
+def test_train_on_a_full_disk_keeps_the_old_checkpoint(
+    tiny_backbone: Path, corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    (output / "best").mkdir(parents=True)
+    (output / "best" / "old").write_text("old", encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, SCRIPT, str(corpus), str(tiny_backbone), str(output)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
+    assert result.returncode == 1, result.stderr
+    assert "can't be written" in result.stderr
+    assert (output / "best" / "old").read_text(encoding="utf-8") == "old"
