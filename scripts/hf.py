@@ -1,6 +1,7 @@
 """Hugging Face token-classification checkpoints in and out: the same model in both worlds."""
 
 import copy
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -304,6 +305,24 @@ def export_pipeline(nlp: Language, pipeline: str, output: Path) -> None:
         msg.warn(f"Not in the checkpoint, which has no place for them: {', '.join(left)}")
 
 
+# --- The familiar output ---
+
+
+def entity_groups(doc: Doc) -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): The mentions as transformers' pipeline gives them, but that
+    `score` is the probability of exactly that span with that label."""
+    return [
+        {
+            "entity_group": ent.label_,
+            "score": ent._.score,
+            "word": ent.text,
+            "start": ent.start_char,
+            "end": ent.end_char,
+        }
+        for ent in doc.ents
+    ]
+
+
 # --- Commands ---
 
 
@@ -339,6 +358,20 @@ def export_command(
         export_pipeline(load_pipeline(pipeline), pipeline, output)
         seconds = time.perf_counter() - start
         msg.good(f"{output}: {folder_size_mb(output):,.0f} MiB in {seconds:.1f} s")
+
+
+@app.command("predict")
+def predict_command(
+    model: Annotated[str, typer.Argument(help="Checkpoint, pipeline or installed package")],
+    text: Annotated[str, typer.Argument(help="The text itself")],
+) -> None:
+    """Print a text's mentions in the form of transformers' pipeline, one a line."""
+    transformers.utils.logging.set_verbosity_error()
+    with clear_errors():
+        is_checkpoint = (Path(model) / "config.json").is_file()
+        nlp = import_checkpoint(model) if is_checkpoint else load_pipeline(model)
+        for group in entity_groups(nlp(text)):
+            print(json.dumps(group, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -288,6 +288,24 @@ def test_export_is_read_by_transformers_pipeline(checkpoint: Path, tmp_path: Pat
     ]
 
 
+def test_predict_prints_the_familiar_output(checkpoint: Path, tmp_path: Path) -> None:
+    text = "My name is Sylvain and I work at Hugging Face in Brooklyn."
+    nlp = import_checkpoint(str(checkpoint))
+    nlp.to_disk(tmp_path / "pipeline")
+    printed = []
+    for model in (checkpoint, tmp_path / "pipeline"):
+        result = runner.invoke(app, ["predict", str(model), text])
+        assert result.exit_code == 0, result.output
+        printed.append([json.loads(line) for line in result.stdout.splitlines()])
+    assert printed[0] == printed[1]
+    assert printed[0]
+    for group in printed[0]:
+        assert list(group) == ["entity_group", "score", "word", "start", "end"]
+        assert text[group["start"] : group["end"]] == group["word"]
+        assert group["entity_group"] in ("PER", "ORG", "LOC", "MISC")
+        assert 0 <= group["score"] <= 1
+
+
 @pytest.mark.parametrize("names", [NAMES, ["O", "B-A", "I-A", "L-A", "U-A"]])
 def test_export_and_import_give_the_same_pipeline(tmp_path: Path, names: list[str]) -> None:
     nlp = import_checkpoint(str(make_checkpoint(tmp_path / "a", names=names)), "de")
