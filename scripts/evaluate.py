@@ -19,6 +19,7 @@ from spacy.training import Example
 from thinc.api import require_gpu
 
 import token_ner  # noqa: F401  to register the component
+from bootstrap import count_by_document, f1_interval
 from conll import read_corpus
 from console import InputError, clear_errors, msg
 from convert import make_doc, read_docs
@@ -143,13 +144,18 @@ def check_against_spacy(
 
 
 def evaluate_file(nlp: Language, path: Path) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): The scores on one file, its size, and the speed."""
+    """RETURNS (dict[str, Any]): The scores on one file, its size, and the speed; `f1_interval`,
+    the 95 % confidence interval of F1, and `by_document`, each one's right, predicted and gold
+    mentions."""
     gold = read_gold(path, nlp)
     start = time.perf_counter()
     predicted = predict(nlp, gold)
     seconds = time.perf_counter() - start
     words = sum(map(len, gold))
+    counts = count_by_document(gold, predicted)
     return score(gold, predicted) | {
+        "f1_interval": f1_interval(counts),
+        "by_document": counts,
         "expected_calibration_error": calibration_error(gold, predicted),
         "file": str(path),
         "sha256": sha256(path),
@@ -171,6 +177,9 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
             rows.append((row_name, *percent, f"{row['support']:,}"))
     msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r"))
     accuracy, speed = scores["token_accuracy"], scores["words_per_second"]
+    if scores["f1_interval"] is not None:
+        low, high = (100 * bound for bound in scores["f1_interval"])
+        msg.text(f"95 % confidence interval of F1 {low:.2f} to {high:.2f}")
     msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s")
     error = scores["expected_calibration_error"]
     if error is not None:

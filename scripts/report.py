@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,20 +18,60 @@ END = "<!-- RESULTS: AUTO-GENERATED END -->"
 
 def format_table(runs: Sequence[dict[str, Any]]) -> str:
     """RETURNS (str): A Markdown table: a row for each split of each run; F1 overall and by
-    type, precision, recall and token accuracy, in percent, by conlleval's protocol."""
+    type, precision, recall and token accuracy, in percent, by conlleval's protocol; and a row for
+    runs that differ in their seed alone: mean and standard deviation."""
     types = sorted(
         {t for run in runs for split in run["splits"].values() for t in split["conlleval"]["types"]}
     )
-    header = ["run", "split", "precision", "recall", "F1", *(f"F1 {t}" for t in types), "accuracy"]
+    names = ["precision", "recall", "F1", *(f"F1 {t}" for t in types), "accuracy"]
+    header = ["run", "split", *names[:3], "95 %", *names[3:]]
     lines = [header, ["---", "---", *["---:"] * (len(header) - 2)]]
     for run in runs:
         for name, scores in run["splits"].items():
-            overall, by_type = scores["conlleval"]["overall"], scores["conlleval"]["types"]
-            values = [overall[key] for key in ("precision", "recall", "f1")]
-            values += [by_type.get(t, {"f1": 0.0})["f1"] for t in types]
-            values.append(scores["token_accuracy"])
-            lines.append([run["name"], name, *(f"{100 * value:.2f}" for value in values)])
+            cells = [f"{100 * value:.2f}" for value in row_values(scores, types)]
+            bounds = scores.get("f1_interval")
+            interval = "–".join(f"{100 * bound:.2f}" for bound in bounds) if bounds else ""
+            lines.append([run["name"], name, *cells[:3], interval, *cells[3:]])
+    for group in group_by_seed(runs):
+        for name in group[0]["splits"]:
+            values = [row_values(run["splits"][name], types) for run in group]
+            cells = [
+                f"{100 * statistics.mean(column):.2f} ± {100 * statistics.stdev(column):.2f}"
+                for column in zip(*values, strict=True)
+            ]
+            lines.append([f"{len(group)} seeds", name, *cells[:3], "", *cells[3:]])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def row_values(scores: dict[str, Any], types: Sequence[str]) -> list[float]:
+    """RETURNS (list[float]): Precision, recall, F1, F1 of each type, token accuracy."""
+    overall, by_type = scores["conlleval"]["overall"], scores["conlleval"]["types"]
+    return [
+        *(overall[key] for key in ("precision", "recall", "f1")),
+        *(by_type.get(t, {"f1": 0.0})["f1"] for t in types),
+        scores["token_accuracy"],
+    ]
+
+
+def group_by_seed(runs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """RETURNS (list[list[dict[str, Any]]]): Two or more runs each, of one backbone, one config
+    and one set of overrides, scored on the same files, that differ in their seed."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        training = run["training"]
+        overrides = {
+            name: value
+            for name, value in training.get("overrides", {}).items()
+            if name not in ("seed", "system.seed")
+        }
+        files = {name: scores.get("sha256") for name, scores in run["splits"].items()}
+        same = [training["backbone"], training["config"], training["epochs"], overrides, files]
+        groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
+    return [
+        group
+        for group in groups.values()
+        if len({run["training"]["seed"] for run in group}) == len(group) > 1
+    ]
 
 
 def describe_run(run: dict[str, Any]) -> str:

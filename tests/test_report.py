@@ -31,16 +31,17 @@ def metrics(tmp_path: Path) -> Path:
         "versions": {"spacy": "3", "spacy-transformers": "1", "torch": "2"},
     }
     splits = {"dev": split(0.91234, {"PER": 0.5, "LOC": 1.0}), "test": split(0.25, {"LOC": 0.125})}
+    splits["dev"]["f1_interval"] = [0.9011, 0.9222]
     path = tmp_path / "run.json"
     path.write_text(json.dumps({"name": "run", "training": training, "splits": splits}))
     return path
 
 
 TABLE = """\
-| run | split | precision | recall | F1 | F1 LOC | F1 PER | accuracy |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
-| run | dev | 91.23 | 91.23 | 91.23 | 100.00 | 50.00 | 50.00 |
-| run | test | 25.00 | 25.00 | 25.00 | 12.50 | 0.00 | 50.00 |"""
+| run | split | precision | recall | F1 | 95 % | F1 LOC | F1 PER | accuracy |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| run | dev | 91.23 | 91.23 | 91.23 | 90.11–92.22 | 100.00 | 50.00 | 50.00 |
+| run | test | 25.00 | 25.00 | 25.00 |  | 12.50 | 0.00 | 50.00 |"""
 
 
 def test_report_table(metrics: Path) -> None:
@@ -70,3 +71,23 @@ def test_report_readme_without_marks_stays(metrics: Path, tmp_path: Path) -> Non
     with pytest.raises(SystemExit):
         report.main([metrics], readme)
     assert readme.read_text() == "no marks"
+
+
+def test_report_seeds_are_summed_up_where_all_else_is_the_same(metrics: Path) -> None:
+    run = json.loads(metrics.read_text())
+    runs = []
+    for seed, f1 in ((0, 0.5), (1, 0.6), (2, 0.8)):
+        splits = {"dev": split(f1, {"PER": 0.5})}
+        training = run["training"] | {"seed": seed, "overrides": {"system.seed": seed}}
+        runs.append({"name": f"s{seed}", "training": training, "splits": splits})
+    other = json.loads(json.dumps(runs[0]))
+    other["training"] |= {"seed": 3, "overrides": {"training.dropout": 0.5}}
+    assert report.group_by_seed([*runs, other]) == [runs]
+    assert report.group_by_seed([runs[0], other]) == []
+    assert report.group_by_seed([runs[0], runs[0]]) == []  # one run twice is no second seed
+    # Mean 0.6333 and sample standard deviation 0.1528, by hand.
+    (line,) = [x for x in report.format_table([*runs, other]).splitlines() if "3 seeds" in x]
+    value = "63.33 ± 15.28"
+    assert (
+        line == f"| 3 seeds | dev | {value} | {value} | {value} |  | 50.00 ± 0.00 | 50.00 ± 0.00 |"
+    )

@@ -1,0 +1,61 @@
+"""Two pipelines on the same documents: is one better, and how sure is that?"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bootstrap import SAMPLES, compare
+from console import InputError, clear_errors, msg
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """RAISES (InputError): If it isn't what evaluate.py wrote."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run evaluate first")
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        counted = all("by_document" in scores for scores in metrics["splits"].values())
+    except (ValueError, KeyError, AttributeError, TypeError):
+        counted = False
+    if not counted:
+        raise InputError(f"{path} has no scores by document; write it anew with evaluate.py")
+    return metrics  # type: ignore[no-any-return]
+
+
+def main(
+    first: Annotated[Path, typer.Argument(help="JSON file that evaluate.py wrote")],
+    second: Annotated[Path, typer.Argument(help="Another's, on the same files")],
+    samples: Annotated[int, typer.Option(min=100)] = SAMPLES,
+) -> None:
+    """Compare two pipelines by the paired bootstrap over documents."""
+    with clear_errors():
+        a, b = read_metrics(first), read_metrics(second)
+        shared = [
+            name
+            for name, scores in a["splits"].items()
+            if scores["sha256"] == b["splits"].get(name, {}).get("sha256")
+        ]
+        if not shared:
+            raise InputError(f"{first} and {second} have no file in common")
+        rows = []
+        for name in shared:
+            scores = [metrics["splits"][name] for metrics in (a, b)]
+            difference = compare(scores[0]["by_document"], scores[1]["by_document"], samples)
+            f1 = [split["conlleval"]["overall"]["f1"] for split in scores]
+            rows.append(
+                (
+                    name,
+                    *(f"{100 * value:.2f}" for value in f1),
+                    f"{100 * difference.f1:+.2f}",
+                    f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}",
+                    f"{difference.p_value:.3f}",
+                )
+            )
+        header = ("F1", a["name"], b["name"], "difference", "95 %", "p")
+        msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r", "r"))
+
+
+if __name__ == "__main__":
+    typer.run(main)
