@@ -71,8 +71,8 @@ def compare(a: Counts, b: Counts, samples: int = SAMPLES, seed: int = 0) -> Diff
         raise ValueError(f"two or more documents of both are needed, not {len(a)} and {len(b)}")
 
     def lead(*columns: Any, axis: int = -1) -> Any:
-        right, predicted, gold, *other = columns
-        return f1_score(right, predicted, gold, axis) - f1_score(*other, axis)
+        first, second = columns[:3], columns[3:]
+        return f1_score(*first, axis=axis) - f1_score(*second, axis=axis)  # type: ignore[misc]
 
     columns = numpy.concatenate([numpy.array(a).T, numpy.array(b).T])
     result = bootstrap(

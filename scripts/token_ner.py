@@ -56,6 +56,7 @@ Array = numpy.ndarray
 ModelArray = Any  # of numpy or CuPy, where the model is
 Precision = Literal["auto", "float32", "bfloat16"]
 Scheme = Literal["bio", "bilou"]
+Specials = tuple[list[int], list[int]]  # special tokens' ids, before and after a text
 
 DEFAULT_CONFIG = Config().from_str(
     """
@@ -189,9 +190,8 @@ def cut(lengths: Array, sentence_starts: Array, capacity: int) -> Array:
     return numpy.array([*cuts, total])
 
 
-def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """RETURNS (tuple[list[int], list[int]]): The ids that the model wants before and after a
-    text."""
+def special_tokens(tokenizer: Any) -> Specials:
+    """RETURNS (Specials): The ids that the model wants before and after a text."""
     encoding = tokenizer("a", return_special_tokens_mask=True)
     ids, special = encoding["input_ids"], encoding["special_tokens_mask"]
     first = special.index(0)
@@ -207,11 +207,15 @@ def sentence_starts(doc: Doc) -> Array:
 
 
 def make_windows(
-    docs: Sequence[Doc], wordpieces: Sequence[Wordpieces], tokenizer: Any, size: int, context: int
+    docs: Sequence[Doc],
+    wordpieces: Sequence[Wordpieces],
+    specials: Specials,
+    size: int,
+    context: int,
 ) -> list[Window]:
     """Cut documents into windows so that each wordpiece is in the core of exactly one, with at
     least `context` wordpieces of its document on each side, or all that there are."""
-    prefix, suffix = special_tokens(tokenizer)
+    prefix, suffix = specials
     room = size - len(prefix) - len(suffix)
     windows = []
     row = 0
@@ -459,11 +463,12 @@ def load_pretrained(
     if with_case:
         add_case_embedding(loaded.transformer)
     shim._model, shim._hfmodel = loaded.transformer, loaded
-    window_size(loaded, model.attrs["windowing"])  # an impossible one is told of now
+    # An impossible window is told of now.
+    window_size(loaded, special_tokens(loaded.tokenizer), model.attrs["windowing"])
     model.set_dim("nO", loaded.transformer.config.hidden_size)
 
 
-def window_size(hf: HFObjects, windowing: Windowing) -> int:
+def window_size(hf: HFObjects, specials: Specials, windowing: Windowing) -> int:
     """RETURNS (int): Wordpieces in a window, special tokens counted.
     RAISES (ValueError): If the model can't read that many, or context leaves no room."""
     maximum = hf.tokenizer.model_max_length
@@ -474,10 +479,10 @@ def window_size(hf: HFObjects, windowing: Windowing) -> int:
     window = maximum if windowing.window is None else windowing.window
     if window > maximum:
         raise ValueError(f"window is {window} wordpieces, but the model reads {maximum} at most")
-    specials = sum(map(len, special_tokens(hf.tokenizer)))
-    if window - specials - 2 * windowing.context < 1:
+    n_specials = sum(map(len, specials))
+    if window - n_specials - 2 * windowing.context < 1:
         raise ValueError(
-            f"a window of {window} wordpieces has no room for {specials} special tokens and "
+            f"a window of {window} wordpieces has no room for {n_specials} special tokens and "
             f"{windowing.context} wordpieces of context on each side"
         )
     return int(window)
@@ -516,10 +521,11 @@ def forward_windows(
         torch.set_num_threads(1)
     if not any(len(doc) for doc in docs):
         return FullTransformerBatch.empty(len(docs)), lambda _: docs
-    size = window_size(hf, windowing)
-    room = size - sum(map(len, special_tokens(hf.tokenizer)))
+    specials = special_tokens(hf.tokenizer)
+    size = window_size(hf, specials, windowing)
+    room = size - sum(map(len, specials))
     wordpieces = tokenize(hf.tokenizer, docs, room - 2 * windowing.context)
-    windows = make_windows(docs, wordpieces, hf.tokenizer, size, windowing.context)
+    windows = make_windows(docs, wordpieces, specials, size, windowing.context)
     # A document of nothing but whitespace has one row of zeros, which no word looks at: a model
     # output without rows is more than spacy-transformers can take.
     rows = [

@@ -449,7 +449,7 @@ def test_windows_prefer_sentence_starts(tokenizer: Any, vocab: Vocab) -> None:
     starts: list[bool | int | None] = [i in (0, 4) for i in range(10)]
     doc = Doc(vocab, words=list("abcdefghij"), sent_starts=starts)
     pieces = tokenize(tokenizer, [doc], 8)
-    windows = make_windows([doc], pieces, tokenizer, 10, 0)
+    windows = make_windows([doc], pieces, special_tokens(tokenizer), 10, 0)
     assert [window.core.stop - window.core.start for window in windows] == [4, 6]
 
 
@@ -462,13 +462,6 @@ def test_windows_prefer_sentence_starts(tokenizer: Any, vocab: Vocab) -> None:
 def test_windows_predict_each_wordpiece_once_with_its_context(
     sizes: list[int], context: int, size: int, seed: int
 ) -> None:
-    class Tokenizer:
-        """Two special tokens, 0 and 1; that is all that windows ask of one."""
-
-        def __call__(self, _: str, return_special_tokens_mask: bool) -> dict[str, list[int]]:
-            assert return_special_tokens_mask
-            return {"input_ids": [0, 9, 1], "special_tokens_mask": [1, 0, 1]}
-
     random = numpy.random.default_rng(seed)
     vocab = Vocab()
     docs = [Doc(vocab, words=["x"] * n) for n in sizes]
@@ -479,7 +472,7 @@ def test_windows_predict_each_wordpiece_once_with_its_context(
         ids = numpy.arange(next_id, next_id + total)
         wordpieces.append(Wordpieces(ids, [""] * total, lengths, ids % N_CASES))
         next_id += total
-    windows = make_windows(docs, wordpieces, Tokenizer(), size, context)
+    windows = make_windows(docs, wordpieces, ([0], [1]), size, context)
     everything = numpy.concatenate([numpy.zeros(0, dtype=int), *(w.ids for w in wordpieces)])
     found = [numpy.zeros(0, dtype=int)]
     for window in windows:
