@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy
 import spacy
 import typer
 from seqeval.metrics import accuracy_score, classification_report
@@ -20,10 +19,12 @@ from thinc.api import require_gpu
 
 import token_ner  # noqa: F401  to register the component
 from bootstrap import count_by_document, f1_interval
+from calibration import assess
 from conll import read_corpus
 from console import InputError, clear_errors, msg
 from convert import make_doc, read_docs
 from device import describe_hardware, package_versions, peak_memory_mb, resolve_device
+from errors import Bucket, by_length, by_position, by_seen, count_errors, f1_by
 from files import sha256, written_aside
 
 # seqeval's default mode imitates conlleval.pl; strict needs both its arguments.
@@ -32,7 +33,6 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "strict": {"mode": "strict", "scheme": IOB2},
 }
 OVERALL = "micro avg"  # seqeval's name for all types together
-CALIBRATION_BINS = 10  # of equal width, as in Guo et al. 2017
 
 
 def load_pipeline(path: str) -> Language:
@@ -107,29 +107,6 @@ def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
     return scores
 
 
-def calibration_error(gold: Sequence[Doc], predicted: Sequence[Doc]) -> float | None:
-    """The expected calibration error of the mentions' scores: the mean distance between score
-    and share of right mentions, over bins of the score, weighted by their mentions (Guo et al.
-    2017, https://arxiv.org/abs/1706.04599, equation 3).
-
-    RETURNS (float | None): 0 is best; None if the pipeline gives no scores, or no mentions.
-    """
-    scores, right = [], []
-    for gold_doc, doc in zip(gold, predicted, strict=True):
-        expected = {(ent.start, ent.end, ent.label_) for ent in gold_doc.ents}
-        for ent in doc.ents:
-            score = ent._.score if ent.has_extension("score") else None
-            if score is not None:
-                scores.append(score)
-                right.append((ent.start, ent.end, ent.label_) in expected)
-    if not scores:
-        return None
-    confidence, accuracy = numpy.array(scores), numpy.array(right, dtype=float)
-    bins = numpy.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = numpy.bincount(bins, weights=accuracy - confidence, minlength=CALIBRATION_BINS)
-    return float(numpy.abs(gaps).sum() / len(scores))
-
-
 def check_against_spacy(
     gold: Sequence[Doc], predicted: Sequence[Doc], scores: dict[str, Any]
 ) -> None:
@@ -143,10 +120,14 @@ def check_against_spacy(
             raise RuntimeError(f"F1 is {f1} by seqeval ({protocol}) but {spacy_f1} by spaCy")
 
 
-def evaluate_file(nlp: Language, path: Path) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): The scores on one file, its size, and the speed; `f1_interval`,
-    the 95 % confidence interval of F1, and `by_document`, each one's right, predicted and gold
-    mentions."""
+def evaluate_file(nlp: Language, path: Path, buckets: dict[str, Bucket]) -> dict[str, Any]:
+    """Score a pipeline on one file.
+
+    buckets (dict[str, Bucket]): What to score mentions by.
+    RETURNS (dict[str, Any]): As `score`; `f1_interval`, the 95 % confidence interval of F1;
+        `by_document`, each one's right, predicted and gold mentions; `errors` by kind; `f1_by`
+        bucket; `calibration`; the file's size, and the speed.
+    """
     gold = read_gold(path, nlp)
     start = time.perf_counter()
     predicted = predict(nlp, gold)
@@ -156,7 +137,9 @@ def evaluate_file(nlp: Language, path: Path) -> dict[str, Any]:
     return score(gold, predicted) | {
         "f1_interval": f1_interval(counts),
         "by_document": counts,
-        "expected_calibration_error": calibration_error(gold, predicted),
+        "errors": count_errors(gold, predicted),
+        "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
+        "calibration": assess(gold, predicted),
         "file": str(path),
         "sha256": sha256(path),
         "documents": len(gold),
@@ -164,6 +147,21 @@ def evaluate_file(nlp: Language, path: Path) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "words_per_second": round(words / seconds),
     }
+
+
+def make_buckets(corpus: Path | None) -> dict[str, Bucket]:
+    """RETURNS (dict[str, Bucket]): Length, position, and if there is a train.txt, whether a
+    mention is in it."""
+    buckets: dict[str, Bucket] = {"length": by_length, "position": by_position}
+    train = corpus / "train.txt" if corpus else None
+    if train is not None and train.is_file():
+        buckets["seen"] = by_seen(
+            (" ".join(sentence.words[mention.start : mention.end]), mention.type)
+            for document in read_corpus(train).documents
+            for sentence in document.sentences
+            for mention in sentence.mentions
+        )
+    return buckets
 
 
 def print_scores(name: str, scores: dict[str, Any]) -> None:
@@ -181,9 +179,13 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
         low, high = (100 * bound for bound in scores["f1_interval"])
         msg.text(f"95 % confidence interval of F1 {low:.2f} to {high:.2f}")
     msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s")
-    error = scores["expected_calibration_error"]
-    if error is not None:
+    if scores["calibration"] is not None:
+        error = scores["calibration"]["expected_calibration_error"]
         msg.text(f"expected calibration error of the scores {100 * error:.2f}")
+    msg.text(", ".join(f"{number:,} {kind}" for kind, number in scores["errors"].items()))
+    for by, rows in scores["f1_by"].items():
+        parts = (f"{bucket} {100 * r['f1']:.2f} ({r['support']:,})" for bucket, r in rows.items())
+        msg.text(f"F1 by {by}: {', '.join(parts)}")
     print()
 
 
@@ -206,7 +208,8 @@ def main(
         if gpu >= 0:
             require_gpu(gpu)
         nlp = load_pipeline(pipeline)
-        splits = {path.stem: evaluate_file(nlp, path) for path in files}
+        buckets = make_buckets(corpus)
+        splits = {path.stem: evaluate_file(nlp, path, buckets) for path in files}
         for name, scores in splits.items():
             print_scores(name, scores)
         if output is not None:

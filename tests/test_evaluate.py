@@ -11,7 +11,7 @@ from conftest import TINY
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.language import Language
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc
 from typer.testing import CliRunner, Result
 
 import evaluate
@@ -151,6 +151,16 @@ def test_evaluate_files_into_metrics(
     assert (dev["documents"], dev["words"]) == (2, 12)
     assert dev["sha256"] == sha256(path)
     assert metrics["training"] == {"seed": 7}
+    assert dev["by_document"] == [[2, 3, 3], [0, 0, 1]]
+    assert dev["errors"] == {
+        "type": 1,
+        "boundary": 0,
+        "type and boundary": 0,
+        "missed": 1,
+        "spurious": 0,
+    }
+    assert dev["f1_by"]["length"]["1"]["recall"] == 0.5
+    assert dev["calibration"] is None  # rules give no scores
     assert str(tiny_file) in metrics["corpus"]
     assert {"spacy", "seqeval", "python"} <= metrics["evaluation"]["versions"].keys()
     said = " ".join(result.stdout.split())
@@ -192,37 +202,3 @@ def test_evaluate_reads_what_convert_wrote(tiny_file: Path, tmp_path: Path) -> N
     from_columns = evaluate.labels(evaluate.read_gold(tiny_file, nlp))
     assert evaluate.labels(list(read_docs(tmp_path / "gold.spacy", nlp.vocab))) == from_columns
     assert from_columns[1] == ["B-LOC", "O"]
-
-
-def scored(labels: str, scores: list[float]) -> Doc:
-    result = doc(labels)
-    attrs = {"by": "token_ner", "scores": scores}
-    result.spans["token_ner"] = SpanGroup(result, spans=list(result.ents), attrs=attrs)
-    return result
-
-
-def test_evaluate_calibration_by_hand() -> None:
-    """Two bins: 0.9 to 1 with three mentions, two of them right, and 0.4 to 0.5 with a right
-    one; the second document's mention has the wrong type."""
-    gold = [doc("B-A O B-A B-B"), doc("B-A O")]
-    predicted = [scored("B-A O B-A B-B", [0.95, 0.92, 0.45]), scored("B-B O", [1.0])]
-    expected = abs((0.95 + 0.92 + 1.0) - 2) / 4 + abs(0.45 - 1) / 4
-    assert evaluate.calibration_error(gold, predicted) == pytest.approx(expected)
-
-
-def test_evaluate_calibration_of_no_scores_is_none() -> None:
-    gold = [doc("B-A O")]
-    assert evaluate.calibration_error(gold, [doc("B-A O")]) is None
-    assert evaluate.calibration_error(gold, [scored("O O", [])]) is None
-
-
-@given(
-    sure=st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30),
-)
-def test_evaluate_calibration_is_at_most_the_mean_gap(sure: list[tuple[float, bool]]) -> None:
-    """Within a bin, gaps cancel: the error is no more than the mean distance from 0 or 1."""
-    gold = [doc("B-A" if right else "O") for _, right in sure]
-    predicted = [scored("B-A", [score]) for score, _ in sure]
-    error = evaluate.calibration_error(gold, predicted)
-    assert error is not None
-    assert 0 <= error <= sum(abs(score - right) for score, right in sure) / len(sure) + 1e-9
