@@ -3,6 +3,7 @@
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
@@ -91,7 +92,8 @@ def test_raw_text_is_scored_by_characters() -> None:
     doc = Doc(nlp.vocab, words=words, ents=["O", "B-LOC", "O", "O", "O", "B-LOC", "O"])
     assert score_raw(nlp, [doc]) == {"f1": pytest.approx(2 / 3), "unreachable": 0.0}
     # Cut at blanks alone, "(Varnholm)" and "Oslo." are one word each.
-    nlp.tokenizer = type(nlp.tokenizer)(nlp.vocab)
+    tokenizer: Any = nlp.tokenizer
+    nlp.tokenizer = type(tokenizer)(nlp.vocab)
     assert score_raw(nlp, [doc]) == {"f1": 0.0, "unreachable": 1.0}
 
 
