@@ -59,13 +59,15 @@ def group_by_seed(runs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         training = run["training"]
+        if "seed" not in training:  # trained elsewhere
+            continue
         overrides = {
             name: value
             for name, value in training.get("overrides", {}).items()
             if name not in ("seed", "system.seed")
         }
         files = {name: scores.get("sha256") for name, scores in run["splits"].items()}
-        same = [training["backbone"], training["config"], training["epochs"], overrides, files]
+        same = [*(training.get(key) for key in ("backbone", "config", "epochs")), overrides, files]
         groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
     return [
         group

@@ -84,6 +84,8 @@ def test_report_seeds_are_summed_up_where_all_else_is_the_same(metrics: Path) ->
     other["training"] |= {"seed": 3, "overrides": {"training.dropout": 0.5}}
     assert report.group_by_seed([*runs, other]) == [runs]
     assert report.group_by_seed([runs[0], other]) == []
+    elsewhere = runs[0] | {"training": {}}
+    assert report.group_by_seed([elsewhere, elsewhere]) == []
     assert report.group_by_seed([runs[0], runs[0]]) == []  # one run twice is no second seed
     # Mean 0.6333 and sample standard deviation 0.1528, by hand.
     (line,) = [x for x in report.format_table([*runs, other]).splitlines() if "3 seeds" in x]
