@@ -4,7 +4,7 @@ Documents are drawn with replacement, as many as there are; mentions of one docu
 independent, so that drawing mentions or sentences would promise too much.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy
@@ -42,20 +42,25 @@ def f1_score(right: Any, predicted: Any, gold: Any, axis: int = -1) -> Any:
     return 2 * numpy.sum(right, axis=axis) / numpy.maximum(mentions, 1)
 
 
-def f1_interval(counts: Counts, samples: int = SAMPLES, seed: int = 0) -> list[float] | None:
-    """RETURNS (list[float] | None): Low and high end of the 95 % confidence interval of F1, by
-    percentiles; None for fewer than two documents, which tell nothing of others."""
-    if len(counts) < 2:
-        return None
-    result = bootstrap(
-        numpy.array(counts).T,
-        f1_score,
+def resample(columns: numpy.ndarray, statistic: Callable[..., Any], samples: int, seed: int) -> Any:
+    """RETURNS (BootstrapResult): scipy's, over documents: the columns of (k, n_documents)."""
+    return bootstrap(
+        columns,
+        statistic,
         paired=True,
         vectorized=True,
         n_resamples=samples,
         method="percentile",
         rng=numpy.random.default_rng(seed),
     )
+
+
+def f1_interval(counts: Counts, samples: int = SAMPLES, seed: int = 0) -> list[float] | None:
+    """RETURNS (list[float] | None): Low and high end of the 95 % confidence interval of F1, by
+    percentiles; None for fewer than two documents, which tell nothing of others."""
+    if len(counts) < 2:
+        return None
+    result = resample(numpy.array(counts).T, f1_score, samples, seed)
     return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
 
 
@@ -75,15 +80,7 @@ def compare(a: Counts, b: Counts, samples: int = SAMPLES, seed: int = 0) -> Diff
         return f1_score(*first, axis=axis) - f1_score(*second, axis=axis)  # type: ignore[misc]
 
     columns = numpy.concatenate([numpy.array(a).T, numpy.array(b).T])
-    result = bootstrap(
-        columns,
-        lead,
-        paired=True,
-        vectorized=True,
-        n_resamples=samples,
-        method="percentile",
-        rng=numpy.random.default_rng(seed),
-    )
+    result = resample(columns, lead, samples, seed)
     observed = float(lead(*columns))
     leads = result.bootstrap_distribution * (1 if observed >= 0 else -1)
     interval = result.confidence_interval
