@@ -11,6 +11,8 @@ import numpy
 from scipy.stats import bootstrap
 from spacy.tokens import Doc
 
+from errors import key
+
 Counts = Sequence[Sequence[int]]  # a document's right, predicted and gold mentions: (n, 3)
 SAMPLES = 1000
 
@@ -29,9 +31,7 @@ def count_by_document(gold: Sequence[Doc], predicted: Sequence[Doc]) -> list[lis
     is exact in span and type."""
     counts = []
     for gold_doc, doc in zip(gold, predicted, strict=True):
-        expected, found = (
-            {(ent.start, ent.end, ent.label_) for ent in d.ents} for d in (gold_doc, doc)
-        )
+        expected, found = ({key(ent) for ent in d.ents} for d in (gold_doc, doc))
         counts.append([len(expected & found), len(found), len(expected)])
     return counts
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy
 from spacy.tokens import Doc
 
+from errors import key
+
 BINS = 10  # of equal width, as in Guo et al. 2017
 THRESHOLDS = [round(0.01 * i, 2) for i in range(100)]
 
@@ -18,12 +20,12 @@ def scored_mentions(
     each is right: exact in span and type."""
     scores, right = [], []
     for gold_doc, doc in zip(gold, predicted, strict=True):
-        expected = {(ent.start, ent.end, ent.label_) for ent in gold_doc.ents}
+        expected = {key(ent) for ent in gold_doc.ents}
         for ent in doc.ents:
             score = ent._.score if ent.has_extension("score") else None
             if score is not None:
                 scores.append(score)
-                right.append((ent.start, ent.end, ent.label_) in expected)
+                right.append(key(ent) in expected)
     return numpy.array(scores, dtype=float), numpy.array(right, dtype=bool)
 
 

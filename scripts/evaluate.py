@@ -47,6 +47,16 @@ def load_pipeline(path: str) -> Language:
         ) from None
 
 
+def load_on_device(path: str, device: str) -> tuple[Language, int]:
+    """RETURNS (tuple[Language, int]): A pipeline on the device that a `--device` means, and
+    spaCy's GPU id: -1 for the CPU.
+    RAISES (InputError): If there is no such pipeline or device."""
+    gpu = resolve_device(device)
+    if gpu >= 0:
+        require_gpu(gpu)
+    return load_pipeline(path), gpu
+
+
 def read_gold(path: Path, nlp: Language) -> list[Doc]:
     """RETURNS (list[Doc]): The documents of a .spacy or a column file.
     RAISES (InputError): If there is no such file, or nothing in it."""
@@ -204,10 +214,7 @@ def main(
 ) -> None:
     """Score a pipeline on gold tokens: by type, in conlleval's protocol and in strict IOB2."""
     with clear_errors():
-        gpu = resolve_device(device)
-        if gpu >= 0:
-            require_gpu(gpu)
-        nlp = load_pipeline(pipeline)
+        nlp, gpu = load_on_device(pipeline, device)
         buckets = make_buckets(corpus)
         splits = {path.stem: evaluate_file(nlp, path, buckets) for path in files}
         for name, scores in splits.items():

@@ -83,8 +83,8 @@ def read_labels(names: Sequence[str]) -> Labels:
     return Labels("bio" if scheme == "bio" else "bilou", types, ids)
 
 
-def load_checkpoint(checkpoint: str) -> tuple[Any, Any]:
-    """RETURNS (tuple[Any, Any]): A checkpoint's token classifier and its tokenizer.
+def load_checkpoint(checkpoint: str) -> Any:
+    """RETURNS (PreTrainedModel): A checkpoint's token classifier.
     RAISES (InputError): If it isn't one that `token_ner` can take over."""
     if os.sep in checkpoint and not Path(checkpoint).is_dir() and not is_hub_id(checkpoint):
         raise InputError(f"{checkpoint}: no such folder; give a checkpoint's folder or a hub id")
@@ -106,7 +106,7 @@ def load_checkpoint(checkpoint: str) -> tuple[Any, Any]:
     with said_plainly(f"{checkpoint}: its tokenizer can't be loaded; save it beside the model"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     check_vocabulary(model, tokenizer, checkpoint)
-    return model, tokenizer
+    return model
 
 
 def is_hub_id(name: str) -> bool:
@@ -167,7 +167,7 @@ def import_checkpoint(checkpoint: str, lang: str = "en") -> Language:
     checkpoint (str): A hub id or a folder.
     RAISES (InputError): If it can't be taken over.
     """
-    classifier, _ = load_checkpoint(checkpoint)
+    classifier = load_checkpoint(checkpoint)
     names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
     labels = read_labels(names)
     nlp = load_model_from_config(

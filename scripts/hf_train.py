@@ -87,7 +87,7 @@ def make_loader(encoded: Sequence[Encoded], tokenizer: Any, batch_size: int, shu
 
 
 def make_optimizer(model: Any, settings: Settings) -> torch.optim.Optimizer:
-    decayed = {True: [], False: []}  # type: dict[bool, list[Any]]
+    decayed: dict[bool, list[Any]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
         decayed[not name.endswith(NOT_DECAYED)].append(parameter)
     return torch.optim.AdamW(
@@ -246,9 +246,10 @@ def save(
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (unfinished / "log.jsonl").write_text(lines, encoding="utf-8")
-        with written_aside(output / "log.jsonl") as aside:
-            aside.write_text(lines, encoding="utf-8")
+        with said_plainly(f"{output} can't be written"):
+            (unfinished / "log.jsonl").write_text(lines, encoding="utf-8")
+            with written_aside(output / "log.jsonl") as aside:
+                aside.write_text(lines, encoding="utf-8")
         unfinished.replace(output / f"state-{epoch}")
         shutil.rmtree(output / f"state-{epoch - 1}", ignore_errors=True)
     accelerator.wait_for_everyone()

@@ -15,12 +15,10 @@ import typer
 from sacremoses import MosesDetokenizer
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from thinc.api import require_gpu
 
 from bootstrap import count_by_document, f1_score
 from console import InputError, clear_errors, msg
-from device import resolve_device
-from evaluate import load_pipeline, predict, read_gold
+from evaluate import load_on_device, predict, read_gold
 from files import sha256, written_aside
 
 TYPO_SHARE = 0.1  # of the words that are long enough
@@ -41,9 +39,7 @@ def detokenize(doc: Doc, detokenizer: MosesDetokenizer) -> Doc:
     spaces: list[bool] = []
     for sentence in sentences(doc):
         spaces += blanks(sentence, detokenizer.detokenize(sentence, unescape=False))
-    copy = Doc(doc.vocab, words=[token.text for token in doc], spaces=spaces)
-    copy.set_ents([Span(copy, ent.start, ent.end, label=ent.label_) for ent in doc.ents])
-    return copy
+    return replace_words(doc, (token.text for token in doc), spaces)
 
 
 def sentences(doc: Doc) -> list[list[str]]:
@@ -96,9 +92,9 @@ def score_raw(nlp: Language, gold: Sequence[Doc]) -> dict[str, float]:
 # --- Perturbations: of gold tokens, mentions kept ---
 
 
-def replace_words(doc: Doc, words: Iterable[str]) -> Doc:
-    """RETURNS (Doc): Other words, the same mentions."""
-    copy = Doc(doc.vocab, words=list(words))
+def replace_words(doc: Doc, words: Iterable[str], spaces: list[bool] | None = None) -> Doc:
+    """RETURNS (Doc): Other words, or blanks between them, the same mentions."""
+    copy = Doc(doc.vocab, words=list(words), spaces=spaces)
     copy.set_ents([Span(copy, ent.start, ent.end, label=ent.label_) for ent in doc.ents])
     return copy
 
@@ -175,10 +171,7 @@ def main(
 ) -> None:
     """F1 on raw text, in other case, without final punctuation, with typos."""
     with clear_errors():
-        gpu = resolve_device(device)
-        if gpu >= 0:
-            require_gpu(gpu)
-        nlp = load_pipeline(pipeline)
+        nlp, _ = load_on_device(pipeline, device)
         results: dict[str, Any] = {}
         for path in files:
             gold = read_gold(path, nlp)
