@@ -143,9 +143,9 @@ def check_vocabulary(model: Any, tokenizer: Any, checkpoint: str) -> None:
         )
 
 
-def pipeline_config(checkpoint: str, scheme: str, lang: str) -> Config:
+def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) -> Config:
     """RETURNS (Config): An exported checkpoint's own config; for any other this project's, with
-    windows of the model's maximum."""
+    windows of the model's maximum, or of a sentence."""
     own = Path(checkpoint) / SPACY_CONFIG
     overrides: dict[str, Any] = {"components.transformer.model.name": checkpoint}
     if own.is_file():
@@ -153,6 +153,7 @@ def pipeline_config(checkpoint: str, scheme: str, lang: str) -> Config:
     overrides |= {
         "nlp.lang": lang,
         "components.transformer.model.window": None,
+        "components.transformer.model.sentence_windows": sentences,
         "components.transformer.model.case_embedding": False,
         "components.transformer.model.transformer_config": {},
         "components.token_ner.scheme": scheme,
@@ -160,18 +161,20 @@ def pipeline_config(checkpoint: str, scheme: str, lang: str) -> Config:
     return load_config(CONFIG, overrides=overrides, interpolate=True)
 
 
-def import_checkpoint(checkpoint: str, lang: str = "en") -> Language:
+def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = True) -> Language:
     """Make a pipeline of a token-classification checkpoint, without training: the emission
     scores of words are the checkpoint's logits at their first wordpieces.
 
     checkpoint (str): A hub id or a folder.
+    sentences (bool): Whether the model reads single sentences, as most were trained, or as much
+        of a document as it can. An exported checkpoint has its own windows.
     RAISES (InputError): If it can't be taken over.
     """
     classifier = load_checkpoint(checkpoint)
     names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
     labels = read_labels(names)
     nlp = load_model_from_config(
-        pipeline_config(checkpoint, labels.scheme, lang), auto_fill=True, validate=True
+        pipeline_config(checkpoint, labels.scheme, lang, sentences), auto_fill=True, validate=True
     )
     # A word for each type: what spaCy needs to give all parts their shapes.
     gold = Doc(nlp.vocab, words=labels.types, ents=[f"B-{type_}" for type_ in labels.types])
@@ -335,12 +338,19 @@ def import_command(
     checkpoint: Annotated[str, typer.Argument(help="Folder or hub id")],
     output: Annotated[Path, typer.Argument(help="Folder for the pipeline")],
     lang: Annotated[str, typer.Option(help="spaCy's code of the language")] = "en",
+    sentences: Annotated[
+        bool,
+        typer.Option(
+            "--sentences/--documents",
+            help="What the model reads at once: a sentence, or as much as it can",
+        ),
+    ] = True,
 ) -> None:
     """Turn a token-classification checkpoint into a pipeline, without training."""
     transformers.utils.logging.set_verbosity_error()  # the head that AutoModel leaves out
     with clear_errors():
         start = time.perf_counter()
-        nlp = import_checkpoint(checkpoint, lang)
+        nlp = import_checkpoint(checkpoint, lang, sentences=sentences)
         with said_plainly(f"{output} can't be written"), written_aside(output) as aside:
             nlp.to_disk(aside)
         seconds = time.perf_counter() - start

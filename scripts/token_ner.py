@@ -90,12 +90,14 @@ class Windowing:
         predicted.
     batch_wordpieces (int): Wordpieces, padding counted, that go through the model at once.
     precision (Precision): "auto" is bfloat16 where processor or GPU have it natively.
+    sentence_windows (bool): A window is one sentence, or a part of one that is too long.
     """
 
     window: int | None
     context: int
     batch_wordpieces: int
     precision: Precision
+    sentence_windows: bool = False
 
 
 class Wordpieces(NamedTuple):
@@ -190,6 +192,17 @@ def cut(lengths: Array, sentence_starts: Array, capacity: int) -> Array:
     return numpy.array([*cuts, total])
 
 
+def cut_sentences(lengths: Array, sentence_starts: Array, capacity: int) -> Array:
+    """Cut a document at the start of every sentence, and longer sentences between words.
+    Arguments and result are those of `cut`."""
+    bounds = sorted({0, *sentence_starts.tolist(), len(lengths)})
+    cuts = [0]
+    for first, last in pairwise(bounds):
+        parts = cut(lengths[first:last], numpy.zeros(0, dtype="int64"), capacity)
+        cuts += (cuts[-1] + parts[1:]).tolist()
+    return numpy.array(cuts)
+
+
 def special_tokens(tokenizer: Any) -> Specials:
     """RETURNS (Specials): The ids that the model wants before and after a text."""
     encoding = tokenizer("a", return_special_tokens_mask=True)
@@ -211,18 +224,24 @@ def make_windows(
     wordpieces: Sequence[Wordpieces],
     specials: Specials,
     size: int,
-    context: int,
+    windowing: Windowing,
 ) -> list[Window]:
     """Cut documents into windows so that each wordpiece is in the core of exactly one, with at
-    least `context` wordpieces of its document on each side, or all that there are."""
+    least `context` wordpieces of its document on each side, or all that there are.
+
+    size (int): Most wordpieces in a window, special tokens counted.
+    """
+    context = windowing.context
+    cut_document = cut_sentences if windowing.sentence_windows else cut
     prefix, suffix = specials
     room = size - len(prefix) - len(suffix)
     windows = []
     row = 0
     for doc, pieces in zip(docs, wordpieces, strict=True):
         total = len(pieces.ids)
-        capacity = room if total <= room else room - 2 * context
-        cuts = cut(pieces.lengths, sentence_starts(doc), capacity)
+        fits = total <= room and not windowing.sentence_windows
+        capacity = room if fits else room - 2 * context
+        cuts = cut_document(pieces.lengths, sentence_starts(doc), capacity)
         for start, end in pairwise(cuts):
             first, last = max(0, start - context), min(total, end + context)
             ids = numpy.concatenate([prefix, pieces.ids[first:last], suffix]).astype("int64")
@@ -268,6 +287,7 @@ def build_windowed_transformer(
     context: int = 0,
     batch_wordpieces: int = 4096,
     precision: Precision = "auto",
+    sentence_windows: bool = False,
     case_embedding: bool | None = None,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
@@ -297,7 +317,9 @@ def build_windowed_transformer(
         dims={"nO": None},
         attrs={
             "pretrained": name,
-            "windowing": Windowing(window, context, batch_wordpieces, precision),
+            "windowing": Windowing(
+                window, context, batch_wordpieces, precision, sentence_windows
+            ),
             "case_embedding": case_embedding,
             # What Language.replace_listeners asks for.
             "replace_listener": lambda model: chain(model, split_trf_batch()),
@@ -314,6 +336,7 @@ def build_first_wordpiece_transformer(
     context: int = 0,
     batch_wordpieces: int = 4096,
     precision: Precision = "auto",
+    sentence_windows: bool = False,
     case_embedding: bool | None = None,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
@@ -326,6 +349,7 @@ def build_first_wordpiece_transformer(
         context,
         batch_wordpieces,
         precision,
+        sentence_windows,
         case_embedding,
         tokenizer_config,
         transformer_config,
@@ -525,7 +549,7 @@ def forward_windows(
     size = window_size(hf, specials, windowing)
     room = size - sum(map(len, specials))
     wordpieces = tokenize(hf.tokenizer, docs, room - 2 * windowing.context)
-    windows = make_windows(docs, wordpieces, specials, size, windowing.context)
+    windows = make_windows(docs, wordpieces, specials, size, windowing)
     # A document of nothing but whitespace has one row of zeros, which no word looks at: a model
     # output without rows is more than spacy-transformers can take.
     rows = [

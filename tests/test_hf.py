@@ -177,6 +177,16 @@ def test_import_gives_the_checkpoints_logits(family: str, tmp_path: Path) -> Non
     numpy.testing.assert_allclose(emissions(loaded, WORDS), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("sentences", [True, False])
+def test_import_reads_sentences_or_documents(checkpoint: Path, sentences: bool) -> None:
+    nlp = import_checkpoint(str(checkpoint), sentences=sentences)
+    words = WORDS + WORDS[:4]  # the first ends with a full stop
+    expected = [WORDS, WORDS[:4]] if sentences else [words]
+    logits = numpy.concatenate([own_logits(checkpoint, part) for part in expected])
+    columns = [NAMES.index(name) for name in pipe(nlp, "token_ner").word_labels]
+    numpy.testing.assert_allclose(emissions(nlp, words), logits[:, columns], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("names", "scheme", "types"),
     [
@@ -310,8 +320,9 @@ def test_predict_prints_the_familiar_output(checkpoint: Path, tmp_path: Path) ->
 def test_export_and_import_give_the_same_pipeline(tmp_path: Path, names: list[str]) -> None:
     nlp = import_checkpoint(str(make_checkpoint(tmp_path / "a", names=names)), "de")
     transformer = pipe(nlp, "transformer")
-    transformer.model.attrs["windowing"] = Windowing(24, 3, 100, "float32")
-    nlp.config["components"]["transformer"]["model"] |= {"window": 24, "context": 3}
+    transformer.model.attrs["windowing"] = Windowing(24, 3, 100, "float32", False)
+    settings = {"window": 24, "context": 3, "sentence_windows": False}
+    nlp.config["components"]["transformer"]["model"] |= settings
     nlp.config["components"]["transformer"]["model"]["precision"] = "float32"
     pipe(nlp, "token_ner").cfg["threshold"] = 0.2
     export_pipeline(nlp, "pipeline", tmp_path / "out")

@@ -22,6 +22,7 @@ from token_ner import (
     N_CASES,
     PAD_MULTIPLE,
     Window,
+    Windowing,
     Wordpieces,
     batch_windows,
     cut,
@@ -445,26 +446,53 @@ def test_cut_evenly_and_by_sentences() -> None:
     assert cut(ones, numpy.array([0, 3]), 10).tolist() == [0, 10]
 
 
-def test_windows_prefer_sentence_starts(tokenizer: Any, vocab: Vocab) -> None:
-    starts: list[bool | int | None] = [i in (0, 4) for i in range(10)]
-    doc = Doc(vocab, words=list("abcdefghij"), sent_starts=starts)
-    pieces = tokenize(tokenizer, [doc], 8)
-    windows = make_windows([doc], pieces, special_tokens(tokenizer), 10, 0)
-    assert [window.core.stop - window.core.start for window in windows] == [4, 6]
+@pytest.mark.parametrize(
+    ("sentence_windows", "starts", "expected"),
+    [
+        (False, {0, 4}, [4, 6]),
+        (False, {0, 2, 9}, [5, 5]),
+        (True, {0, 2, 9}, [2, 3, 4, 1]),  # the second, of 7, is longer than the 6 of a window
+        (True, {0}, [5, 5]),
+        (True, set(), [5, 5]),
+    ],
+)
+def test_windows_are_cut_at_sentence_starts(
+    sentence_windows: bool, starts: set[int], expected: list[int], tokenizer: Any, vocab: Vocab
+) -> None:
+    flags: list[bool | int | None] = [i in starts for i in range(10)]
+    doc = Doc(vocab, words=list("abcdefghij"), sent_starts=flags)
+    pieces = tokenize(tokenizer, [doc], 6)
+    windowing = Windowing(8, 0, 100, "float32", sentence_windows)
+    windows = make_windows([doc], pieces, special_tokens(tokenizer), 8, windowing)
+    assert [window.core.stop - window.core.start for window in windows] == expected
+
+
+def test_transformer_reads_sentences_apart(tiny_backbone: Path, vocab: Vocab) -> None:
+    flags: list[bool | int | None] = [i in (0, 3) for i in range(8)]
+    doc = Doc(vocab, words=list("abcdefgh"), sent_starts=flags)
+    (data,) = build(tiny_backbone, sentence_windows=True).predict([doc]).doc_data
+    parts = [hugging_face_states(tiny_backbone, list(part)) for part in ("abc", "defgh")]
+    numpy.testing.assert_allclose(
+        data.model_output.last_hidden_state[0], numpy.concatenate(parts), atol=1e-5
+    )
 
 
 @given(
     sizes=st.lists(st.integers(0, 60), max_size=5),
     context=st.integers(0, 5),
     size=st.integers(13, 40),
+    sentence_windows=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_windows_predict_each_wordpiece_once_with_its_context(
-    sizes: list[int], context: int, size: int, seed: int
+    sizes: list[int], context: int, size: int, sentence_windows: bool, seed: int
 ) -> None:
     random = numpy.random.default_rng(seed)
     vocab = Vocab()
-    docs = [Doc(vocab, words=["x"] * n) for n in sizes]
+    docs = []
+    for n in sizes:
+        starts = random.random(n) < 0.2
+        docs.append(Doc(vocab, words=["x"] * n, sent_starts=starts.tolist()))
     wordpieces, next_id = [], 10
     for n in sizes:
         lengths = random.integers(0, size - 2 - 2 * context + 1, size=n)
@@ -472,7 +500,8 @@ def test_windows_predict_each_wordpiece_once_with_its_context(
         ids = numpy.arange(next_id, next_id + total)
         wordpieces.append(Wordpieces(ids, [""] * total, lengths, ids % N_CASES))
         next_id += total
-    windows = make_windows(docs, wordpieces, ([0], [1]), size, context)
+    windowing = Windowing(size, context, 64, "float32", sentence_windows)
+    windows = make_windows(docs, wordpieces, ([0], [1]), size, windowing)
     everything = numpy.concatenate([numpy.zeros(0, dtype=int), *(w.ids for w in wordpieces)])
     found = [numpy.zeros(0, dtype=int)]
     for window in windows:
