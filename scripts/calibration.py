@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 from spacy.tokens import Doc
 
+from console import InputError
 from errors import key
 
 BINS = 10  # of equal width, as in Guo et al. 2017
@@ -17,13 +18,19 @@ def scored_mentions(
     gold: Sequence[Doc], predicted: Sequence[Doc]
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """RETURNS (tuple[Array, Array]): Scores of the predicted mentions that have one, and whether
-    each is right: exact in span and type."""
+    each is right: exact in span and type.
+    RAISES (InputError): If a score is no probability."""
     scores, right = [], []
     for gold_doc, doc in zip(gold, predicted, strict=True):
         expected = {key(ent) for ent in gold_doc.ents}
         for ent in doc.ents:
             score = ent._.score if ent.has_extension("score") else None
             if score is not None:
+                if not 0 <= score <= 1:  # nor is it where the score is NaN
+                    raise InputError(
+                        f'the score of "{ent.text}" ({ent.label_}) is {score}, not from 0 to 1: '
+                        "ent._.score must be a probability"
+                    )
                 scores.append(score)
                 right.append(key(ent) in expected)
     return numpy.array(scores, dtype=float), numpy.array(right, dtype=bool)

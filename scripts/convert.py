@@ -66,9 +66,9 @@ def read_document(doc: Doc) -> Document:
     return Document([read_sentence(sent, chunks) for sent in sents])
 
 
-def write_docs(docs: Iterable[Doc], path: Path) -> None:
+def write_docs(docs: Iterable[Doc], path: Path, *, user_data: bool = True) -> None:
     with written_aside(path) as aside:
-        DocBin(attrs=ATTRS, docs=docs, store_user_data=True).to_disk(aside)
+        DocBin(attrs=ATTRS, docs=docs, store_user_data=user_data).to_disk(aside)
 
 
 def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:

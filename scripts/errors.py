@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span
 
@@ -55,6 +55,28 @@ def count_errors(gold: Iterable[Doc], predicted: Iterable[Doc]) -> dict[str, int
         error.kind for pair in zip(gold, predicted, strict=True) for error in find_errors(*pair)
     )
     return {kind: counts[kind] for kind in KINDS}
+
+
+def confusion(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
+    """Which types are taken for which: exact mentions, and those that find_errors pairs.
+
+    RETURNS (dict[str, Any]): `types`, sorted; `counts`, a row for each gold type and one for
+        spurious mentions, a column for each predicted type and one for missed ones. A mention of
+        the right type with wrong ends is on the diagonal.
+    """
+    pairs = Counter[tuple[str, str]]()
+    for gold_doc, doc in zip(gold, predicted, strict=True):
+        found = {key(ent) for ent in doc.ents}
+        pairs.update((ent.label_, ent.label_) for ent in gold_doc.ents if key(ent) in found)
+        for error in find_errors(gold_doc, doc):
+            pairs[label_of(error.gold), label_of(error.predicted)] += 1
+    types = sorted({type_ for pair in pairs for type_ in pair if type_})
+    order = [*types, ""]
+    return {"types": types, "counts": [[pairs[row, column] for column in order] for row in order]}
+
+
+def label_of(span: Span | None) -> str:
+    return span.label_ if span else ""
 
 
 def f1_by(

@@ -22,10 +22,11 @@ from bootstrap import count_by_document, f1_interval
 from calibration import assess
 from conll import read_corpus
 from console import InputError, clear_errors, msg
-from convert import make_doc, read_docs
+from convert import make_doc, read_docs, write_docs
 from device import describe_hardware, package_versions, peak_memory_mb, resolve_device
-from errors import Bucket, by_length, by_position, by_seen, count_errors, f1_by
+from errors import Bucket, by_length, by_position, by_seen, confusion, count_errors, f1_by
 from files import sha256, written_aside
+from wordpieces import score_wordpieces
 
 # seqeval's default mode imitates conlleval.pl; strict needs both its arguments.
 PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -71,14 +72,35 @@ def read_gold(path: Path, nlp: Language) -> list[Doc]:
     return docs
 
 
-def predict(nlp: Language, gold: Sequence[Doc]) -> list[Doc]:
-    """RETURNS (list[Doc]): New docs with the same words, annotated by the pipeline alone."""
-    return list(nlp.pipe(bare_copy(doc, nlp) for doc in gold))
+def unknown_types(nlp: Language, gold: Sequence[Doc]) -> list[str]:
+    """RETURNS (list[str]): Types of gold mentions that no component can give, sorted; none where
+    the pipeline doesn't tell its types."""
+    known = {
+        label
+        for name, labels in nlp.pipe_labels.items()
+        if "doc.ents" in nlp.get_pipe_meta(name).assigns
+        for label in labels
+    }
+    found = {ent.label_ for doc in gold for ent in doc.ents}
+    return sorted(found - known) if known else []
 
 
-def bare_copy(doc: Doc, nlp: Language) -> Doc:
-    """RETURNS (Doc): The words and nothing else, as in spaCy's evaluation while training."""
-    return Doc(nlp.vocab, words=[token.text for token in doc])
+def predict(nlp: Language, gold: Sequence[Doc], *, gold_sentences: bool = False) -> list[Doc]:
+    """RETURNS (list[Doc]): New docs with the same words, annotated by the pipeline alone.
+    RAISES (InputError): If the pipeline's weights are broken."""
+    try:
+        return list(nlp.pipe(bare_copy(doc, nlp, gold_sentences) for doc in gold))
+    except FloatingPointError as error:
+        raise InputError(str(error)) from None
+
+
+def bare_copy(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:
+    """RETURNS (Doc): The words and nothing else, as in spaCy's evaluation while training; or the
+    words and where sentences start."""
+    words = [token.text for token in doc]
+    if not (gold_sentences and doc.has_annotation("SENT_START")):
+        return Doc(nlp.vocab, words=words)
+    return Doc(nlp.vocab, words=words, sent_starts=[token.is_sent_start for token in doc])
 
 
 def labels(docs: Sequence[Doc]) -> list[list[str]]:
@@ -130,26 +152,47 @@ def check_against_spacy(
             raise RuntimeError(f"F1 is {f1} by seqeval ({protocol}) but {spacy_f1} by spaCy")
 
 
-def evaluate_file(nlp: Language, path: Path, buckets: dict[str, Bucket]) -> dict[str, Any]:
+def evaluate_file(
+    nlp: Language,
+    path: Path,
+    buckets: dict[str, Bucket],
+    *,
+    gold_sentences: bool = False,
+    predictions: Path | None = None,
+) -> dict[str, Any]:
     """Score a pipeline on one file.
 
+    predictions (Path | None): Where to write the annotated docs, as DocBin.
     buckets (dict[str, Bucket]): What to score mentions by.
+    gold_sentences (bool): Whether the pipeline is told where sentences start.
     RETURNS (dict[str, Any]): As `score`; `f1_interval`, the 95 % confidence interval of F1;
-        `by_document`, each one's right, predicted and gold mentions; `errors` by kind; `f1_by`
-        bucket; `calibration`; the file's size, and the speed.
+        `by_document`, each one's right, predicted and gold mentions; `errors` by kind and
+        `confusion` of types; `f1_by` bucket; `unknown_types` to the pipeline; `calibration`; `wordpiece`, the protocol of the well-known recipe; the file's
+        size, and the speed.
+    RAISES (InputError): If the file can't be read or has no mention: F1 is then undefined.
     """
     gold = read_gold(path, nlp)
+    if not any(doc.ents for doc in gold):
+        raise InputError(f"{path}: no mention in it, so that there is no F1; name a labelled file")
+    unknown = unknown_types(nlp, gold)
+    if unknown:
+        msg.warn(f"{path}: the pipeline has no {', '.join(unknown)}; all such mentions are missed")
     start = time.perf_counter()
-    predicted = predict(nlp, gold)
+    predicted = predict(nlp, gold, gold_sentences=gold_sentences)
     seconds = time.perf_counter() - start
     words = sum(map(len, gold))
+    if predictions is not None:
+        write_docs(predicted, predictions, user_data=False)
     counts = count_by_document(gold, predicted)
     return score(gold, predicted) | {
         "f1_interval": f1_interval(counts),
         "by_document": counts,
         "errors": count_errors(gold, predicted),
+        "confusion": confusion(gold, predicted),
         "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
         "calibration": assess(gold, predicted),
+        "wordpiece": score_wordpieces(nlp, gold, predicted, labels(gold)),
+        "unknown_types": unknown,
         "file": str(path),
         "sha256": sha256(path),
         "documents": len(gold),
@@ -189,6 +232,9 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
         low, high = (100 * bound for bound in scores["f1_interval"])
         msg.text(f"95 % confidence interval of F1 {low:.2f} to {high:.2f}")
     msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s")
+    if scores["wordpiece"] is not None:
+        f1 = 100 * scores["wordpiece"]["f1"]
+        msg.text(f"by wordpieces, argmax on each, as in Hugging Face's recipe: F1 {f1:.2f}")
     if scores["calibration"] is not None:
         error = scores["calibration"]["expected_calibration_error"]
         msg.text(f"expected calibration error of the scores {100 * error:.2f}")
@@ -210,13 +256,32 @@ def main(
     files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
     output: Annotated[Path | None, typer.Option(help="JSON file for the metrics")] = None,
     corpus: Annotated[Path | None, typer.Option(help="Folder of the column files")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Folder for the annotated documents, SPLIT.spacy")
+    ] = None,
+    gold_sentences: Annotated[
+        bool,
+        typer.Option(
+            "--gold-sentences/--own-sentences",
+            help="Tell the pipeline where sentences start, as recipes by sentence do",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU's number")] = "auto",
 ) -> None:
     """Score a pipeline on gold tokens: by type, in conlleval's protocol and in strict IOB2."""
     with clear_errors():
         nlp, gpu = load_on_device(pipeline, device)
         buckets = make_buckets(corpus)
-        splits = {path.stem: evaluate_file(nlp, path, buckets) for path in files}
+        splits = {
+            path.stem: evaluate_file(
+                nlp,
+                path,
+                buckets,
+                gold_sentences=gold_sentences,
+                predictions=predictions / f"{path.stem}.spacy" if predictions else None,
+            )
+            for path in files
+        }
         for name, scores in splits.items():
             print_scores(name, scores)
         if output is not None:
@@ -227,6 +292,7 @@ def main(
                 "training": training_record(pipeline),
                 "corpus": {str(path): sha256(path) for path in corpus_files},
                 "evaluation": {
+                    "gold_sentences": gold_sentences,
                     "hardware": describe_hardware(gpu),
                     "versions": package_versions(),
                     "peak_memory_mb": round(peak_memory_mb()),

@@ -4,9 +4,8 @@ The protocol of the well-known recipe: a label on every wordpiece with B- turned
 continuations, special tokens ignored (https://huggingface.co/learn/llm-course/chapter7/2).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +108,21 @@ def score(
         for unit, (golds, predictions) in units.items():
             golds.append([names[i] for i in gold[chosen[unit]]])
             predictions.append([names[i] for i in row[: len(gold)][chosen[unit]]])
-    measures: dict[str, Callable[..., float]] = {
-        "precision": partial(precision_score, zero_division=0),
-        "recall": partial(recall_score, zero_division=0),
-        "f1": partial(f1_score, zero_division=0),
-        "accuracy": accuracy_score,
-    }
     return {
-        f"{unit}_{name}": float(measure(*pair))
+        f"{unit}_{name}": value
         for unit, pair in units.items()
-        for name, measure in measures.items()
+        for name, value in measure(*pair).items()
+    }
+
+
+def measure(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, float]:
+    """RETURNS (dict[str, float]): seqeval's `precision`, `recall`, `f1`, `accuracy`, in its
+    default mode, of label sequences."""
+    return {
+        "precision": float(precision_score(gold, predicted, zero_division=0)),
+        "recall": float(recall_score(gold, predicted, zero_division=0)),
+        "f1": float(f1_score(gold, predicted, zero_division=0)),
+        "accuracy": float(accuracy_score(gold, predicted)),
     }
 
 

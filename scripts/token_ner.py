@@ -317,9 +317,7 @@ def build_windowed_transformer(
         dims={"nO": None},
         attrs={
             "pretrained": name,
-            "windowing": Windowing(
-                window, context, batch_wordpieces, precision, sentence_windows
-            ),
+            "windowing": Windowing(window, context, batch_wordpieces, precision, sentence_windows),
             "case_embedding": case_embedding,
             # What Language.replace_listeners asks for.
             "replace_listener": lambda model: chain(model, split_trf_batch()),
@@ -1131,12 +1129,19 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
 
         logits (Sequence[ModelArray]): For each document (n_words, n_labels).
         RETURNS (list[list[Mention]]): For each document its mentions, in order.
+        RAISES (FloatingPointError): If a logit isn't finite.
         """
         lattice = self.lattice
         kept = [numpy.flatnonzero(doc.to_array("IS_SPACE") == 0) for doc in docs]
         parts = []
         for scores, words in zip(logits, kept, strict=True):
-            parts += [self.model.ops.to_numpy(scores)[words], lattice.separator]
+            own = self.model.ops.to_numpy(scores)[words]
+            if not numpy.isfinite(own).all():
+                raise FloatingPointError(
+                    f"{self.name}: logits are not finite: weights are broken, as after training "
+                    "at too high a learning rate"
+                )
+            parts += [own, lattice.separator]
         chain_words = log_softmax(numpy.concatenate(parts).astype("float64"))
         # The words' places in their documents; a separator's is never looked at.
         places = numpy.concatenate([numpy.append(words, -1) for words in kept])

@@ -128,6 +128,17 @@ def test_evaluate_predicts_from_words_alone(rules: Path) -> None:
     assert not any(seen[0].has_annotation(name) for name in ("ENT_IOB", "TAG", "SENT_START"))
 
 
+def test_evaluate_gives_gold_sentences_when_asked(tiny_file: Path) -> None:
+    nlp = spacy.blank("en")
+    gold = evaluate.read_gold(tiny_file, nlp)
+    (first, second) = evaluate.predict(nlp, gold, gold_sentences=True)
+    assert [len(sent) for sent in first.sents] == [5, 5]
+    assert [len(sent) for sent in second.sents] == [2]
+    without = [Doc(nlp.vocab, words=["a", "b"])]
+    (doc,) = evaluate.predict(nlp, without, gold_sentences=True)
+    assert not doc.has_annotation("SENT_START")
+
+
 @pytest.mark.parametrize("ending", ["txt", "spacy"])
 def test_evaluate_files_into_metrics(
     rules: Path, tiny_file: Path, tmp_path: Path, ending: str
@@ -161,6 +172,8 @@ def test_evaluate_files_into_metrics(
     }
     assert dev["f1_by"]["length"]["1"]["recall"] == 0.5
     assert dev["calibration"] is None  # rules give no scores
+    assert dev["wordpiece"] is None  # nor have they wordpieces
+    assert metrics["evaluation"]["gold_sentences"] is False
     assert str(tiny_file) in metrics["corpus"]
     assert {"spacy", "seqeval", "python"} <= metrics["evaluation"]["versions"].keys()
     said = " ".join(result.stdout.split())

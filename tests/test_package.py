@@ -43,8 +43,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(folder / "run" / "model-best"),
         [folder / "test.spacy"],
         metrics,
-        folder / "sample",
-        "cpu",
+        corpus=folder / "sample",
+        device="cpu",
     )
     package.main(
         folder / "run" / "model-best", metrics, folder / "packages", "en_ner_rules_trf", "1.2.3"
