@@ -167,8 +167,8 @@ def evaluate_file(
     gold_sentences (bool): Whether the pipeline is told where sentences start.
     RETURNS (dict[str, Any]): As `score`; `f1_interval`, the 95 % confidence interval of F1;
         `by_document`, each one's right, predicted and gold mentions; `errors` by kind and
-        `confusion` of types; `f1_by` bucket; `unknown_types` to the pipeline; `calibration`; `wordpiece`, the protocol of the well-known recipe; the file's
-        size, and the speed.
+        `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the protocol of the
+        well-known recipe; `unknown_types` to the pipeline; the file's size, and the speed.
     RAISES (InputError): If the file can't be read or has no mention: F1 is then undefined.
     """
     gold = read_gold(path, nlp)
@@ -270,6 +270,8 @@ def main(
 ) -> None:
     """Score a pipeline on gold tokens: by type, in conlleval's protocol and in strict IOB2."""
     with clear_errors():
+        if len({path.stem for path in files}) < len(files):
+            raise InputError("two files have the same name, by which scores go: rename one")
         nlp, gpu = load_on_device(pipeline, device)
         buckets = make_buckets(corpus)
         splits = {

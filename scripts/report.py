@@ -89,6 +89,11 @@ def describe_run(run: dict[str, Any]) -> str:
     )
 
 
+def format_results(runs: Sequence[dict[str, Any]]) -> str:
+    """RETURNS (str): The table, and a line on each run."""
+    return "\n".join([format_table(runs), "", *map(describe_run, runs)])
+
+
 def write_between(path: Path, text: str) -> None:
     """Put `text` between the marks in a file.
 
@@ -113,10 +118,9 @@ def main(
             if not path.is_file():
                 raise InputError(f"{path}: no such file; run evaluate first")
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in metrics]
-        table = format_table(runs)
-        print(table)
+        print(format_table(runs))
         if readme is not None:
-            write_between(readme, "\n".join([table, "", *map(describe_run, runs)]))
+            write_between(readme, format_results(runs))
             msg.good(f"{readme}: results of {', '.join(run['name'] for run in runs)}")
 
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy
 import pytest
+import sklearn.metrics
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from errors import (
     by_length,
     by_position,
     by_seen,
+    confusion,
     count_errors,
     f1_by,
     find_errors,
@@ -110,3 +113,36 @@ def test_f1_by_anything_counts_every_mention_once() -> None:
         "f1": pytest.approx(0.4),
         "support": 2,
     }
+
+
+def test_confusion_by_hand() -> None:
+    gold = [doc("B-A I-A O B-B O B-B B-A"), doc("O B-C")]
+    predicted = [doc("B-A O O B-A O O B-A"), doc("B-C O")]
+    assert confusion(gold, predicted) == {
+        "types": ["A", "B", "C"],
+        "counts": [
+            [2, 0, 0, 0],  # one exact, one with another end
+            [1, 0, 0, 1],  # one taken for A, one missed
+            [0, 0, 0, 1],
+            [0, 0, 1, 0],  # one that isn't there
+        ],
+    }
+
+
+kind_of_word = st.sampled_from("ABO")
+
+
+@given(st.lists(st.tuples(kind_of_word, kind_of_word), min_size=1, max_size=9))
+def test_confusion_of_single_words_is_scikit_learns(pairs: list[tuple[str, str]]) -> None:
+    gold, predicted = (
+        doc(" ".join("O" if type_ == "O" else f"B-{type_}" for type_ in side))
+        for side in zip(*pairs, strict=True)
+    )
+    found = confusion([gold], [predicted])
+    kept = [pair for pair in pairs if pair != ("O", "O")]
+    if not kept:
+        assert found == {"types": [], "counts": [[0]]}
+        return
+    order = [*found["types"], "O"]
+    expected = sklearn.metrics.confusion_matrix(*zip(*kept, strict=True), labels=order)
+    assert numpy.array_equal(found["counts"], expected)

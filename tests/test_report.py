@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import typer
+from conftest import ROOT
 from typer.testing import CliRunner
 
 import report
@@ -63,6 +64,15 @@ def test_report_writes_between_the_marks_of_a_readme(metrics: Path, tmp_path: Pa
         assert text.endswith(f"{report.END}\nafter\n")
     assert "seed 3, 2 epochs, 1,234 s on a machine (spacy 3, spacy-transformers 1, torch 2)" in text
     assert "old" not in text
+
+
+def test_report_readme_has_the_published_results() -> None:
+    """Of docs/results, and nothing by hand: report.py docs/results/*.json --readme README.md."""
+    paths = sorted((ROOT / "docs" / "results").glob("*.json"))
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    assert len(runs) >= 3
+    block = f"{report.START}\n\n{report.format_results(runs)}\n\n{report.END}"
+    assert block in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_report_readme_without_marks_stays(metrics: Path, tmp_path: Path) -> None:

@@ -1,0 +1,254 @@
+"""The page: what it says, what it never holds, and how it behaves in a real browser."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+import typer
+from conftest import TINY
+from spacy.language import Language
+from spacy.tokens import Doc, SpanGroup
+from typer.testing import CliRunner, Result
+
+import evaluate
+import report_page
+from conll import read_corpus
+from convert import make_doc, write_docs
+
+app = typer.Typer()
+app.command()(report_page.main)
+# As one line of train.py's log, and one of hf_train.py's.
+LOG = {"seconds": 1.5, "losses": {"transformer": 9.0, "token_ner": 0.5}, "scores": {"ents_f": 0.25}}
+HF_LOG = {"training_seconds": 2.0, "loss": 0.5, "word_f1": 0.25}
+HOSTILE = TINY.replace("VARNHOLM", "<img/src=x/onerror=alert(1)>")
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@Language.component("test_report_page_scores")
+def add_scores(doc: Doc) -> Doc:
+    """Scores as token_ner's: 0.97, 0.57, …, the first the highest."""
+    scores = [0.97 - 0.4 * i for i in range(len(doc.ents))]
+    attrs = {"by": "token_ner", "scores": scores}
+    doc.spans["token_ner"] = SpanGroup(doc, name="token_ner", spans=list(doc.ents), attrs=attrs)
+    return doc
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pipeline by rules, its metrics and its documents: two mistakes on each of two splits."""
+    monkeypatch.chdir(tmp_path)
+    nlp = spacy.blank("en")
+    patterns = [("PER", "Ada Lindqvist"), ("LOC", "Varnholm"), ("LOC", "Norden Bank")]
+    ruler: Any = nlp.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": label, "pattern": text} for label, text in patterns])
+    nlp.add_pipe("test_report_page_scores")
+    nlp.to_disk("rules")
+    for name in ("dev", "test"):
+        Path(f"{name}.txt").write_text(HOSTILE, encoding="utf-8")
+    docs = [make_doc(document, nlp.vocab) for document in read_corpus(Path("dev.txt")).documents]
+    write_docs(docs, Path("dev.spacy"))
+    evaluate.main(
+        "rules",
+        [Path("dev.spacy"), Path("test.txt")],
+        Path("run.json"),
+        predictions=Path("run"),
+        device="cpu",
+    )
+    Path("log.jsonl").write_text(json.dumps(LOG) + "\n" + json.dumps(LOG | {"seconds": 3.0}))
+    forms = {"gold tokens": 0.5, "typos": 0.25, "unreachable": 0.1, "file": "x", "sha256": "y"}
+    Path("forms.json").write_text(json.dumps({"dev": forms, "test": forms}))
+    return tmp_path
+
+
+def make_page() -> str:
+    result = run(
+        *("run.json", "out/report.html", "--predictions", "run", "--log", "log.jsonl"),
+        *("--robustness", "forms.json", "--charts", "out/charts"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "4 mistakes" in result.stdout
+    return Path("out/report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("made")
+def test_page_shows_what_was_counted() -> None:
+    page = make_page()
+    metrics = json.loads(Path("run.json").read_text())
+    for split in ("dev", "test"):
+        scores = metrics["splits"][split]
+        assert f"<strong>{100 * scores['conlleval']['overall']['f1']:.2f}</strong>" in page
+        low, high = scores["f1_interval"]
+        assert f"{100 * low:.2f}–{100 * high:.2f}" in page
+        assert scores["sha256"] in page
+    cards = re.findall(r'data-split="(\w+)" data-kind="([\w ]+)".*?>(?=\n<header)', page)
+    # Norden Bank, an ORG, as LOC, with a score; the headline's place missed, without one.
+    assert cards == [("dev", "type"), ("test", "type"), ("dev", "missed"), ("test", "missed")]
+    charts = {path.stem for path in Path("out/charts").iterdir()}
+    parts = {
+        f"{split}-{what}" for split in ("dev", "test") for what in ("confusion", "reliability")
+    }
+    assert charts == parts | {
+        "dev-thresholds",
+        "test-thresholds",
+        "types",
+        "training",
+        "robustness",
+    }
+    for path in Path("out/charts").iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert page.count("<svg") == len(charts)
+
+
+@pytest.mark.usefixtures("made")
+def test_page_needs_nothing_from_outside() -> None:
+    page = make_page()
+    # What is in <svg> names its formats by address; nothing is loaded from there.
+    bare = re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
+    assert not re.search(r"https?:|//\w", bare.replace("// ", ""))
+    assert not re.search(r"<(link|script|img|iframe)[^>]*(src|href)=\"(?!data:)", page)
+    assert not re.search(r"@import|url\((?!#)", page)
+
+
+@pytest.mark.usefixtures("made")
+def test_page_escapes_the_corpus() -> None:
+    page = make_page()
+    assert "<img" not in page
+    assert "&lt;img/src=x/onerror=alert(1)&gt;" in page
+
+
+@pytest.mark.usefixtures("made")
+def test_page_is_the_same_for_the_same_input() -> None:
+    assert make_page() == make_page()
+
+
+@pytest.mark.usefixtures("made")
+def test_page_of_a_pipeline_without_scores() -> None:
+    nlp = spacy.load("rules", exclude=["test_report_page_scores"])
+    nlp.to_disk("plain")
+    evaluate.main(
+        "plain", [Path("dev.spacy")], Path("run.json"), predictions=Path("run"), device="cpu"
+    )
+    result = run("run.json", "report.html", "--predictions", "run")
+    assert result.exit_code == 0, result.output
+    page = Path("report.html").read_text()
+    assert "chart-dev-confusion" in page
+    assert "chart-dev-reliability" not in page
+    assert "data-score" not in page.split("<script>")[0]
+
+
+@pytest.mark.parametrize("row", [LOG, HF_LOG])
+def test_page_reads_both_logs(row: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(f"{json.dumps(row)}\n" * 2)
+    (first, second) = report_page.read_curve(path)
+    seconds = (2.0, 4.0) if row is HF_LOG else (1.5, 1.5)
+    assert (first, second) == ((seconds[0], 0.5, 0.25), (seconds[1], 0.5, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda: Path("run.json").unlink(), "run.json: no such file; run evaluate first"),
+        (lambda: Path("run.json").write_text("{"), "run.json has no scores by document"),
+        (lambda: Path("run/dev.spacy").unlink(), "run/dev.spacy: no such file; run evaluate"),
+        (lambda: Path("run/dev.spacy").write_bytes(b"x"), "run/dev.spacy: no DocBin, or not all"),
+        (lambda: Path("dev.spacy").write_bytes(b"x"), "dev.spacy is not the file that was scored"),
+        (
+            lambda: write_docs([Doc(spacy.blank("en").vocab, words=["a"])], Path("run/dev.spacy")),
+            "run/dev.spacy is not of dev.spacy",
+        ),
+        (lambda: Path("log.jsonl").unlink(), "log.jsonl: no such file; train writes it"),
+        (lambda: Path("log.jsonl").write_text('{"a": 1}'), "log.jsonl: no log of a training"),
+        (lambda: Path("log.jsonl").write_text("half a li"), "log.jsonl: no log of a training"),
+        (lambda: Path("forms.json").unlink(), "forms.json: no such file; run robustness first"),
+    ],
+)
+@pytest.mark.usefixtures("made")
+def test_page_bad_input_is_one_line_and_leaves_the_old_page(spoil: Any, words: str) -> None:
+    Path("report.html").write_text("old")
+    spoil()
+    arguments = ["--predictions", "run", "--log", "log.jsonl", "--robustness", "forms.json"]
+    result = run("run.json", "report.html", *arguments)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert Path("report.html").read_text() == "old"
+
+
+# --- In a browser ---
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, by Playwright; as root it has no sandbox."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_page_in_a_browser(made: Path, browser: Any, width: int) -> None:
+    make_page()
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    address = (made / "out" / "report.html").as_uri()
+    page.goto(address)
+
+    # All of it fits the window; what is wider scrolls in its own box.
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for figure in page.query_selector_all("figure svg"):
+        box = figure.bounding_box()
+        assert 0 < box["width"] <= width
+        assert box["height"] > 100
+
+    def shown() -> list[str]:
+        cards = page.query_selector_all(".mistake:not([hidden])")
+        return [card.get_attribute("data-kind") for card in cards]
+
+    count = page.locator("output[name=count]")
+    assert shown() == ["type", "type", "missed", "missed"]
+    assert count.text_content() == "4 mistakes"
+    page.select_option("select[name=kind]", "missed")
+    assert shown() == ["missed", "missed"]
+    page.select_option("select[name=split]", "test")
+    assert shown() == ["missed"]
+    assert count.text_content() == "1 mistakes"
+    page.select_option("select[name=kind]", "")
+    page.select_option("select[name=split]", "")
+    page.select_option("select[name=type]", "ORG")
+    assert shown() == ["type", "type"]
+    page.select_option("select[name=type]", "")
+    page.fill("input[name=score]", "0.1")
+    assert shown() == ["type", "type"]  # missed mentions have no score
+    page.fill("input[name=score]", "0")
+    assert len(shown()) == 4
+
+    dialog = page.locator("dialog")
+    assert not dialog.is_visible()
+    page.locator("button[data-document]").nth(2).click()
+    assert dialog.is_visible()
+    assert "dev, document 2" in dialog.inner_text()
+    assert "<img/src=x/onerror=alert(1)>" in dialog.inner_text()  # as text
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert said == []
+    assert [url for url in requests if not url.startswith("data:")] == [address]
