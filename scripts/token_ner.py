@@ -1138,8 +1138,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             own = self.model.ops.to_numpy(scores)[words]
             if not numpy.isfinite(own).all():
                 raise FloatingPointError(
-                    f"{self.name}: logits are not finite: weights are broken, as after training "
-                    "at too high a learning rate"
+                    f"{self.name}: logits are not finite: the weights are broken, as after "
+                    "training at too high a learning rate"
                 )
             parts += [own, lattice.separator]
         chain_words = log_softmax(numpy.concatenate(parts).astype("float64"))

@@ -121,6 +121,7 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
 
     config (Config): Not interpolated, not planned yet.
     RETURNS (dict[str, Any]): Steps, epochs, seconds, best dev score, memory.
+    RAISES (InputError): If the weights are no numbers any more.
     """
     epochs = config["training"]["max_epochs"]
     config = plan(config)
@@ -132,7 +133,10 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
     }
     start = time.perf_counter()
     nlp = init_nlp(config, use_gpu=gpu)
-    train_nlp(nlp, output, use_gpu=gpu, stdout=sys.stdout, stderr=sys.stderr)
+    try:
+        train_nlp(nlp, output, use_gpu=gpu, stdout=sys.stdout, stderr=sys.stderr)
+    except FloatingPointError as error:
+        raise InputError(f"training broke off: {error}; lower the learning rate") from None
     seconds = time.perf_counter() - start
     for name in ("model-best", "model-last"):
         restore_logger(output / name, logger)

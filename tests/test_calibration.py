@@ -17,6 +17,7 @@ from calibration import (
     scored_mentions,
     threshold_curve,
 )
+from console import InputError
 
 VOCAB = spacy.blank("en").vocab
 
@@ -108,3 +109,9 @@ def test_mentions_without_scores_are_left_out() -> None:
     gold = [plain("B-A O"), plain("B-A O")]
     scores, right = scored_mentions(gold, [scored("B-A O", [0.7]), plain("B-A O")])
     assert (scores.tolist(), right.tolist()) == ([0.7], [True])
+
+
+@pytest.mark.parametrize("score", [float("nan"), -0.1, 1.1])
+def test_scores_that_are_no_probabilities_are_told_of(score: float) -> None:
+    with pytest.raises(InputError, match=r'the score of "w" \(A\) is .*, not from 0 to 1'):
+        assess([plain("B-A")], [scored("B-A", [score])])

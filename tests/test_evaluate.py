@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import spacy
 import typer
@@ -12,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc
+from test_hf import make_checkpoint, pipe
 from typer.testing import CliRunner, Result
 
 import evaluate
 from conll import read_corpus
 from convert import make_doc, read_docs, write_docs
 from files import sha256
+from hf import import_checkpoint
 
 VOCAB = spacy.blank("en").vocab
 app = typer.Typer()
@@ -188,6 +191,8 @@ def test_evaluate_files_into_metrics(
         (["rules", "missing.spacy"], "missing.spacy: no such file; run the steps before"),
         (["rules", "half.spacy"], "half.spacy: no DocBin, or not all of it"),
         (["rules", "empty.spacy"], "empty.spacy: no word in it"),
+        (["rules", "none.spacy"], "none.spacy: no mention in it, so that there is no F1"),
+        (["rules", "tiny.txt", "tiny.txt"], "two files have the same name"),
         (["rules", "tiny.txt", "--device", "x"], "--device x is not auto"),
     ],
 )
@@ -200,12 +205,48 @@ def test_evaluate_bad_input_is_one_line_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tiny_file.parent)
     write_docs([], Path("empty.spacy"))
+    write_docs([doc("O O")], Path("none.spacy"))
     Path("half.spacy").write_bytes(b"\x78\x9c\x00")
     result = run(*arguments, "--output", "out.json")
     assert result.exit_code == 1
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not Path("out.json").exists()
+
+
+def test_evaluate_says_which_types_the_pipeline_lacks(rules: Path, tiny_file: Path) -> None:
+    result = run(rules, tiny_file)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert f"{tiny_file}: the pipeline has no ORG; all such mentions are missed" in said
+    nlp = spacy.load(rules)
+    gold = evaluate.read_gold(tiny_file, nlp)
+    assert evaluate.unknown_types(nlp, gold) == ["ORG"]
+    assert evaluate.unknown_types(spacy.blank("en"), gold) == []  # it doesn't tell its types
+
+
+def test_evaluate_broken_weights_are_told_of(tiny_file: Path, tmp_path: Path) -> None:
+    nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint")))
+    output = pipe(nlp, "token_ner").model.get_ref("output")
+    output.set_param("b", output.get_param("b") * numpy.nan)
+    nlp.to_disk(tmp_path / "broken")
+    result = run(tmp_path / "broken", tiny_file, "--output", tmp_path / "out.json")
+    assert result.exit_code == 1
+    assert "token_ner: logits are not finite: the weights are broken" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_evaluate_keeps_the_annotated_documents(rules: Path, tiny_file: Path) -> None:
+    folder = tiny_file.parent / "docs"
+    assert run(rules, tiny_file, "--predictions", folder).exit_code == 0
+    first, second = read_docs(folder / "tiny.spacy", VOCAB)
+    assert [(ent.text, ent.label_) for ent in first.ents] == [
+        ("Ada Lindqvist", "PER"),
+        ("Varnholm", "LOC"),
+        ("Norden Bank", "LOC"),
+    ]
+    assert second.ents == ()
 
 
 def test_evaluate_reads_what_convert_wrote(tiny_file: Path, tmp_path: Path) -> None:
