@@ -180,13 +180,17 @@ def train(
         start = time.perf_counter()
         losses = []
         for batch in loader:
-            loss = model(**batch).loss
-            accelerator.backward(loss)
+            n_labels = (batch["labels"] != IGNORED).sum()
+            own = model(**batch).loss * n_labels
+            summed, n_all = accelerator.reduce(torch.stack([own.detach(), n_labels]), "sum")
+            # Processes' gradients are averaged: so that each label of the whole batch counts
+            # alike, as on one process, and not each process.
+            accelerator.backward(own * accelerator.num_processes / n_all)
             accelerator.clip_grad_norm_(model.parameters(), MAX_NORM)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-            losses.append(loss.item())
+            losses.append((summed / n_all).item())
             progress.update()
         seconds = time.perf_counter() - start
         scores = evaluate(accelerator, model, dev_loader, data["valid"], names)

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,21 +147,25 @@ def test_train_killed_and_resumed_ends_with_the_same_weights(
     assert timeless[0] == timeless[1]
 
 
-@pytest.mark.slow
-def test_train_by_two_processes(tmp_path: Path, tiny_backbone: Path) -> None:
-    """The same batches in all, other units dropped out: what they gather is the checkpoint's own
-    score, each sentence once, in order."""
-    options = ["--epochs", "3", "--learn-rate", "0.001", "--batch-size", "8"]
-    arguments = [str(SAMPLE), str(tiny_backbone)]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+def two_processes(*arguments: object) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", SCRIPT]
     result = subprocess.run(
-        [*launch, SCRIPT, *arguments, str(tmp_path / "two"), *options],
+        [*launch, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
+def test_train_by_two_processes(tmp_path: Path, tiny_backbone: Path) -> None:
+    """The same batches in all, other units dropped out: what they gather is the checkpoint's own
+    score, each sentence once, in order."""
+    options = ["--epochs", "3", "--learn-rate", "0.001", "--batch-size", "8"]
+    arguments = [str(SAMPLE), str(tiny_backbone)]
+    two_processes(*arguments, tmp_path / "two", *options)
     assert invoke(*arguments, tmp_path / "one", *options).exit_code == 0
     one, two = (read_log(tmp_path / name) for name in ("one", "two"))
     assert [row["step"] for row in one] == [row["step"] for row in two]
@@ -169,6 +174,27 @@ def test_train_by_two_processes(tmp_path: Path, tiny_backbone: Path) -> None:
     expected = score_alone(tmp_path / "two" / "last", SAMPLE / "valid.txt")
     for key, value in expected.items():
         assert two[-1][key] == pytest.approx(value)
+
+
+@pytest.mark.slow
+def test_train_by_two_processes_is_the_same_training(tmp_path: Path, tiny_backbone: Path) -> None:
+    """Without dropout, and in whole batches, nothing but rounding tells two from one."""
+    backbone = tmp_path / "backbone"
+    shutil.copytree(tiny_backbone, backbone)
+    config = json.loads((backbone / "config.json").read_text(encoding="utf-8"))
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (backbone / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for name in ("train", "valid"):
+        shutil.copy(SAMPLE / "valid.txt", corpus / f"{name}.txt")
+    options = ["--epochs", "3", "--learn-rate", "0.001", "--batch-size", "6"]  # of 138 sentences
+    two_processes(corpus, backbone, tmp_path / "two", *options)
+    assert invoke(corpus, backbone, tmp_path / "one", *options).exit_code == 0
+    one, two = (read_log(tmp_path / name) for name in ("one", "two"))
+    assert [row["loss"] for row in two] == pytest.approx([row["loss"] for row in one], rel=1e-4)
+    for row, other in zip(one, two, strict=True):
+        assert other["wordpiece_accuracy"] == pytest.approx(row["wordpiece_accuracy"], abs=0.002)
 
 
 def test_train_refuses_bad_input(tiny_backbone: Path, corpus: Path, tmp_path: Path) -> None:
