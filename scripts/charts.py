@@ -114,7 +114,7 @@ def draw_training(curve: Curve) -> Figure:
     axes.plot(seconds, loss, color="tab:orange", marker="o", markersize=3)
     axes.set_yscale("log")
     axes.set_xlabel("seconds")
-    axes.set_ylabel("loss since the last evaluation", color="tab:orange")
+    axes.set_ylabel("mean loss of a step", color="tab:orange")
     right = axes.twinx()
     right.plot(seconds, [100 * value for value in f1], color="tab:blue", marker="o", markersize=3)
     right.set_ylabel("dev F1, %", color="tab:blue")

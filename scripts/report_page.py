@@ -59,12 +59,13 @@ def read_split(name: str, scores: dict[str, Any], predictions: Path) -> tuple[li
 
 
 def read_curve(path: Path) -> Curve:
-    """RETURNS (Curve): Seconds, loss and dev F1 at each evaluation, of train.py's log or of
-    hf_train.py's.
+    """RETURNS (Curve): Seconds, mean loss of a step and dev F1 at each evaluation, of train.py's
+    log or of hf_train.py's.
     RAISES (InputError): If it is neither."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; train writes it")
     curve: list[tuple[float, float, float]] = []
+    done = 0  # steps
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
@@ -72,9 +73,11 @@ def read_curve(path: Path) -> Curve:
                 seconds = row["training_seconds"] + (curve[-1][0] if curve else 0.0)
                 curve.append((seconds, row["loss"], row["word_f1"]))
             else:
-                loss = sum(v for name, v in row["losses"].items() if name != "transformer")
-                curve.append((row["seconds"], loss, row["scores"]["ents_f"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+                summed = sum(v for name, v in row["losses"].items() if name != "transformer")
+                steps = row["step"] + 1 - done
+                curve.append((row["seconds"], summed / steps, row["scores"]["ents_f"]))
+                done += steps
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise InputError(f"{path}: no log of a training ({error!r})") from None
     return curve
 

@@ -23,7 +23,12 @@ from convert import make_doc, write_docs
 app = typer.Typer()
 app.command()(report_page.main)
 # As one line of train.py's log, and one of hf_train.py's.
-LOG = {"seconds": 1.5, "losses": {"transformer": 9.0, "token_ner": 0.5}, "scores": {"ents_f": 0.25}}
+LOG = {
+    "step": 3,
+    "seconds": 1.5,
+    "losses": {"transformer": 9.0, "token_ner": 0.5},
+    "scores": {"ents_f": 0.25},
+}
 HF_LOG = {"training_seconds": 2.0, "loss": 0.5, "word_f1": 0.25}
 HOSTILE = TINY.replace("VARNHOLM", "<img/src=x/onerror=alert(1)>")
 
@@ -62,7 +67,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         predictions=Path("run"),
         device="cpu",
     )
-    Path("log.jsonl").write_text(json.dumps(LOG) + "\n" + json.dumps(LOG | {"seconds": 3.0}))
+    Path("log.jsonl").write_text(
+        json.dumps(LOG) + "\n" + json.dumps(LOG | {"step": 5, "seconds": 3.0})
+    )
     forms = {"gold tokens": 0.5, "typos": 0.25, "unreachable": 0.1, "file": "x", "sha256": "y"}
     Path("forms.json").write_text(json.dumps({"dev": forms, "test": forms}))
     return tmp_path
@@ -144,13 +151,14 @@ def test_page_of_a_pipeline_without_scores() -> None:
     assert "data-score" not in page.split("<script>")[0]
 
 
-@pytest.mark.parametrize("row", [LOG, HF_LOG])
-def test_page_reads_both_logs(row: dict[str, Any], tmp_path: Path) -> None:
+def test_page_reads_both_logs(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    path.write_text(f"{json.dumps(row)}\n" * 2)
-    (first, second) = report_page.read_curve(path)
-    seconds = (2.0, 4.0) if row is HF_LOG else (1.5, 1.5)
-    assert (first, second) == ((seconds[0], 0.5, 0.25), (seconds[1], 0.5, 0.25))
+    later = LOG | {"step": 5, "seconds": 3.0}
+    path.write_text(f"{json.dumps(LOG)}\n{json.dumps(later)}\n")
+    # A sum of losses over four steps, then over two.
+    assert report_page.read_curve(path) == [(1.5, 0.125, 0.25), (3.0, 0.25, 0.25)]
+    path.write_text(f"{json.dumps(HF_LOG)}\n" * 2)  # seconds of each epoch, the mean loss
+    assert report_page.read_curve(path) == [(2.0, 0.5, 0.25), (4.0, 0.5, 0.25)]
 
 
 @pytest.mark.parametrize(
