@@ -1,0 +1,271 @@
+"""Files in, mentions out: in order, in parts, interrupted and gone on with to the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+import typer
+from conftest import ROOT, SAMPLE
+from hypothesis import given
+from hypothesis import strategies as st
+from test_hf import make_checkpoint
+from typer.testing import CliRunner, Result
+
+import predict
+from conll import read_corpus
+from hf import import_checkpoint
+from outputs import FORMATS, list_mentions
+from records import Record, Reject
+
+app = typer.Typer()
+app.command()(predict.main)
+SCRIPT = str(ROOT / "scripts" / "predict.py")
+
+
+def run(*args: object, text: str | None = None) -> Result:
+    return CliRunner().invoke(app, [*map(str, args), "--device", "cpu"], input=text)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`token_ner` on a tiny backbone with random weights: full of mentions, of any score."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    nlp = import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
+    nlp.to_disk(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def sentences() -> list[str]:
+    documents = read_corpus(SAMPLE / "valid.txt").documents
+    return [" ".join(s.words) for document in documents for s in document.sentences]
+
+
+@pytest.fixture
+def source(tmp_path: Path, sentences: list[str]) -> Path:
+    path = tmp_path / "in.txt"
+    path.write_text("\n".join(sentences), encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "PART_RECORDS", 10)
+
+
+def test_predict_is_the_pipelines_own(pipeline: Path, source: Path, sentences: list[str]) -> None:
+    """Sorting by length, batching and parts leave no trace but rounding."""
+    output = source.with_suffix(".jsonl")
+    result = run(pipeline, source, "-o", output)
+    assert result.exit_code == 0, result.output
+    assert f"{len(sentences)} texts" in " ".join(result.stdout.split())
+    rows = read(output)
+    assert [row["text"] for row in rows] == sentences
+    nlp = spacy.load(pipeline)
+    same = 0
+    for row in rows:
+        expected = list_mentions(nlp(row["text"]))
+        same += [m["start"] for m in row["mentions"]] == [m["start"] for m in expected]
+        assert row["line"] >= 1
+    assert same >= 0.98 * len(rows)  # labels of random weights can be as likely as each other
+    assert not source.with_name("in.jsonl.partial").exists()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_predict_writes_each_format(pipeline: Path, source: Path, suffix: str) -> None:
+    output = source.with_suffix(f".out{suffix}")
+    assert run(pipeline, source, "-o", output).exit_code == 0
+    assert output.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_predict_interrupted_and_resumed_ends_with_the_same_bytes(
+    pipeline: Path, source: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    whole, broken = source.with_name(f"whole{suffix}"), source.with_name(f"broken{suffix}")
+    assert run(pipeline, source, "-o", whole).exit_code == 0
+    write_part = predict.Annotator.write_part
+
+    def interrupted(self: predict.Annotator, number: int, part: predict.Part) -> dict[str, int]:
+        if number == 5:
+            (self.folder / f"{number:06}{suffix}").write_bytes(b"half")
+            raise KeyboardInterrupt
+        return write_part(self, number, part)
+
+    monkeypatch.setattr(predict.Annotator, "write_part", interrupted)
+    result = run(pipeline, source, "-o", broken)
+    assert result.exit_code == 130
+    assert "go on with --resume" in result.stderr
+    assert not broken.exists()
+
+    written: list[int] = []
+
+    def noted(self: predict.Annotator, number: int, part: predict.Part) -> dict[str, int]:
+        written.append(number)
+        return write_part(self, number, part)
+
+    monkeypatch.setattr(predict.Annotator, "write_part", noted)
+    assert run(pipeline, source, "-o", broken, "--resume").exit_code == 0
+    assert written == list(range(5, 14))
+    assert broken.read_bytes() == whole.read_bytes()
+    assert not broken.with_name(f"{broken.name}.partial").exists()
+
+
+@pytest.mark.slow
+def test_predict_killed_and_resumed_ends_with_the_same_bytes(
+    pipeline: Path, tmp_path: Path, sentences: list[str]
+) -> None:
+    """SIGKILL, by two processes, in the midst of writing."""
+    source = tmp_path / "in.txt"
+    source.write_text("\n".join(sentences * 60), encoding="utf-8")
+    command = [sys.executable, SCRIPT, str(pipeline), str(source), "--device", "cpu"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    whole = subprocess.run([*command, "-o", str(tmp_path / "whole.jsonl")], check=True, env=env)
+    assert whole.returncode == 0
+    command += ["-o", str(tmp_path / "broken.jsonl"), "--processes", "2"]
+    partial = tmp_path / "broken.jsonl.partial"
+    process = subprocess.Popen(command, env=env, start_new_session=True)
+    while len(list(partial.glob("00*.json"))) < 3:
+        assert process.poll() is None, "done before it could be killed"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = len(list(partial.glob("00*.json")))
+    subprocess.run([*command, "--resume"], check=True, env=env)
+    assert 3 <= done < 9
+    expected = (tmp_path / "whole.jsonl").read_bytes()
+    assert (tmp_path / "broken.jsonl").read_bytes() == expected
+
+
+def test_predict_resumes_the_same_run_only(pipeline: Path, source: Path) -> None:
+    output = source.with_suffix(".jsonl")
+    partial = output.with_name("in.jsonl.partial")
+    predict.prepare(partial, {"other": 1}, resume=False)
+    result = run(pipeline, source, "-o", output, "--resume")
+    assert result.exit_code == 1
+    assert "in.jsonl.partial is of another pipeline, other files or other" in result.stderr
+    assert run(pipeline, source, "-o", output).exit_code == 0  # anew
+    assert run(pipeline, source, "-o", output, "--resume").exit_code == 0  # nothing to go on with
+
+
+@pytest.mark.slow
+def test_predict_by_two_processes_writes_the_same(
+    pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    outputs = [source.with_name(f"{n}.jsonl") for n in (1, 2)]
+    for n, output in enumerate(outputs, start=1):
+        result = run(pipeline, source, "-o", output, "--processes", n)
+        assert result.exit_code == 0, result.output
+    one, two = map(read, outputs)
+    assert [row["text"] for row in one] == [row["text"] for row in two]
+    for row, other in zip(one, two, strict=True):  # of other numbers of threads
+        scores = [m["score"] for m in row["mentions"]]
+        assert [m["score"] for m in other["mentions"]] == pytest.approx(scores, abs=1e-3)
+
+
+def test_predict_rejects_go_to_a_file_and_the_exit_code(pipeline: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "Ada"}\nhalf\n{"text": null}\n{"id": 1, "text": "B"}\n')
+    result = run(pipeline, source, "-o", output)
+    assert result.exit_code == 3
+    assert "2 records rejected" in result.output
+    assert [row["text"] for row in read(output)] == ["Ada", "B"]
+    rejects = read(tmp_path / "out.jsonl.rejects.jsonl")
+    assert [row["line"] for row in rejects] == [2, 3]
+    assert [row["source"] for row in rejects] == [str(source)] * 2
+    assert rejects[1]["reason"] == "the text is null, not a string"
+    source.write_text('{"text": "Ada"}')
+    assert run(pipeline, source, "-o", output).exit_code == 0
+    assert not (tmp_path / "out.jsonl.rejects.jsonl").exists()  # of the run before
+
+
+def test_predict_rejects_what_the_pipeline_refuses(pipeline: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text(f"Ada\n{'x' * 1_000_001}\n{'y' * 100_000}\n")
+    assert run(pipeline, source, "-o", output).exit_code == 3
+    assert [len(row["text"]) for row in read(output)] == [3, 100_000]
+    (reject,) = read(tmp_path / "out.jsonl.rejects.jsonl")
+    assert reject["line"] == 2
+    assert "1,000,001 characters, more than the pipeline's max_length" in reject["reason"]
+
+
+def test_predict_threshold_and_labels(pipeline: Path, source: Path) -> None:
+    output = source.with_suffix(".jsonl")
+    run(pipeline, source, "-o", output)
+    everything = [m for row in read(output) for m in row["mentions"]]
+    middle = sorted(m["score"] for m in everything)[len(everything) // 2]
+    run(pipeline, source, "-o", output, "--threshold", middle, "--labels", "PER,LOC")
+    kept = [m for row in read(output) for m in row["mentions"]]
+    assert 0 < len(kept) < len(everything) / 2
+    assert {m["label"] for m in kept} <= {"PER", "LOC"}
+    assert min(m["score"] for m in kept) >= middle
+
+
+@pytest.mark.slow
+def test_predict_reads_standard_input(pipeline: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    command = [sys.executable, SCRIPT, str(pipeline), "-", "-o", str(output), "--format", "jsonl"]
+    text = '{"text": "Ada", "id": 1}\n'
+    subprocess.run(command, input=text.encode(), check=True)
+    assert [(row["id"], row["text"]) for row in read(output)] == [(1, "Ada")]
+
+
+def test_predict_of_nothing_is_an_empty_file(pipeline: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.touch()
+    assert run(pipeline, source, "-o", output).exit_code == 0
+    assert output.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "in.txt", "-o", "out.jsonl"], "nowhere is no pipeline"),
+        (["blank", "none.txt", "-o", "out.jsonl"], "none.txt: no such file or folder"),
+        (["blank", "in.txt", "-o", "out.xls"], "out.xls must end in one of .jsonl, .parquet"),
+        (["blank", "in.txt", "-o", "out.jsonl", "--format", "x"], "--format x is not one of csv"),
+        (["blank", "in.txt", "-o", "out.jsonl", "--threshold", "0.5"], "blank gives no scores"),
+        (["blank", "in.txt", "-o", "out.jsonl", "--labels", "PER"], "blank has no PER"),
+    ],
+)
+def test_predict_bad_input_is_one_line(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spacy.blank("en").to_disk("blank")
+    Path("in.txt").write_text("Ada")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("out.jsonl").exists()
+
+
+@given(st.lists(st.integers(0, 3000), max_size=30))
+def test_parts_hold_all_in_order(sizes: list[int]) -> None:
+    items: list[Record | Reject] = [Record("x", i, "x" * 200 * n, {}) for i, n in enumerate(sizes)]
+    parts = list(predict.cut_parts(items))
+    assert [item for part in parts for item in part] == items
+    assert len(parts) >= 1
+    for part in parts:
+        size = sum(len(item.text) for item in part if isinstance(item, Record))
+        assert size <= predict.PART_CHARACTERS or len(part) == 1
+
+
+@given(st.lists(st.text(alphabet="x", max_size=200), max_size=50))
+def test_batches_hold_each_text_once(texts: list[str]) -> None:
+    found = list(predict.batches(texts))
+    assert sorted(i for batch in found for i in batch) == list(range(len(texts)))
+    assert all(batch for batch in found)
