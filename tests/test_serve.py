@@ -1,0 +1,399 @@
+"""The service: its answers, its limits, its page in a real browser, and many clients at once."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import spacy
+import uvicorn
+from conftest import ROOT
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from spacy.language import Language
+from test_hf import make_checkpoint
+from test_report_page import browser  # noqa: F401  the fixture
+
+import serve
+from hf import import_checkpoint
+from outputs import list_mentions
+from predict import annotate
+from serve import Limits, create_app
+
+TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """A real server, in a thread. YIELDS (str): Its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def nlp(tmp_path_factory: pytest.TempPathFactory) -> Language:
+    folder = tmp_path_factory.mktemp("pipeline")
+    return import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
+
+
+@pytest.fixture(scope="module")
+def client(nlp: Language) -> Iterator[httpx.Client]:
+    limits = Limits(max_texts=3, max_characters=200, timeout=30)
+    with serving(create_app(nlp, limits)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield client
+
+
+def ask(client: httpx.Client, **body: Any) -> httpx.Response:
+    return client.post("/predict", json=body)
+
+
+def test_predict_gives_the_pipelines_mentions(client: httpx.Client, nlp: Language) -> None:
+    response = ask(client, text=TEXT)
+    assert response.status_code == 200
+    (document,) = response.json()["documents"]
+    expected = list_mentions(nlp(TEXT))
+    assert expected
+    assert [m["start"] for m in document["mentions"]] == [m["start"] for m in expected]
+    for mention in document["mentions"]:
+        assert mention.keys() == {"text", "label", "score", "start", "end"}
+        assert TEXT[mention["start"] : mention["end"]] == mention["text"]
+
+
+def test_predict_takes_lists_in_order(client: httpx.Client) -> None:
+    texts = ["", TEXT, "Ada"]
+    documents = ask(client, text=texts).json()["documents"]
+    assert len(documents) == 3
+    assert documents[0]["mentions"] == []
+    (alone,) = ask(client, text=TEXT).json()["documents"]
+    assert [m["start"] for m in documents[1]["mentions"]] == [m["start"] for m in alone["mentions"]]
+    assert ask(client, text=[]).json() == {"documents": []}
+
+
+def test_predict_threshold(client: httpx.Client) -> None:
+    everything = ask(client, text=TEXT).json()["documents"][0]["mentions"]
+    middle = statistics.median(m["score"] for m in everything)
+    kept = ask(client, text=TEXT, threshold=middle).json()["documents"][0]["mentions"]
+    assert kept == [m for m in everything if m["score"] >= middle]
+    assert ask(client, text=TEXT, threshold=1).json()["documents"][0]["mentions"] == []
+
+
+def test_offsets_count_code_points(client: httpx.Client) -> None:
+    text = f"\U0001f600 {TEXT}"
+    for mention in ask(client, text=text).json()["documents"][0]["mentions"]:
+        assert text[mention["start"] : mention["end"]] == mention["text"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b'{"text": "half', 422, "JSON decode error"),
+        (b"[]", 422, "valid dictionary"),
+        (b"{}", 422, "Field required"),
+        (b'{"text": null}', 422, "valid string"),
+        (b'{"text": ["a", 5]}', 422, "valid string"),
+        (b'{"text": "a", "threshold": 2}', 422, "less than or equal to 1"),
+        (b'{"text": "a", "other": 1}', 422, "Extra inputs are not permitted"),
+        (rb'{"text": "\ud800"}', 422, "half of a surrogate pair"),
+        (rb'{"text": ["\ud800", 5]}', 422, "valid string"),
+        (json.dumps({"text": "x" * 201}).encode(), 413, "201 characters; at most 200 a request"),
+        (json.dumps({"text": ["x"] * 4}).encode(), 413, "4 texts; at most 3 a request"),
+        (json.dumps({"text": "x" * 20_000}).encode(), 413, "the body is over 12,400 bytes"),
+    ],
+)
+def test_bad_requests_are_told_of(
+    client: httpx.Client, body: bytes, status: int, words: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = client.post("/predict", content=body, headers=headers)
+    assert response.status_code == status
+    assert words in json.dumps(response.json()["detail"])
+    # In pieces, without a length told beforehand:
+    response = client.post("/predict", content=iter([body[:5], body[5:]]), headers=headers)
+    assert response.status_code == status
+
+
+def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> None:
+    assert client.get("/health").json() == {"status": "ok"}
+    info = client.get("/info").json()
+    assert info["labels"] == ["LOC", "MISC", "ORG", "PER"]
+    assert info["limits"]["max_characters"] == 200
+    assert (info["lang"], info["version"]) == (nlp.meta["lang"], nlp.meta["version"])
+    ask(client, text=[TEXT, TEXT])
+    metrics = client.get("/metrics").text
+    assert re.search(r'ner_requests_total\{path="/predict",status="200"\} [1-9]', metrics)
+    assert re.search(r"ner_words_total \d\d", metrics)
+    assert "ner_request_seconds_bucket" in metrics
+    schema = client.get("/openapi.json").json()
+    assert set(schema["paths"]) == {"/predict", "/health", "/info"}
+    assert set(schema["paths"]["/predict"]["post"]["responses"]) == {
+        *("200", "413", "422", "503", "504")
+    }
+    assert client.get("/nowhere").status_code == 404
+    assert client.get("/predict").status_code == 405
+
+
+def test_page_comes_with_a_policy_against_all_from_elsewhere(client: httpx.Client) -> None:
+    response = client.get("/")
+    assert response.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert not re.search(r"https?://", response.text)
+
+
+class Slow:
+    """A pipeline that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.batches: list[list[str]] = []
+
+    def __call__(self, nlp: Language, texts: list[str], labels: Any) -> Any:
+        self.batches.append(list(texts))
+        if "broken" in texts:
+            raise ValueError("broken")
+        if "slow" in texts:
+            assert self.go.wait(20)
+        return annotate(nlp, texts, labels)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    slow = Slow()
+    monkeypatch.setattr(serve, "annotate", slow)
+    return slow
+
+
+def wait_for(condition: Any) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_requests_that_wait_are_answered_together(slow: Slow, nlp: Language) -> None:
+    with serving(create_app(nlp)) as url, ThreadPoolExecutor(8) as pool:
+        first = pool.submit(httpx.post, f"{url}/predict", json={"text": "slow"}, timeout=30)
+        wait_for(lambda: slow.batches)
+        texts = [f"text {i}" for i in range(6)]
+        others = [
+            pool.submit(httpx.post, f"{url}/predict", json={"text": text}, timeout=30)
+            for text in texts
+        ]
+        wait_for(lambda: "ner_waiting_characters 36.0" in httpx.get(f"{url}/metrics").text)
+        slow.go.set()
+        assert first.result().status_code == 200
+        assert [other.result().status_code for other in others] == [200] * 6
+    assert slow.batches[0] == ["slow"]
+    assert sorted(slow.batches[1]) == texts
+    assert len(slow.batches) == 2
+
+
+def test_too_much_waiting_is_refused_with_retry_after(slow: Slow, nlp: Language) -> None:
+    limits = Limits(max_waiting=10)
+    with serving(create_app(nlp, limits)) as url, ThreadPoolExecutor(8) as pool:
+        first = pool.submit(httpx.post, f"{url}/predict", json={"text": "slow"}, timeout=30)
+        wait_for(lambda: slow.batches)
+        second = pool.submit(httpx.post, f"{url}/predict", json={"text": "x" * 10}, timeout=30)
+        wait_for(lambda: "ner_waiting_characters 10.0" in httpx.get(f"{url}/metrics").text)
+        refused = httpx.post(f"{url}/predict", json={"text": "x"}, timeout=30)
+        slow.go.set()
+        assert (first.result().status_code, second.result().status_code) == (200, 200)
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "1"
+    assert "too many requests wait already" in refused.json()["detail"]
+
+
+def test_a_request_that_takes_too_long_is_given_up(slow: Slow, nlp: Language) -> None:
+    with serving(create_app(nlp, Limits(timeout=0.2))) as url:
+        response = httpx.post(f"{url}/predict", json={"text": "slow"}, timeout=30)
+        assert response.status_code == 504
+        assert response.json() == {"detail": "not done in 0.2 seconds"}
+        slow.go.set()
+        wait_for(lambda: httpx.post(f"{url}/predict", json={"text": "x"}).status_code == 200)
+
+
+def test_one_requests_error_is_not_the_others(slow: Slow, nlp: Language) -> None:
+    with serving(create_app(nlp)) as url, ThreadPoolExecutor(8) as pool:
+        first = pool.submit(httpx.post, f"{url}/predict", json={"text": "slow"}, timeout=30)
+        wait_for(lambda: slow.batches)
+        others = [
+            pool.submit(httpx.post, f"{url}/predict", json={"text": text}, timeout=30)
+            for text in ("fine", "broken", "good")
+        ]
+        wait_for(lambda: "ner_waiting_characters 14.0" in httpx.get(f"{url}/metrics").text)
+        slow.go.set()
+        assert [other.result().status_code for other in others] == [200, 500, 200]
+        assert first.result().status_code == 200
+        assert 'path="/predict",status="500"} 1.0' in httpx.get(f"{url}/metrics").text
+
+
+# --- As users run it ---
+
+
+@contextmanager
+def process(pipeline: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`scripts/serve.py` itself. YIELDS (tuple): The process and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / "scripts" / "serve.py"), str(pipeline)]
+    server = subprocess.Popen(
+        [*command, "--port", str(port), "--device", "cpu"], stderr=subprocess.PIPE, text=True
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + 60
+        while True:
+            assert server.poll() is None and time.monotonic() < end
+            try:
+                httpx.get(f"{url}/health")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield server, url
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+@pytest.fixture(scope="module")
+def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    nlp.to_disk(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_serve_told_to_stop_finishes_what_it_accepted(saved: Path) -> None:
+    with process(saved) as (server, url), ThreadPoolExecutor(1) as pool:
+        long = {"text": ["Ada Lindqvist left Varnholm. " * 60] * 100}
+        waiting = pool.submit(httpx.post, f"{url}/predict", json=long, timeout=60)
+        wait_for(lambda: "ner_waiting_characters" in httpx.get(f"{url}/metrics").text)
+        time.sleep(0.3)
+        assert not waiting.done()
+        server.send_signal(signal.SIGTERM)
+        assert len(waiting.result().json()["documents"]) == 100
+        server.wait(20)
+
+
+@pytest.mark.slow
+def test_serve_under_load_makes_no_error(saved: Path) -> None:
+    """64 clients, 5 seconds; requests of one text, as of many apps."""
+
+    async def client(url: str, http: httpx.AsyncClient, until: float) -> list[int]:
+        statuses = []
+        while time.monotonic() < until:
+            response = await http.post(f"{url}/predict", json={"text": TEXT})
+            statuses.append(response.status_code)
+            assert len(response.json()["documents"]) == 1
+        return statuses
+
+    async def clients(url: str) -> list[int]:
+        limits = httpx.Limits(max_connections=64)
+        async with httpx.AsyncClient(timeout=60, limits=limits) as http:
+            until = time.monotonic() + 5
+            found = await asyncio.gather(*(client(url, http, until) for _ in range(64)))
+        return [status for statuses in found for status in statuses]
+
+    with process(saved) as (_, url):
+        statuses = asyncio.run(clients(url))
+        metrics = httpx.get(f"{url}/metrics").text
+    assert set(statuses) == {200}
+    assert len(statuses) >= 64
+    batches = float(re.findall(r"ner_batch_texts_count (\S+)", metrics)[0])
+    assert len(statuses) / batches > 4  # together, not one by one
+
+
+@pytest.mark.slow
+def test_openapi_holds_for_any_request(nlp: Language) -> None:
+    """schemathesis makes requests of the schema, good and bad, and checks the answers by it."""
+    schemathesis = pytest.importorskip("schemathesis")
+    with serving(create_app(nlp, Limits(max_characters=2000))) as url:
+        schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+        for operation in schema.get_all_operations():
+            check = given(case=operation.ok().as_strategy())(lambda case: case.call_and_validate())
+            settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))(
+                check
+            )()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_page_in_a_browser(nlp: Language, browser: Any, width: int) -> None:  # noqa: F811
+    hostile = "<img src=x onerror=alert(1)>"
+    rules = spacy.blank("en")
+    ruler: Any = rules.add_pipe("entity_ruler")
+    patterns = {"PER": "Sylvain", "X<b>": "\U0001f600", "MISC": hostile}
+    ruler.add_patterns([{"label": label, "pattern": text} for label, text in patterns.items()])
+    with serving(create_app(nlp)) as scored, serving(create_app(rules)) as plain:
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+
+        # By keyboard alone: the text has the focus; Ctrl+Enter asks.
+        page.goto(plain)
+        page.keyboard.press("Control+A")
+        page.keyboard.type(f"{hostile} \U0001f600 Sylvain")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("mark")
+        marks = page.query_selector_all("mark")
+        assert [mark.inner_text() for mark in marks] == [
+            f"{hostile}MISC",
+            "\U0001f600X<b>",
+            "SylvainPER",
+        ]
+        assert page.query_selector("#result img") is None
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+        page.goto(scored)
+        page.select_option("#examples", index=1)
+        page.wait_for_selector("mark")
+        every = len(page.query_selector_all("mark"))
+        page.fill("#threshold", "1")
+        assert len(page.query_selector_all("mark")) == 0
+        assert page.locator("#status").inner_text() == f"0 of {every} mentions"
+        page.fill("#threshold", "0")
+        assert len(page.query_selector_all("mark")) == every
+        assert len(page.query_selector_all("tbody tr")) == every
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.click("#copy")
+        page.wait_for_function("document.getElementById('status').textContent === 'Copied'")
+        copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+        assert len(copied) == every
+        assert copied[0].keys() == {"text", "label", "score", "start", "end"}
+
+        page.fill("#text", "x" * 200_001)
+        page.click("#ask button")
+        page.wait_for_selector("#status.bad")
+        assert "200,001 characters; at most 200,000" in page.locator("#status").inner_text()
+        said = [line for line in said if "413" not in line]  # the browser's own note of the answer
+        assert said == []
+        assert all(url.startswith((scored, plain, "data:")) for url in requests)
