@@ -24,6 +24,7 @@ from prometheus_client import (
 )
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from spacy.language import Language
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console import clear_errors
@@ -210,33 +211,51 @@ class Batcher:
         return rows
 
 
-class BodyLimit:
-    """Refuses a body that is too long before it is read, or while it comes in pieces."""
+class Gate:
+    """What every request goes through: refuses bodies that are too long before they are read, or
+    while they come in pieces; adds headers; counts answers."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, metrics: Metrics) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        refusal = JSONResponse({"detail": f"the body is over {self.max_bytes:,} bytes"}, 413)
-        if int(length) > self.max_bytes:
-            await refusal(scope, receive, send)
-            return
+        start = time.perf_counter()
+        status = 500
         received = 0
+        too_long = f"the body is over {self.max_bytes:,} bytes"
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.max_bytes:
-                raise HTTPException(413, f"the body is over {self.max_bytes:,} bytes")
+                raise HTTPException(413, too_long)
             return message
 
-        await self.app(scope, counted, send)
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(SECURITY)
+            await send(message)
+
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        try:
+            if int(length) > self.max_bytes:
+                await JSONResponse({"detail": too_long}, 413)(scope, receive, noted)
+            else:
+                await self.app(scope, counted, noted)
+        finally:
+            route = scope.get("route")
+            path = route.path if route is not None else "other"
+            self.metrics.requests.labels(path, status).inc()
+            if path == "/predict":
+                self.metrics.seconds.observe(time.perf_counter() - start)
 
 
 def check_size(texts: Sequence[str], limits: Limits) -> None:
@@ -281,7 +300,8 @@ def create_app(nlp: Language, limits: Limits = Limits()) -> FastAPI:
         docs_url=None,  # their pages are made by scripts from elsewhere
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, max_bytes=BYTES_PER_CHARACTER * limits.max_characters + 10_000)
+    max_bytes = BYTES_PER_CHARACTER * limits.max_characters + 10_000
+    app.add_middleware(Gate, max_bytes=max_bytes, metrics=metrics)
 
     @app.exception_handler(RequestValidationError)
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -289,40 +309,24 @@ def create_app(nlp: Language, limits: Limits = Limits()) -> FastAPI:
         kept = ("type", "loc", "msg")
         return JSONResponse({"detail": [{k: e[k] for k in kept} for e in error.errors()]}, 422)
 
-    @app.middleware("http")
-    async def measure(request: Request, call_next: Any) -> Response:
-        start = time.perf_counter()
-        status = 500
-        try:
-            response: Response = await call_next(request)
-            status = response.status_code
-        finally:
-            route = request.scope.get("route")
-            path = route.path if route is not None else "other"
-            metrics.requests.labels(path, status).inc()
-        if path == "/predict":
-            metrics.seconds.observe(time.perf_counter() - start)
-        response.headers.update(SECURITY)
-        return response
-
     problems: dict[int | str, dict[str, Any]] = {
         413: {"model": Problem, "description": "Too many texts or characters"},
         503: {"model": Problem, "description": "Too much waits already: see Retry-After"},
         504: {"model": Problem, "description": "Not done in time"},
     }
 
-    @app.post("/predict", responses=problems)
-    async def predict(ask: Ask) -> Answer:
+    @app.post("/predict", response_model=Answer, responses=problems)
+    async def predict(ask: Ask) -> JSONResponse:
         """Find the mentions of one text or of several."""
         texts = [ask.text] if isinstance(ask.text, str) else ask.text
         check_size(texts, limits)
         least = ask.threshold or 0.0
         rows = await batcher.ask(texts) if texts else []
         documents = [
-            Found(mentions=[Mention(**m) for m in row if m["score"] is None or m["score"] >= least])
+            {"mentions": [m for m in row if m["score"] is None or m["score"] >= least]}
             for row in rows
         ]
-        return Answer(documents=documents)
+        return JSONResponse({"documents": documents})
 
     @app.get("/health")
     async def health() -> dict[str, str]:
