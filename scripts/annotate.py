@@ -18,8 +18,10 @@ from typing import Annotated, Any, NamedTuple
 
 import pyarrow
 import pyarrow.parquet
+import torch
 import typer
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
+from spacy.language import Language
 from tqdm import tqdm
 
 from console import InputError, clear_errors, msg
@@ -31,9 +33,10 @@ from records import Record, Reject, check, check_column
 # seconds on a core. Cut by the text's bytes, unless it compresses so well that they mislead.
 PARTITION_BYTES = 1_000_000
 PARTITION_ROWS = 10_000
-RETRIES = 5  # of a partition that its worker dies on: a machine can be lost, but not every time
 MAX_BLOCKS = 10_000  # that Ray's driver keeps account of
 OBJECT_STORE_BYTES = 100_000_000  # of a local cluster: nothing but counts goes through it
+# No reports home; and not its warning that it holds its own arguments of workers in memory.
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 # A file is there when its upload is whole, and a folder can't be renamed.
 OBJECT_STORES = {"s3", "gcs", "abfs"}
 # Readers of Parquet skip what begins with "_".
@@ -81,7 +84,7 @@ def locate(place: str) -> tuple[FileSystem, str]:
     """RETURNS (tuple[FileSystem, str]): Of a path or URI its file system, and the path there.
     RAISES (InputError): If there is no such file system."""
     if "://" not in place:
-        return LocalFileSystem(), os.path.abspath(place)
+        return LocalFileSystem(), str(Path(place).resolve())
     try:
         files, path = FileSystem.from_uri(place)
     except (OSError, pyarrow.ArrowException) as error:
@@ -89,7 +92,7 @@ def locate(place: str) -> tuple[FileSystem, str]:
     return files, path.rstrip("/")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -125,7 +128,9 @@ def list_partitions(source: str, text_field: str) -> list[Partition]:
     RAISES (InputError): If a file isn't Parquet, or not with such columns."""
     files, _ = locate(source)
     with ThreadPoolExecutor() as pool:  # a footer of an object store takes its time
-        cuts = pool.map(lambda found: cut_file(files, *found, text_field), list_parquet(source))
+        cuts = pool.map(
+            lambda found: cut_file(files, found[0], found[1], text_field), list_parquet(source)
+        )
         return [partition for cut in cuts for partition in cut]
 
 
@@ -216,41 +221,46 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.nlp = load(job.pipeline, job.device, job.threshold, job.labels)
+        # Loaded with the first partition: of what is raised here, Ray passes on the text alone.
+        self.nlp: Language | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Annotate a partition and write it, unless that is done: by a worker that died after,
         or in the run that this one goes on with.
 
         row (dict[str, Any]): A Partition.
-        RETURNS (dict[str, Any]): Its name, rows, words, mentions, rejected rows, the seconds it
-            took, and whether it is new.
+        RETURNS (dict[str, Any]): Its name, rows, words, mentions, rejected rows, the seconds of
+            a core (of a GPU, where there is one) that it took, and whether it is new.
         RAISES (InputError): If the pipeline's weights are broken.
         """
         partition = Partition(**row)
-        done = read_counts(self.job, partition.name)
+        job = self.job
+        done = read_counts(job, partition.name)
         if done:
             return done | {"new": False}
-        start = time.perf_counter()
-        table = read_rows(locate(self.job.source)[0], partition)
-        with self.nlp.memory_zone():  # else the vocabulary grows with every new word
-            mentions, reasons, words = self.annotate(table, partition)
+        nlp = self.nlp or load(job.pipeline, job.device, job.threshold, job.labels)
+        self.nlp = nlp
+        clock = time.process_time if job.device == "cpu" else time.perf_counter
+        start = clock()
+        table = read_rows(locate(job.source)[0], partition)
+        with nlp.memory_zone():  # else the vocabulary grows with every new word
+            mentions, reasons, words = self.annotate(nlp, table, partition)
         counts = {
             "name": partition.name,
             "rows": len(table),
             "words": words,
             "mentions": sum(len(found) for found in mentions if found is not None),
             "rejected": sum(reason is not None for reason in reasons),
-            "seconds": time.perf_counter() - start,
+            "seconds": clock() - start,
         }
         table = table.append_column("mentions", pyarrow.array(mentions, pyarrow.list_(MENTION)))
         table = table.append_column("rejected", pyarrow.array(reasons, pyarrow.string()))
         metadata = (table.schema.metadata or {}) | {COUNTS: json.dumps(counts).encode()}
-        write_rows(self.job, partition.name, table.replace_schema_metadata(metadata))
+        write_rows(job, partition.name, table.replace_schema_metadata(metadata))
         return counts | {"new": True}
 
     def annotate(
-        self, table: pyarrow.Table, partition: Partition
+        self, nlp: Language, table: pyarrow.Table, partition: Partition
     ) -> tuple[list[list[dict[str, Any]] | None], list[str | None], int]:
         """RETURNS (tuple[list, list, int]): For each row its mentions, and why there are none;
         and the words."""
@@ -262,10 +272,10 @@ class Worker:
             for number, text in enumerate(read_texts(table[self.job.text_field]))
         ]
         for part in cut_parts(items):
-            part = [reject_if_longer(item, self.nlp.max_length) for item in part]
+            part = [reject_if_longer(item, nlp.max_length) for item in part]
             texts = [item.text for item in part if isinstance(item, Record)]
             try:
-                docs = iter(annotate(self.nlp, texts, self.job.labels))
+                docs = iter(annotate(nlp, texts, self.job.labels))
             except FloatingPointError as error:
                 raise InputError(str(error)) from None
             for item in part:
@@ -289,18 +299,18 @@ def read_texts(column: pyarrow.ChunkedArray) -> list[str | None]:
 
 
 @contextmanager
-def cluster(address: str, workers: int) -> Iterator[Any]:
-    """Start a cluster on this machine, or join one.
+def cluster(address: str, workers: int) -> Iterator[None]:
+    """Start a cluster on this machine, or join one, and leave it.
 
-    YIELDS (module): Ray.
     RAISES (InputError): If Ray isn't installed, or there is no such cluster.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError:
         raise InputError('Ray is missing: pip install "ray[data]"') from None
-    own = {
+    own: dict[str, Any] = {
         "num_cpus": workers,
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
@@ -317,7 +327,7 @@ def cluster(address: str, workers: int) -> Iterator[Any]:
     except ConnectionError as error:
         raise InputError(f"--address {address}: {first_line(error)}") from None
     try:
-        yield ray
+        yield
     finally:
         ray.shutdown()
 
@@ -327,39 +337,43 @@ def annotate_partitions(
 ) -> Iterator[dict[str, Any]]:
     """YIELDS (dict[str, Any]): Each partition's counts, as they come.
     RAISES (InputError): As the worker, or if the cluster gives up."""
-    with cluster(address, workers) as ray:
+    with cluster(address, workers):
         import ray.data
+        from ray.data.exceptions import ExecutionTimeoutError
 
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised, too
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        context.raise_original_map_exception = True
         rows = ray.data.from_items(
             [partition._asdict() for partition in partitions],
             override_num_blocks=min(len(partitions), MAX_BLOCKS),  # a block is a task
         )
+        worker: Any = Worker  # Ray's types know functions only
         counts = rows.map(
-            Worker,
+            worker,
             fn_constructor_args=(job,),
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            # One at a time: a second would wait behind the first while other workers start.
+            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=1,
             num_gpus=gpus or None,
-            max_restarts=-1,
-            max_task_retries=RETRIES,
         )
         try:
+            # A worker that dies is started anew and its partition done again, without end; Ray
+            # gives up when half an hour brings no partition.
             yield from counts.iter_rows()
-        except ray.exceptions.RayError as error:
+        except (ray.exceptions.RayError, ExecutionTimeoutError) as error:
             raise InputError(explain(error)) from None
 
 
 def explain(error: BaseException) -> str:
-    """RETURNS (str): The worker's own InputError, if it is one; else what Ray says."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, InputError):
-            return str(cause)
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return f"the cluster gave up: {first_line(Exception(str(error)))}; go on with --resume"
+    """RETURNS (str): The worker's own InputError, if it is one; else what was at the root of it."""
+    root = error
+    while (deeper := getattr(root, "cause", None) or root.__cause__) is not None:
+        root = deeper
+    if isinstance(root, InputError):
+        return first_line(root)  # Ray adds lines of its own
+    return f"the cluster gave up, go on with --resume ({type(root).__name__}: {first_line(root)})"
 
 
 # --- The output ---
@@ -372,8 +386,23 @@ def target_of(output: str) -> tuple[str, bool]:
     files, _ = locate(output)
     if files.type_name in OBJECT_STORES:
         return output, True
-    place = output.rstrip("/") if "://" in output else os.path.abspath(output)
+    place = output.rstrip("/") if "://" in output else str(Path(output).resolve())
     return f"{place}.partial", False
+
+
+def describe_run(job: Job, partitions: Sequence[Partition]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What a resumed run must have in common with the first."""
+    return {
+        "job": list(job),
+        "pipeline": read_meta(job.pipeline),
+        "partitions": [list(partition) for partition in partitions],
+    }
+
+
+def read_meta(pipeline: str) -> str:
+    """RETURNS (str): The meta.json of a pipeline in a folder; training anew changes it."""
+    path = Path(pipeline) / "meta.json"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def prepare(output: str, run: dict[str, Any], resume: bool) -> None:
@@ -464,10 +493,12 @@ def main(
     whole or not there; on an object store it is whole when it has _SUCCESS."""
     with clear_errors():
         partitions = list_partitions(source, text_field)
-        pipeline = os.path.abspath(pipeline) if Path(pipeline).exists() else pipeline
-        source = source if "://" in source else os.path.abspath(source)
+        pipeline = str(Path(pipeline).resolve()) if Path(pipeline).exists() else pipeline
+        source = source if "://" in source else str(Path(source).resolve())
         types = [label for label in labels.split(",") if label]
-        load(pipeline, "cpu", threshold, types)  # fails sooner here
+        load(pipeline, "cpu", threshold, types)  # what is wrong with it shows sooner here
+        if gpus and address == "local" and not torch.cuda.is_available():
+            raise InputError(f"--gpus {gpus:g}: torch finds none on this machine")
         job = Job(
             pipeline,
             "0" if gpus else "cpu",  # a worker sees its own GPUs only
@@ -477,7 +508,10 @@ def main(
             source,
             *target_of(output),
         )
-        prepare(output, json.loads(json.dumps([job, partitions])), resume)
+        try:
+            prepare(output, describe_run(job, partitions), resume)
+        except OSError as error:
+            raise InputError(f"{output} can't be written: {first_line(error)}") from None
         totals: Counter[str] = Counter()
         names: Counter[str] = Counter()
         new: Counter[str] = Counter()
@@ -493,12 +527,13 @@ def main(
             print(f"Interrupted. {job.target} is kept: go on with --resume", file=sys.stderr)
             sys.exit(130)
         seconds = time.perf_counter() - start
+        unit = "GPU" if gpus else "core"
         check_rows(partitions, names, totals["rows"])
         finish(output)
         msg.good(
             f"{output}: {totals['rows']:,} rows, {totals['words']:,} words, "
-            f"{totals['mentions']:,} mentions, {new['words'] / seconds:,.0f} words/s, start and "
-            f"all; {new['words'] / max(new['seconds'], 1e-9):,.0f} by a worker at work"
+            f"{totals['mentions']:,} mentions, {new['words'] / seconds:,.0f} words/s, "
+            f"{new['words'] / max(new['seconds'], 1e-9):,.0f} a second of a {unit}"
         )
         if totals["rejected"]:
             msg.warn(f"{totals['rejected']:,} rows rejected, with reasons in `rejected`")
