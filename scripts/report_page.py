@@ -110,6 +110,12 @@ def make_charts(
     return charts
 
 
+def list_forms(robustness: dict[str, dict[str, Any]] | None) -> list[str]:
+    """RETURNS (list[str]): What robustness.py has a share for."""
+    first = next(iter(robustness.values())) if robustness else {}
+    return [name for name, value in first.items() if isinstance(value, float)]
+
+
 def percent(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{100 * value:.2f}"
 
@@ -136,6 +142,7 @@ def render_page(
         mistakes=mistakes,
         documents=documents,
         kinds=KINDS,
+        forms=list_forms(metrics["robustness"]),
         types=sorted({type_ for mistake in mistakes for type_ in mistake.types}),
         doubtful=DOUBTFUL,
     )
