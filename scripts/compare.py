@@ -1,6 +1,5 @@
 """Two pipelines on the same documents: is one better, and how sure is that?"""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,20 +7,15 @@ import typer
 
 from bootstrap import SAMPLES, compare
 from console import InputError, clear_errors, msg
+from report import read_run
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """RAISES (InputError): If it isn't what evaluate.py wrote."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run evaluate first")
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        counted = all("by_document" in scores for scores in metrics["splits"].values())
-    except (ValueError, KeyError, AttributeError, TypeError):
-        counted = False
-    if not counted:
+    """RAISES (InputError): If it isn't what evaluate.py wrote, with scores by document."""
+    metrics = read_run(path)
+    if not all("by_document" in scores for scores in metrics["splits"].values()):
         raise InputError(f"{path} has no scores by document; write it anew with evaluate.py")
-    return metrics  # type: ignore[no-any-return]
+    return metrics
 
 
 def main(

@@ -108,16 +108,26 @@ def write_between(path: Path, text: str) -> None:
         aside.write_text(new, encoding="utf-8")
 
 
+def read_run(path: Path) -> dict[str, Any]:
+    """RAISES (InputError): If it isn't what evaluate.py wrote."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run evaluate first")
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        run = None
+    if not isinstance(run, dict) or "splits" not in run:
+        raise InputError(f"{path} is not what evaluate writes, or not all of it")
+    return run
+
+
 def main(
     metrics: Annotated[list[Path], typer.Argument(help="Files that evaluate.py wrote")],
     readme: Annotated[Path | None, typer.Option(help="File to write the table into")] = None,
 ) -> None:
     """Print the scores of one or more runs as a Markdown table."""
     with clear_errors():
-        for path in metrics:
-            if not path.is_file():
-                raise InputError(f"{path}: no such file; run evaluate first")
-        runs = [json.loads(path.read_text(encoding="utf-8")) for path in metrics]
+        runs = list(map(read_run, metrics))
         print(format_table(runs))
         if readme is not None:
             write_between(readme, format_results(runs))

@@ -52,6 +52,11 @@ def test_report_table(metrics: Path) -> None:
     result = CliRunner().invoke(app, ["missing.json"])
     assert result.exit_code == 1
     assert result.stderr == "Error: missing.json: no such file; run evaluate first\n"
+    for text in ("{", "[]", '{"dev": {}}'):
+        metrics.write_text(text)
+        result = CliRunner().invoke(app, [str(metrics)])
+        assert result.exit_code == 1
+        assert "run.json is not what evaluate writes, or not all of it" in result.stderr
 
 
 def test_report_writes_between_the_marks_of_a_readme(metrics: Path, tmp_path: Path) -> None:

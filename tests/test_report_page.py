@@ -168,7 +168,7 @@ def test_page_reads_both_logs(tmp_path: Path) -> None:
     ("spoil", "words"),
     [
         (lambda: Path("run.json").unlink(), "run.json: no such file; run evaluate first"),
-        (lambda: Path("run.json").write_text("{"), "run.json has no scores by document"),
+        (lambda: Path("run.json").write_text("{"), "run.json is not what evaluate writes"),
         (lambda: Path("run/dev.spacy").unlink(), "run/dev.spacy: no such file; run evaluate"),
         (lambda: Path("run/dev.spacy").write_bytes(b"x"), "run/dev.spacy: no DocBin, or not all"),
         (lambda: Path("dev.spacy").write_bytes(b"x"), "dev.spacy is not the file that was scored"),
