@@ -162,9 +162,9 @@ def evaluate_file(
 ) -> dict[str, Any]:
     """Score a pipeline on one file.
 
-    predictions (Path | None): Where to write the annotated docs, as DocBin.
     buckets (dict[str, Bucket]): What to score mentions by.
     gold_sentences (bool): Whether the pipeline is told where sentences start.
+    predictions (Path | None): Where to write the annotated docs, as DocBin.
     RETURNS (dict[str, Any]): As `score`; `f1_interval`, the 95 % confidence interval of F1;
         `by_document`, each one's right, predicted and gold mentions; `errors` by kind and
         `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the protocol of the
