@@ -222,7 +222,7 @@ def test_project_all_hf_makes_a_wheel(tmp_path: Path) -> None:
     copy_project(tmp_path)
     options = ["--vars.corpus", "sample", "--vars.backbone", "minilm", "--vars.device", "cpu"]
     options += ["--vars.run", "hf", "--vars.epochs", "2", "--vars.learn_rate", "3e-4"]
-    options += ["--vars.sentences", "--gold-sentences"]
+    options += ["--vars.sentences", "gold"]
     result = run(tmp_path, "all-hf", ".", *options)
     assert result.returncode == 0, result.stdout + result.stderr
     metrics = json.loads((tmp_path / "metrics" / "hf.json").read_text())

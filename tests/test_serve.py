@@ -385,7 +385,7 @@ def test_page_in_a_browser(nlp: Language, browser: Any, width: int) -> None:  # 
         assert len(page.query_selector_all("tbody tr")) == every
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.click("#copy")
-        page.wait_for_function("document.getElementById('status').textContent === 'Copied'")
+        page.get_by_text("Copied", exact=True).wait_for()
         copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
         assert len(copied) == every
         assert copied[0].keys() == {"text", "label", "score", "start", "end"}
