@@ -10,6 +10,7 @@ import spacy
 from spacy.vocab import Vocab
 
 import fetch
+from conll import read_corpus
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "assets" / "sample"
@@ -120,3 +121,22 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transformers.RobertaModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`token_ner` on a tiny backbone with random weights: full of mentions, of any score."""
+    from test_hf import make_checkpoint  # which imports from here
+
+    from hf import import_checkpoint
+
+    folder = tmp_path_factory.mktemp("pipeline")
+    nlp = import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
+    nlp.to_disk(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[str]:
+    documents = read_corpus(SAMPLE / "valid.txt").documents
+    return [" ".join(s.words) for document in documents for s in document.sentences]

@@ -17,19 +17,16 @@ import pyarrow.parquet
 import pytest
 import spacy
 import typer
-from conftest import ROOT, SAMPLE
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
-from test_hf import make_checkpoint
 from typer.testing import CliRunner, Result
 
 import annotate
 import predict
 from annotate import Job, Partition, Worker
-from conll import read_corpus
 from console import InputError
-from hf import import_checkpoint
 from outputs import MENTION
 
 app = typer.Typer()
@@ -37,21 +34,6 @@ app.command()(annotate.main)
 predict_app = typer.Typer()
 predict_app.command()(predict.main)
 SCRIPT = str(ROOT / "scripts" / "annotate.py")
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`token_ner` on a tiny backbone with random weights: full of mentions, of any score."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    nlp = import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
-    nlp.to_disk(folder / "model")
-    return folder / "model"
-
-
-@pytest.fixture(scope="module")
-def sentences() -> list[str]:
-    documents = read_corpus(SAMPLE / "valid.txt").documents
-    return [" ".join(s.words) for document in documents for s in document.sentences]
 
 
 @pytest.fixture

@@ -12,15 +12,12 @@ from typing import Any
 import pytest
 import spacy
 import typer
-from conftest import ROOT, SAMPLE
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from test_hf import make_checkpoint
 from typer.testing import CliRunner, Result
 
 import predict
-from conll import read_corpus
-from hf import import_checkpoint
 from outputs import FORMATS, list_mentions
 from records import Record, Reject
 
@@ -31,21 +28,6 @@ SCRIPT = str(ROOT / "scripts" / "predict.py")
 
 def run(*args: object, text: str | None = None) -> Result:
     return CliRunner().invoke(app, [*map(str, args), "--device", "cpu"], input=text)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`token_ner` on a tiny backbone with random weights: full of mentions, of any score."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    nlp = import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
-    nlp.to_disk(folder / "model")
-    return folder / "model"
-
-
-@pytest.fixture(scope="module")
-def sentences() -> list[str]:
-    documents = read_corpus(SAMPLE / "valid.txt").documents
-    return [" ".join(s.words) for document in documents for s in document.sentences]
 
 
 @pytest.fixture
