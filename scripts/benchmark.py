@@ -174,7 +174,8 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
 
 def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): F1 on dev and test; for `token_ner` in either precision."""
-    from evaluate import load_pipeline, predict, read_gold, score
+    from convert import read_gold
+    from evaluate import load_pipeline, predict, score
     from token_ner import has_bfloat16
 
     nlp = load_pipeline(str(model))
@@ -182,7 +183,7 @@ def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
     windowing = transformer.model.attrs.get("windowing")
     result = {}
     for split in ("dev", "test"):
-        gold = read_gold(corpus / f"{split}.spacy", nlp)
+        gold = read_gold(corpus / f"{split}.spacy", nlp.vocab)
         if windowing is None:
             result[f"{split}_f1"] = score(gold, predict(nlp, gold))["conlleval"]["overall"]["f1"]
             continue
@@ -219,10 +220,11 @@ def train_trainer(system: System, corpus: Path, backbone: Path, epochs: int) -> 
 
 def predict_spacy(system: System, corpus: Path, passes: int) -> dict[str, float]:
     """RETURNS (dict[str, float]): Words per second by batch size, in documents."""
-    from evaluate import bare_copy, load_pipeline, read_gold
+    from convert import read_gold
+    from evaluate import bare_copy, load_pipeline
 
     nlp = load_pipeline(str(corpus.parent / system.name / "model"))
-    gold = read_gold(corpus / "dev.spacy", nlp)
+    gold = read_gold(corpus / "dev.spacy", nlp.vocab)
     words = sum(map(len, gold))
 
     def run(batch_size: int) -> Callable[[], object]:

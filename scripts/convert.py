@@ -80,6 +80,20 @@ def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
     return doc_bin.get_docs(vocab)
 
 
+def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
+    """RETURNS (list[Doc]): The documents of a .spacy or a column file.
+    RAISES (InputError): If there is no such file, or nothing in it."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the steps before this one")
+    if path.suffix == ".spacy":
+        docs = list(read_docs(path, vocab))
+    else:
+        docs = [make_doc(document, vocab) for document in read_corpus(path).documents]
+    if not any(len(doc) for doc in docs):
+        raise InputError(f"{path}: no word in it")
+    return docs
+
+
 def convert_to_docs(source: Path, target: Path, scheme: str, lang: str) -> None:
     corpus = read_corpus(source, scheme)
     vocab = spacy.blank(lang).vocab

@@ -22,7 +22,7 @@ from bootstrap import count_by_document, f1_interval
 from calibration import assess
 from conll import read_corpus
 from console import InputError, clear_errors, msg
-from convert import make_doc, read_docs, write_docs
+from convert import read_gold, write_docs
 from device import describe_hardware, package_versions, peak_memory_mb, resolve_device
 from errors import Bucket, by_length, by_position, by_seen, confusion, count_errors, f1_by
 from files import sha256, written_aside
@@ -56,20 +56,6 @@ def load_on_device(path: str, device: str) -> tuple[Language, int]:
     if gpu >= 0:
         require_gpu(gpu)
     return load_pipeline(path), gpu
-
-
-def read_gold(path: Path, nlp: Language) -> list[Doc]:
-    """RETURNS (list[Doc]): The documents of a .spacy or a column file.
-    RAISES (InputError): If there is no such file, or nothing in it."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run the steps before this one")
-    if path.suffix == ".spacy":
-        docs = list(read_docs(path, nlp.vocab))
-    else:
-        docs = [make_doc(document, nlp.vocab) for document in read_corpus(path).documents]
-    if not any(len(doc) for doc in docs):
-        raise InputError(f"{path}: no word in it")
-    return docs
 
 
 def unknown_types(nlp: Language, gold: Sequence[Doc]) -> list[str]:
@@ -171,7 +157,7 @@ def evaluate_file(
         well-known recipe; `unknown_types` to the pipeline; the file's size, and the speed.
     RAISES (InputError): If the file can't be read or has no mention: F1 is then undefined.
     """
-    gold = read_gold(path, nlp)
+    gold = read_gold(path, nlp.vocab)
     if not any(doc.ents for doc in gold):
         raise InputError(f"{path}: no mention in it, so that there is no F1; name a labelled file")
     unknown = unknown_types(nlp, gold)

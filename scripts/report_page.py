@@ -27,9 +27,8 @@ from charts import (
     to_svg,
 )
 from compare import read_metrics
-from conll import read_corpus
 from console import InputError, clear_errors, msg
-from convert import make_doc, read_docs
+from convert import read_docs, read_gold
 from error_browser import Document, Mistake, browse, by_confidence
 from errors import KINDS
 from files import sha256, written_aside
@@ -48,10 +47,7 @@ def read_split(name: str, scores: dict[str, Any], predictions: Path) -> tuple[li
     if sha256(gold_path) != scores["sha256"]:
         raise InputError(f"{gold_path} is not the file that was scored; run evaluate again")
     vocab = Vocab()
-    if gold_path.suffix == ".spacy":
-        gold = list(read_docs(gold_path, vocab))
-    else:
-        gold = [make_doc(document, vocab) for document in read_corpus(gold_path).documents]
+    gold = read_gold(gold_path, vocab)
     predicted = list(read_docs(path, vocab))
     if [len(doc) for doc in gold] != [len(doc) for doc in predicted]:
         raise InputError(f"{path} is not of {gold_path}; run evaluate again")

@@ -18,7 +18,8 @@ from spacy.tokens import Doc, Span
 
 from bootstrap import count_by_document, f1_score
 from console import InputError, clear_errors, msg
-from evaluate import load_on_device, predict, read_gold
+from convert import read_gold
+from evaluate import load_on_device, predict
 from files import sha256, written_aside
 
 TYPO_SHARE = 0.1  # of the words that are long enough
@@ -174,7 +175,7 @@ def main(
         nlp, _ = load_on_device(pipeline, device)
         results: dict[str, Any] = {}
         for path in files:
-            gold = read_gold(path, nlp)
+            gold = read_gold(path, nlp.vocab)
             if not any(doc.ents for doc in gold):
                 raise InputError(f"{path}: no mention in it")
             scores = assess(nlp, gold)

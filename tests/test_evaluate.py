@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 import evaluate
 from conll import read_corpus
-from convert import make_doc, read_docs, write_docs
+from convert import make_doc, read_docs, read_gold, write_docs
 from files import sha256
 from hf import import_checkpoint
 
@@ -133,7 +133,7 @@ def test_evaluate_predicts_from_words_alone(rules: Path) -> None:
 
 def test_evaluate_gives_gold_sentences_when_asked(tiny_file: Path) -> None:
     nlp = spacy.blank("en")
-    gold = evaluate.read_gold(tiny_file, nlp)
+    gold = read_gold(tiny_file, nlp.vocab)
     (first, second) = evaluate.predict(nlp, gold, gold_sentences=True)
     assert [len(sent) for sent in first.sents] == [5, 5]
     assert [len(sent) for sent in second.sents] == [2]
@@ -220,7 +220,7 @@ def test_evaluate_says_which_types_the_pipeline_lacks(rules: Path, tiny_file: Pa
     said = " ".join(result.output.split())
     assert f"{tiny_file}: the pipeline has no ORG; all such mentions are missed" in said
     nlp = spacy.load(rules)
-    gold = evaluate.read_gold(tiny_file, nlp)
+    gold = read_gold(tiny_file, nlp.vocab)
     assert evaluate.unknown_types(nlp, gold) == ["ORG"]
     assert evaluate.unknown_types(spacy.blank("en"), gold) == []  # it doesn't tell its types
 
@@ -253,6 +253,6 @@ def test_evaluate_reads_what_convert_wrote(tiny_file: Path, tmp_path: Path) -> N
     docs = [make_doc(document, VOCAB) for document in read_corpus(tiny_file).documents]
     write_docs(docs, tmp_path / "gold.spacy")
     nlp: Any = spacy.blank("en")
-    from_columns = evaluate.labels(evaluate.read_gold(tiny_file, nlp))
+    from_columns = evaluate.labels(read_gold(tiny_file, nlp.vocab))
     assert evaluate.labels(list(read_docs(tmp_path / "gold.spacy", nlp.vocab))) == from_columns
     assert from_columns[1] == ["B-LOC", "O"]
