@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import socket
 import sys
 import time
 import uuid
@@ -29,11 +30,12 @@ from outputs import MENTION, list_mentions
 from predict import SOME_REJECTED, annotate, cut_parts, load, reject_if_longer
 from records import Record, Reject, check, check_column
 
-# What a worker does at once, a file of the output, and what a lost worker loses at most: about 20
+# What a worker does at once, a file of the output, and what a lost worker loses at most: about 40
 # seconds on a core. Cut by the text's bytes, unless it compresses so well that they mislead.
 PARTITION_BYTES = 1_000_000
 PARTITION_ROWS = 10_000
 MAX_BLOCKS = 10_000  # that Ray's driver keeps account of
+ANSWER_SECONDS = 10.0  # for the head node to take a connection
 OBJECT_STORE_BYTES = 100_000_000  # of a local cluster: nothing but counts goes through it
 # No reports home; and not its warning that it holds its own arguments of workers in memory.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
@@ -298,6 +300,21 @@ def read_texts(column: pyarrow.ChunkedArray) -> list[str | None]:
 # --- The cluster ---
 
 
+def check_address(address: str) -> None:
+    """RAISES (InputError): If nobody answers there: Ray would wait for many minutes."""
+    place = (os.environ.get("RAY_ADDRESS") if address == "auto" else None) or address
+    if place in ("auto", "local") or "://" in place:
+        return
+    host, _, port = place.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"--address {place}: nobody answers ({first_line(error)}); name the head node's "
+            "HOST:PORT, or auto on a machine of the cluster"
+        ) from None
+
+
 @contextmanager
 def cluster(address: str, workers: int) -> Iterator[None]:
     """Start a cluster on this machine, or join one, and leave it.
@@ -492,6 +509,7 @@ def main(
     `mentions` and `rejected`, why there are none; with any rejected the exit code is 3. OUTPUT is
     whole or not there; on an object store it is whole when it has _SUCCESS."""
     with clear_errors():
+        check_address(address)
         partitions = list_partitions(source, text_field)
         pipeline = str(Path(pipeline).resolve()) if Path(pipeline).exists() else pipeline
         source = source if "://" in source else str(Path(source).resolve())

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -432,6 +433,40 @@ def test_annotate_bad_input_is_one_line(
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:{port}", "Connection refused"),
+        ("localhost", "invalid literal for int"),
+        ("localhost:x", "invalid literal for int"),
+        ("localhost:99999", ""),
+        ("[::1]:{port}", ""),
+    ],
+)
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_annotate_of_an_address_where_nobody_answers_is_one_line(
+    address: str,
+    words: str,
+    by_variable: bool,
+    pipeline: Path,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray itself would wait for many minutes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = address.format(port=free.getsockname()[1])  # bound, but it doesn't listen
+        if by_variable:
+            monkeypatch.setenv("RAY_ADDRESS", address)
+        given = "auto" if by_variable else address
+        result = run(pipeline, source, source.with_name("out"), "--address", given)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: --address {address}: nobody answers (")
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not source.with_name("out.partial").exists()
 
 
 def test_annotate_without_ray_is_one_line(
