@@ -15,9 +15,10 @@ class InputError(ValueError):
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn an InputError into its words on stderr and the exit code 1."""
+    """Turn an InputError, or what the system refuses (a full disk, a file that may not be read),
+    into its words on stderr and the exit code 1."""
     try:
         yield
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)

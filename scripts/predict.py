@@ -1,5 +1,6 @@
 """Mentions for files of any size: in parts, so that a broken-off run can go on."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -130,7 +131,8 @@ class Annotator:
         with (self.folder / f"{number:06}{REJECTS}").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(reject._asdict()) + "\n" for reject in rejects)
         with written_aside(self.folder / f"{number:06}{COUNTS}") as aside:
-            aside.write_text(json.dumps(counts), encoding="utf-8")
+            done = {"records": digest(part), "counts": counts}
+            aside.write_text(json.dumps(done), encoding="utf-8")
         return counts
 
 
@@ -173,21 +175,20 @@ def write_parts(
     if processes == 1:
         annotator = make_annotator(*arguments)
         for number, part in enumerate(parts):
-            done = read_counts(folder, number)
+            done = read_counts(folder, number, part)
             yield (done, False) if done else (annotator.write_part(number, part), True)
         return
-    waiting: deque[tuple[int, Future[dict[str, int]] | None]] = deque()
+    waiting: deque[dict[str, int] | Future[dict[str, int]]] = deque()
     pool = ProcessPoolExecutor(
         processes, get_context("spawn"), start_worker, (processes, *arguments)
     )
     try:
         for number, part in enumerate(parts):
-            there = read_counts(folder, number) is not None
-            waiting.append((number, None if there else pool.submit(work, number, part)))
+            waiting.append(read_counts(folder, number, part) or pool.submit(work, number, part))
             if len(waiting) > 2 * processes:  # no more of the input in memory than that
-                yield finished(folder, *waiting.popleft())
+                yield finished(waiting.popleft())
         while waiting:
-            yield finished(folder, *waiting.popleft())
+            yield finished(waiting.popleft())
     except BrokenProcessPool:
         raise InputError(
             "a process died, for want of memory perhaps; go on with --resume and fewer --processes"
@@ -196,20 +197,29 @@ def write_parts(
         pool.shutdown(cancel_futures=True)
 
 
-def read_counts(folder: Path, number: int) -> dict[str, int] | None:
-    """RETURNS (dict[str, int] | None): A part's counts, if it is whole."""
+def read_counts(folder: Path, number: int, part: Part) -> dict[str, int] | None:
+    """RETURNS (dict[str, int] | None): A part's counts, if it is whole.
+    RAISES (InputError): If it is of other records, as standard input may have another time."""
     path = folder / f"{number:06}{COUNTS}"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    done = json.loads(path.read_text(encoding="utf-8"))
+    if done["records"] != digest(part):
+        raise InputError(
+            f"{folder} is of other input, from its part {number} on; leave --resume out to "
+            "start anew"
+        )
+    counts: dict[str, int] = done["counts"]
+    return counts
 
 
-def finished(
-    folder: Path, number: int, future: "Future[dict[str, int]] | None"
-) -> tuple[dict[str, int], bool]:
-    if future is not None:
-        return future.result(), True
-    counts = read_counts(folder, number)
-    assert counts is not None
-    return counts, False
+def digest(part: Part) -> str:
+    """RETURNS (str): What tells a part's records from others."""
+    return hashlib.sha256(repr(part).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def finished(part: "dict[str, int] | Future[dict[str, int]]") -> tuple[dict[str, int], bool]:
+    return (part, False) if isinstance(part, dict) else (part.result(), True)
 
 
 def make_annotator(
@@ -322,6 +332,8 @@ def main(
         if format_ not in (None, *known):
             raise InputError(f"--format {format_} is not one of {', '.join(known)}")
         files = list_files(source, format_)
+        if output.resolve() in {path.resolve() for path in files}:
+            raise InputError(f"{output} is among the input; write somewhere else")
         types = [label for label in labels.split(",") if label]
         options = {"format": format_, "text_field": text_field, "threshold": threshold}
         folder = output.with_name(f"{output.name}.partial")
@@ -341,6 +353,8 @@ def main(
         except KeyboardInterrupt:
             print(f"Interrupted. {folder} is kept: go on with --resume", file=sys.stderr)
             sys.exit(130)
+        except OSError as error:  # a full disk
+            raise InputError(f"{error}; {folder} is kept: go on with --resume") from None
         seconds = time.perf_counter() - start
         rejects = finish(folder, output, n_parts, totals["rejected"])
         msg.good(

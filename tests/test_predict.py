@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -141,6 +142,27 @@ def test_predict_resumes_the_same_run_only(pipeline: Path, source: Path) -> None
     assert run(pipeline, source, "-o", output, "--resume").exit_code == 0  # nothing to go on with
 
 
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_predict_resumes_the_same_input_only(
+    pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    """Records are compared, not only a file's size and time: standard input has neither."""
+    small_parts(monkeypatch)
+    output = source.with_suffix(".jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(predict, "finish", lambda *_: sys.exit(9))
+        assert run(pipeline, source, "-o", output).exit_code == 9
+    stat = source.stat()
+    text = source.read_text(encoding="utf-8")
+    source.write_text(text[:-1] + "?", encoding="utf-8")
+    os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    result = run(pipeline, source, "-o", output, "--resume", "--processes", processes)
+    assert result.exit_code == 1
+    assert "in.jsonl.partial is of other input, from its part 13 on" in result.stderr
+    assert len([line for line in result.stderr.splitlines() if "Error" in line]) == 1
+    assert not output.exists()
+
+
 @pytest.mark.slow
 def test_predict_by_two_processes_writes_the_same(
     pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
@@ -216,6 +238,12 @@ def test_predict_of_nothing_is_an_empty_file(pipeline: Path, tmp_path: Path) -> 
     [
         (["nowhere", "in.txt", "-o", "out.jsonl"], "nowhere is no pipeline"),
         (["blank", "none.txt", "-o", "out.jsonl"], "none.txt: no such file or folder"),
+        (["blank", "in.jsonl", "-o", "in.jsonl"], "in.jsonl is among the input; write somewhere"),
+        (["blank", ".", "-o", "in.jsonl"], "in.jsonl is among the input; write somewhere else"),
+        (
+            ["blank", "in.txt", "-o", "in.txt/out.jsonl"],
+            "Not a directory: 'in.txt/out.jsonl.partial'",
+        ),
         (["blank", "in.txt", "-o", "out.xls"], "out.xls must end in one of .jsonl, .parquet"),
         (["blank", "in.txt", "-o", "out.jsonl", "--format", "x"], "--format x is not one of csv"),
         (["blank", "in.txt", "-o", "out.jsonl", "--threshold", "0.5"], "blank gives no scores"),
@@ -228,11 +256,37 @@ def test_predict_bad_input_is_one_line(
     monkeypatch.chdir(tmp_path)
     spacy.blank("en").to_disk("blank")
     Path("in.txt").write_text("Ada")
+    Path("in.jsonl").write_text('{"text": "Ada"}')
     result = run(*arguments)
     assert result.exit_code == 1
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not Path("out.jsonl").exists()
+    assert Path("in.jsonl").read_text() == '{"text": "Ada"}'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_predict_on_a_full_disk_goes_on_when_there_is_room(
+    pipeline: Path, source: Path, processes: int
+) -> None:
+    output = source.with_suffix(".jsonl")
+    command = [sys.executable, SCRIPT, str(pipeline), str(source), "-o", str(output)]
+    command += ["--device", "cpu", "--processes", str(processes)]
+    result = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert result.returncode == 1
+    kept = f"{output}.partial is kept: go on with --resume"
+    assert result.stderr.splitlines()[-1] == f"Error: [Errno 27] File too large; {kept}"
+    assert "Traceback" not in result.stderr
+    assert not output.exists()
+    subprocess.run([*command, "--resume"], check=True)
+    assert len(read(output)) == len(source.read_text(encoding="utf-8").splitlines())
 
 
 @given(st.lists(st.integers(0, 3000), max_size=30))
