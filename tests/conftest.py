@@ -137,6 +137,18 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project after `all`: the sample corpus, the small backbone, one epoch."""
+    from test_project import SMALL, copy_project, run
+
+    folder = tmp_path_factory.mktemp("project")
+    copy_project(folder)
+    result = run(folder, "all", ".", WEASEL_CONFIG_OVERRIDES=SMALL)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
 def sentences() -> list[str]:
     documents = read_corpus(SAMPLE / "valid.txt").documents
     return [" ".join(s.words) for document in documents for s in document.sentences]

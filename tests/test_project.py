@@ -29,6 +29,13 @@ COPIED = (
 )
 
 
+# What makes `all` small: the sample corpus, the small backbone, one epoch.
+SMALL = (
+    "--vars.corpus sample --vars.backbone minilm --vars.epochs 1 --vars.eval_frequency 80 "
+    "--vars.device cpu --vars.learn_rate 5e-4"
+)
+
+
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
     config: dict[str, Any] = load_project_config(ROOT)
@@ -121,7 +128,13 @@ def test_project_readme_and_ci_run_the_same_tests() -> None:
     tests = [line for line in lines if line.endswith("-m pytest")]
     assert len(lines) == 2
     assert len(tests) == 1
-    assert tests[0] in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    gate = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert tests[0] in gate
+    # The other command: its set-up is CI's too, and its end is the fixture `demo` here.
+    (demo,) = set(lines) - set(tests)
+    set_up = {step for line in gate for step in line.split(" && ")}
+    left = [step for step in demo.split(" && ") if step not in set_up]
+    assert left == [".venv/bin/python -m spacy project run demo"]
 
 
 def test_project_readme_documents_this_project(tmp_path: Path) -> None:

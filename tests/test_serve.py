@@ -1,13 +1,10 @@
-"""The service: its answers, its limits, its page in a real browser, and many clients at once."""
+"""The service: its answers, its limits, and its page in a real browser."""
 
-import asyncio
 import json
 import re
 import signal
 import socket
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,13 +17,13 @@ import httpx
 import pytest
 import spacy
 import uvicorn
-from conftest import ROOT
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from spacy.language import Language
 from test_hf import make_checkpoint
 from test_report_page import browser  # noqa: F401  the fixture
 
+import benchmark_serve
 import serve
 from hf import import_checkpoint
 from outputs import list_mentions
@@ -254,32 +251,6 @@ def test_one_requests_error_is_not_the_others(slow: Slow, nlp: Language) -> None
 # --- As users run it ---
 
 
-@contextmanager
-def process(pipeline: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`scripts/serve.py` itself. YIELDS (tuple): The process and its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "scripts" / "serve.py"), str(pipeline)]
-    server = subprocess.Popen(
-        [*command, "--port", str(port), "--device", "cpu"], stderr=subprocess.PIPE, text=True
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + 60
-        while True:
-            assert server.poll() is None and time.monotonic() < end
-            try:
-                httpx.get(f"{url}/health")
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        yield server, url
-    finally:
-        server.terminate()
-        server.communicate()
-
-
 @pytest.fixture(scope="module")
 def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"
@@ -289,7 +260,7 @@ def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_serve_told_to_stop_finishes_what_it_accepted(saved: Path) -> None:
-    with process(saved) as (server, url), ThreadPoolExecutor(1) as pool:
+    with benchmark_serve.serving(str(saved), "cpu") as (server, url), ThreadPoolExecutor(1) as pool:
         long = {"text": ["Ada Lindqvist left Varnholm. " * 60] * 100}
         waiting = pool.submit(httpx.post, f"{url}/predict", json=long, timeout=60)
         wait_for(lambda: "ner_waiting_characters" in httpx.get(f"{url}/metrics").text)
@@ -298,31 +269,6 @@ def test_serve_told_to_stop_finishes_what_it_accepted(saved: Path) -> None:
         server.send_signal(signal.SIGTERM)
         assert len(waiting.result().json()["documents"]) == 100
         server.wait(20)
-
-
-@pytest.mark.slow
-def test_serve_under_load_makes_no_error(saved: Path) -> None:
-    """64 clients, 5 seconds; requests of one text, as of many apps."""
-
-    async def client(url: str, http: httpx.AsyncClient, until: float) -> list[int]:
-        statuses = []
-        while time.monotonic() < until:
-            response = await http.post(f"{url}/predict", json={"text": TEXT})
-            statuses.append(response.status_code)
-            assert len(response.json()["documents"]) == 1
-        return statuses
-
-    async def clients(url: str) -> list[int]:
-        limits = httpx.Limits(max_connections=64)
-        async with httpx.AsyncClient(timeout=60, limits=limits) as http:
-            until = time.monotonic() + 5
-            found = await asyncio.gather(*(client(url, http, until) for _ in range(64)))
-        return [status for statuses in found for status in statuses]
-
-    with process(saved) as (_, url):
-        statuses = asyncio.run(clients(url))
-    assert set(statuses) == {200}
-    assert len(statuses) >= 64
 
 
 @pytest.mark.slow

@@ -1,0 +1,86 @@
+"""Many clients at once: what they see is counted, and it is nearly as fast as predict."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import typer
+from spacy.language import Language
+from test_serve import nlp, serving  # noqa: F401  the fixture
+from typer.testing import CliRunner
+
+import benchmark_serve
+from benchmark_serve import COLUMNS, describe, send, take_turns
+from console import InputError
+from serve import Limits, create_app
+
+TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
+app = typer.Typer()
+app.command()(benchmark_serve.main)
+
+
+def test_clients_see_each_answer(nlp: Language) -> None:  # noqa: F811
+    with serving(create_app(nlp)) as url:
+        seen = asyncio.run(send(url, [TEXT], clients=4, seconds=0.5))
+    assert set(seen.answers) == {"200"}
+    assert len(seen.latencies) == seen.answers["200"] >= 4
+    assert seen.words == seen.answers["200"] * len(nlp.make_doc(TEXT))
+    assert 0.5 <= seen.seconds < 10
+    assert sum(seen.latencies) <= 4 * seen.seconds
+
+
+def test_answers_that_are_errors_are_counted(nlp: Language) -> None:  # noqa: F811
+    with serving(create_app(nlp, Limits(max_characters=20))) as url:
+        seen = asyncio.run(send(url, ["Ada", TEXT], clients=2, seconds=0.3))
+    assert set(seen.answers) == {"200", "413"}
+    assert seen.words == seen.answers["200"]
+    assert len(seen.latencies) == seen.answers.total()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "in.txt"], "nowhere is no pipeline"),
+        (["blank", "none.txt"], "none.txt: no such file or folder"),
+        (["blank", "empty.txt"], "empty.txt: no text in it"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.txt").write_text("Ada")
+    Path("empty.txt").touch()
+    result = CliRunner().invoke(app, [*arguments, "--device", "cpu"])
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_service_that_does_not_start_is_told_of(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="the service doesn't start"),
+        benchmark_serve.serving(str(tmp_path / "nowhere"), "cpu"),
+    ):
+        raise AssertionError("it started")
+
+
+@pytest.mark.slow
+def test_serve_under_load_is_nearly_as_fast_as_predict(
+    trained: Path, sentences: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """64 clients, a text of a paragraph a request, the small backbone. The best of the turns
+    counts: others may use the machine meanwhile."""
+    texts = [" ".join(sentences[i : i + 8]) for i in range(0, len(sentences), 8)]
+    model = trained / "training" / "token_ner" / "model-best"
+    turns = list(take_turns(str(model), texts, 64, 8, 3, "cpu"))
+    with capsys.disabled():
+        for seen, alone in turns:
+            row = zip(COLUMNS, describe(seen, alone), strict=True)
+            print("\n" + ", ".join(f"{value} {name}" for name, value in row))
+    for seen, _ in turns:
+        assert set(seen.answers) == {"200"}
+        assert seen.answers["200"] >= 64
+        assert max(seen.latencies) < 30
+    assert max(seen.words_per_second / alone for seen, alone in turns) >= 0.8
