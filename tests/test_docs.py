@@ -1,5 +1,6 @@
 """docs/use.md and README: each code block runs, in order, in a copy of the project."""
 
+import json
 import os
 import re
 import shutil
@@ -143,15 +144,33 @@ def test_readme_every_command_runs(project: Path, tmp_path: Path) -> None:
             serve_once(project, line)
             continue
         # A corpus that isn't in assets/ yet is taken from the folder that is named.
-        corpus = f"{SMALL} --vars.corpus mine" if "corpus_dir" in line else SMALL
-        variables = {"HOME": str(tmp_path / "home"), "WEASEL_CONFIG_OVERRIDES": corpus}
+        corpus = " --vars.corpus mine" if "corpus_dir" in line else ""
+        # hf_train's own scores are of gold sentences.
+        sentences = " --vars.sentences gold" if "all-hf" in line else ""
+        variables = {"WEASEL_CONFIG_OVERRIDES": SMALL + corpus + sentences}
+        variables |= {"HOME": str(tmp_path / "home")}
         printed += execute(project, ["bash", "-e", "-c", line], **variables)
     assert (project / "assets" / "mine" / "train.txt").is_file()
     assert len((project / "a.jsonl").read_text(encoding="utf-8").splitlines()) > 100
     assert len(pyarrow.parquet.read_table(project / "annotated")) == 3
     assert (project / "exported" / "model.safetensors").is_file()
     assert (project / "metrics" / "report.html").is_file()
+    assert (project / "metrics" / "token_ner" / "training.png").is_file()
     assert "| hf | test |" in printed
+    check_recipe(project)
+
+
+def check_recipe(project: Path) -> None:
+    """The well-known recipe's checkpoint and the pipeline of it have the same scores."""
+    metrics = json.loads((project / "metrics" / "hf.json").read_text(encoding="utf-8"))
+    assert metrics["training"]["config"] == "hf"
+    log = (project / "training" / "hf" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    best = max(map(json.loads, log), key=lambda row: row["word_f1"])
+    dev = metrics["splits"]["dev"]
+    # By wordpiece and argmax the same, but for bfloat16; legal sequences can only be near.
+    assert dev["wordpiece"]["f1"] == pytest.approx(best["wordpiece_f1"], abs=0.01)
+    assert dev["conlleval"]["overall"]["f1"] == pytest.approx(best["word_f1"], abs=0.1)
+    assert (project / "packages" / "en_ner_conll03_trf-0.1.0" / "install.json").is_file()
 
 
 def serve_once(project: Path, line: str) -> None:

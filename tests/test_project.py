@@ -230,32 +230,6 @@ def test_project_change_runs_what_depends_on_it(demo: Path, changed: str, ran: l
 
 
 @pytest.mark.slow
-def test_project_all_hf_makes_a_wheel(tmp_path: Path) -> None:
-    """The well-known recipe: a checkpoint, the pipeline of it, and both ways the same scores."""
-    copy_project(tmp_path)
-    options = ["--vars.corpus", "sample", "--vars.backbone", "minilm", "--vars.device", "cpu"]
-    options += ["--vars.run", "hf", "--vars.epochs", "2", "--vars.learn_rate", "3e-4"]
-    options += ["--vars.sentences", "gold"]
-    result = run(tmp_path, "all-hf", ".", *options)
-    assert result.returncode == 0, result.stdout + result.stderr
-    metrics = json.loads((tmp_path / "metrics" / "hf.json").read_text())
-    assert metrics["training"]["config"] == "hf"
-    log = (tmp_path / "training" / "hf" / "log.jsonl").read_text().splitlines()
-    best = max(map(json.loads, log), key=lambda row: row["word_f1"])
-    dev = metrics["splits"]["dev"]
-    # By wordpiece and argmax the same, but for bfloat16; legal sequences can only be near.
-    assert dev["wordpiece"]["f1"] == pytest.approx(best["wordpiece_f1"], abs=0.01)
-    assert dev["conlleval"]["overall"]["f1"] == pytest.approx(best["word_f1"], abs=0.1)
-    assert (tmp_path / "packages" / "en_ner_conll03_trf-0.1.0" / "install.json").is_file()
-
-    result = run(tmp_path, "report", ".", *options)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert steps(result.stdout) == (["robustness", "page"], ["evaluate"])
-    assert (tmp_path / "metrics" / "report.html").is_file()
-    assert (tmp_path / "metrics" / "hf" / "training.png").is_file()
-
-
-@pytest.mark.slow
 def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
     path = demo / "assets" / "sample" / "train.txt"
     old = path.read_text("utf-8")
