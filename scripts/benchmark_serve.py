@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
@@ -146,7 +146,7 @@ def predict_words_per_second(annotator: Annotator, texts: Sequence[str], seconds
 
 def take_turns(
     pipeline: str, texts: Sequence[str], clients: int, seconds: float, rounds: int, device: str
-) -> Iterator[tuple[Load, float]]:
+) -> Generator[tuple[Load, float], None, None]:
     """YIELDS (tuple[Load, float]): What the clients saw, and predict's words/s after it.
     RAISES (InputError): If the pipeline can't be loaded, or the service ends."""
     nlp = load(pipeline, device, None, ())

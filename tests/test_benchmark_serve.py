@@ -1,6 +1,7 @@
 """Many clients at once: what they see is counted, and it is nearly as fast as predict."""
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -70,17 +71,20 @@ def test_a_service_that_does_not_start_is_told_of(tmp_path: Path) -> None:
 def test_serve_under_load_is_nearly_as_fast_as_predict(
     trained: Path, sentences: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """64 clients, a text of a paragraph a request, the small backbone. The best of the turns
-    counts: others may use the machine meanwhile."""
+    """64 clients, a text of a paragraph a request, the small backbone. One turn of five must do:
+    others may use the machine meanwhile. No turn may have an error."""
     texts = [" ".join(sentences[i : i + 8]) for i in range(0, len(sentences), 8)]
     model = trained / "training" / "token_ner" / "model-best"
-    turns = list(take_turns(str(model), texts, 64, 8, 3, "cpu"))
-    with capsys.disabled():
+    ratios = []
+    with closing(take_turns(str(model), texts, 64, 8, 5, "cpu")) as turns:
         for seen, alone in turns:
-            row = zip(COLUMNS, describe(seen, alone), strict=True)
-            print("\n" + ", ".join(f"{value} {name}" for name, value in row))
-    for seen, _ in turns:
-        assert set(seen.answers) == {"200"}
-        assert seen.answers["200"] >= 64
-        assert max(seen.latencies) < 30
-    assert max(seen.words_per_second / alone for seen, alone in turns) >= 0.8
+            with capsys.disabled():
+                row = zip(COLUMNS, describe(seen, alone), strict=True)
+                print("\n" + ", ".join(f"{value} {name}" for name, value in row))
+            assert set(seen.answers) == {"200"}
+            assert seen.answers["200"] >= 64
+            assert max(seen.latencies) < 30
+            ratios.append(seen.words_per_second / alone)
+            if ratios[-1] >= 0.8:
+                break
+    assert max(ratios) >= 0.8
