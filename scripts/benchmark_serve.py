@@ -53,6 +53,14 @@ class Load(NamedTuple):
 # --- The service ---
 
 
+def free_port() -> int:
+    """RETURNS (int): A port of this machine that nobody has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 @contextmanager
 def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Start `serve` in a process of its own, and stop it.
@@ -60,9 +68,7 @@ def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes
     YIELDS (tuple[Popen, str]): The process, ready to answer, and its address.
     RAISES (InputError): If it doesn't start.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, str(SERVE), pipeline, "--port", str(port), "--device", device]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

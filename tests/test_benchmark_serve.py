@@ -2,12 +2,14 @@
 
 import asyncio
 from contextlib import closing
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
+import spacy
 import typer
 from spacy.language import Language
-from test_serve import nlp, serving  # noqa: F401  the fixture
+from test_serve import TEXT, nlp, serving  # noqa: F401  the fixture
 from typer.testing import CliRunner
 
 import benchmark_serve
@@ -15,7 +17,6 @@ from benchmark_serve import COLUMNS, describe, send, take_turns
 from console import InputError
 from serve import Limits, create_app
 
-TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
 app = typer.Typer()
 app.command()(benchmark_serve.main)
 
@@ -75,6 +76,7 @@ def test_serve_under_load_is_nearly_as_fast_as_predict(
     others may use the machine meanwhile. No turn may have an error."""
     texts = [" ".join(sentences[i : i + 8]) for i in range(0, len(sentences), 8)]
     model = trained / "training" / "token_ner" / "model-best"
+    words = [len(doc) for doc in spacy.blank("en").pipe(texts)]
     ratios = []
     with closing(take_turns(str(model), texts, 64, 8, 5, "cpu")) as turns:
         for seen, alone in turns:
@@ -83,6 +85,7 @@ def test_serve_under_load_is_nearly_as_fast_as_predict(
                 print("\n" + ", ".join(f"{value} {name}" for name, value in row))
             assert set(seen.answers) == {"200"}
             assert seen.answers["200"] >= 64
+            assert seen.words == sum(islice(cycle(words), seen.answers["200"]))
             assert max(seen.latencies) < 30
             ratios.append(seen.words_per_second / alone)
             if ratios[-1] >= 0.8:

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import statistics
 import threading
 import time
@@ -36,9 +35,7 @@ TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """A real server, in a thread. YIELDS (str): Its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = benchmark_serve.free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
