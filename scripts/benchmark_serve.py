@@ -1,173 +1,22 @@
 """The service under load and `predict` on the same texts, by turns: words/s, latency, errors."""
 
-import asyncio
-import json
-import re
-import socket
 import statistics
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import cycle, islice
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-import aiohttp
 import typer
 
-from console import InputError, clear_errors, msg
-from predict import Annotator, cut_parts, load
-from records import Record, list_files, read_records
+from benchmarking.service_load import Load, take_turns
+from common.console import InputError, exit_on_input_error, msg
+from texts.records import Record, list_files, read_records
 
-SERVE = Path(__file__).with_name("serve.py")
 MAX_TEXTS = 10_000  # that are read of the input; they are sent again and again
-START_SECONDS = 120.0  # for the service to load its pipeline
-ANSWER_SECONDS = 120.0  # beyond the service's own time-out
-WARM_UP_SECONDS = 3.0
 COLUMNS = ("serve words/s", "predict words/s", "ratio", "requests", "p50 ms", "p99 ms")
 
 
-class Load(NamedTuple):
-    """What the clients saw.
-
-    seconds (float): From the first request to the last answer.
-    words (int): Annotated meanwhile, as the service counts them.
-    latencies (list[float]): Seconds from each request to its answer.
-    answers (Counter[str]): By status, or by the name of the error where there was none.
-    """
-
-    seconds: float
-    words: int
-    latencies: list[float]
-    answers: Counter[str]
-
-    @property
-    def words_per_second(self) -> float:
-        return self.words / self.seconds
-
-
-# --- The service ---
-
-
-def free_port() -> int:
-    """RETURNS (int): A port of this machine that nobody has."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
-
-
-@contextmanager
-def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Start `serve` in a process of its own, and stop it.
-
-    YIELDS (tuple[Popen, str]): The process, ready to answer, and its address.
-    RAISES (InputError): If it doesn't start.
-    """
-    port = free_port()
-    command = [sys.executable, str(SERVE), pipeline, "--port", str(port), "--device", device]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until_taken(server, port)
-        yield server, f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def wait_until_taken(server: subprocess.Popen[bytes], port: int) -> None:
-    """Wait for the service to listen, which it does when it can answer.
-
-    RAISES (InputError): If it ends, or takes too long.
-    """
-    end = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise InputError(f"the service doesn't start; run it by itself: {' '.join(server.args)}")  # type: ignore[arg-type]
-
-
-# --- The clients ---
-
-
-async def send(url: str, texts: Sequence[str], clients: int, seconds: float) -> Load:
-    """Ask for one text a request, each client the next when it has its answer."""
-    bodies = cycle([json.dumps({"text": text}).encode() for text in texts])
-    headers = {"Content-Type": "application/json"}
-    latencies: list[float] = []
-    answers: Counter[str] = Counter()
-
-    async def ask_on(session: aiohttp.ClientSession, end: float) -> None:
-        while (start := time.perf_counter()) < end:
-            try:
-                async with session.post(
-                    f"{url}/predict", data=next(bodies), headers=headers
-                ) as response:
-                    await response.read()
-                    answers[str(response.status)] += 1
-            except (aiohttp.ClientError, TimeoutError) as error:
-                answers[type(error).__name__] += 1
-            latencies.append(time.perf_counter() - start)
-
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=clients),
-        timeout=aiohttp.ClientTimeout(ANSWER_SECONDS),
-    ) as session:
-        words = await count_words(session, url)
-        start = time.perf_counter()
-        await asyncio.gather(*(ask_on(session, start + seconds) for _ in range(clients)))
-        taken = time.perf_counter() - start
-        words = await count_words(session, url) - words
-    return Load(taken, words, latencies, answers)
-
-
-async def count_words(session: aiohttp.ClientSession, url: str) -> int:
-    """RETURNS (int): Words that the service has annotated so far."""
-    async with session.get(f"{url}/metrics") as response:
-        found = re.search(r"^ner_words_total (\S+)$", await response.text(), re.MULTILINE)
-    return int(float(found[1])) if found else 0
-
-
-# --- predict ---
-
-
-def predict_words_per_second(annotator: Annotator, texts: Sequence[str], seconds: float) -> float:
-    """RETURNS (float): Words/s of `predict` on the texts, over whole parts."""
-    items = (Record("", i, text, {}) for i, text in enumerate(cycle(texts)))
-    words = 0
-    start = time.perf_counter()
-    for number, part in enumerate(cut_parts(items)):
-        words += annotator.write_part(number, part)["words"]
-        if time.perf_counter() - start >= seconds:
-            break
-    return words / (time.perf_counter() - start)
-
-
-def take_turns(
-    pipeline: str, texts: Sequence[str], clients: int, seconds: float, rounds: int, device: str
-) -> Generator[tuple[Load, float], None, None]:
-    """YIELDS (tuple[Load, float]): What the clients saw, and predict's words/s after it.
-    RAISES (InputError): If the pipeline can't be loaded, or the service ends."""
-    nlp = load(pipeline, device, None, ())
-    with TemporaryDirectory() as folder, serving(pipeline, device) as (_, url):
-        annotator = Annotator(nlp, (), Path(folder), ".jsonl")
-        try:
-            asyncio.run(send(url, texts, clients, WARM_UP_SECONDS))
-            for _ in range(rounds):
-                seen = asyncio.run(send(url, texts, clients, seconds))
-                yield seen, predict_words_per_second(annotator, texts, seconds)
-        except aiohttp.ClientError as error:
-            raise InputError(f"the service has ended ({error})") from None
-
-
-def describe(seen: Load, alone: float) -> tuple[str, ...]:
+def format_turn(seen: Load, alone: float) -> tuple[str, ...]:
     """RETURNS (tuple[str, ...]): A row of COLUMNS."""
     # Two at least are wanted.
     quantiles = statistics.quantiles([*seen.latencies, seen.latencies[-1]], n=100)
@@ -192,14 +41,14 @@ def main(
 ) -> None:
     """Put a service of the pipeline under load, by turns with predict on the same texts. The exit
     code is 1 if any answer isn't 200."""
-    with clear_errors():
+    with exit_on_input_error():
         items = read_records(list_files(source, None), text_field)
         texts = [item.text for item in islice(items, MAX_TEXTS) if isinstance(item, Record)]
         if not texts:
             raise InputError(f"{source}: no text in it")
         turns = list(take_turns(pipeline, texts, clients, seconds, rounds, device))
         msg.table(
-            [describe(*turn) for turn in turns],
+            [format_turn(*turn) for turn in turns],
             header=COLUMNS,
             divider=True,
             aligns=["r"] * len(COLUMNS),

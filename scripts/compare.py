@@ -1,21 +1,13 @@
 """Two pipelines on the same documents: is one better, and how sure is that?"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bootstrap import SAMPLES, compare
-from console import InputError, clear_errors, msg
-from report import read_run
-
-
-def read_metrics(path: Path) -> dict[str, Any]:
-    """RAISES (InputError): If it isn't what evaluate.py wrote, with scores by document."""
-    metrics = read_run(path)
-    if not all("by_document" in scores for scores in metrics["splits"].values()):
-        raise InputError(f"{path} has no scores by document; write it anew with evaluate.py")
-    return metrics
+from common.console import InputError, exit_on_input_error, msg
+from reporting.runs import read_metrics
+from scoring.bootstrap import SAMPLES, paired_bootstrap
 
 
 def main(
@@ -24,7 +16,7 @@ def main(
     samples: Annotated[int, typer.Option(min=100)] = SAMPLES,
 ) -> None:
     """Compare two pipelines by the paired bootstrap over documents."""
-    with clear_errors():
+    with exit_on_input_error():
         a, b = read_metrics(first), read_metrics(second)
         shared = [
             name
@@ -36,7 +28,9 @@ def main(
         rows = []
         for name in shared:
             scores = [metrics["splits"][name] for metrics in (a, b)]
-            difference = compare(scores[0]["by_document"], scores[1]["by_document"], samples)
+            difference = paired_bootstrap(
+                scores[0]["by_document"], scores[1]["by_document"], samples
+            )
             f1 = [split["conlleval"]["overall"]["f1"] for split in scores]
             rows.append(
                 (

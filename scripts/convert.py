@@ -1,123 +1,13 @@
 """Column files to DocBin, one Doc a document, and back."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
-import spacy
 import typer
-from spacy.tokens import Doc, DocBin, Span
-from spacy.vocab import Vocab
 
-from conll import (
-    SCHEMES,
-    Document,
-    Mention,
-    Sentence,
-    count,
-    encode_iob2,
-    format_corpus,
-    read_corpus,
-)
-from console import InputError, clear_errors, msg
-from files import written_aside
-
-# A Doc has no attribute for chunks (base phrases), so they travel in its user data.
-CHUNKS = "chunks"
-ATTRS = ("ORTH", "LEMMA", "TAG", "SENT_START", "ENT_IOB", "ENT_TYPE")
-
-
-def make_doc(document: Document, vocab: Vocab) -> Doc:
-    """RETURNS (Doc): Gold words (the blanks between them unknown), sentence starts, POS in
-    `tag_`, lemmas if there are any, mentions in `ents`, chunk labels in `user_data["chunks"]`."""
-    sentences = document.sentences
-    lemmas = [lemma for sentence in sentences for lemma in sentence.lemmas]
-    return Doc(
-        vocab,
-        words=[word for sentence in sentences for word in sentence.words],
-        tags=[tag for sentence in sentences for tag in sentence.pos],
-        lemmas=lemmas if any(lemmas) else None,
-        sent_starts=[i == 0 for sentence in sentences for i in range(len(sentence.words))],
-        ents=[
-            label
-            for sentence in sentences
-            for label in encode_iob2(len(sentence.words), sentence.mentions)
-        ],
-        user_data={CHUNKS: [chunk for sentence in sentences for chunk in sentence.chunks]},
-    )
-
-
-def read_sentence(sent: Span, chunks: list[str]) -> Sentence:
-    return Sentence(
-        words=[token.text for token in sent],
-        pos=[token.tag_ for token in sent],
-        chunks=chunks[sent.start : sent.end],
-        lemmas=[token.lemma_ for token in sent],
-        mentions=[
-            Mention(ent.start - sent.start, ent.end - sent.start, ent.label_) for ent in sent.ents
-        ],
-    )
-
-
-def read_document(doc: Doc) -> Document:
-    """The inverse of `make_doc`; a Doc without sentence starts is one sentence."""
-    chunks = list(doc.user_data.get(CHUNKS) or [""] * len(doc))
-    sents = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
-    return Document([read_sentence(sent, chunks) for sent in sents])
-
-
-def write_docs(docs: Iterable[Doc], path: Path, *, user_data: bool = True) -> None:
-    with written_aside(path) as aside:
-        DocBin(attrs=ATTRS, docs=docs, store_user_data=user_data).to_disk(aside)
-
-
-def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
-    """RAISES (InputError): If the file is not a whole DocBin."""
-    try:
-        doc_bin = DocBin(store_user_data=True).from_disk(path)
-    except Exception as error:  # zlib's, msgpack's or a missing key: each means the same here
-        raise InputError(f"{path}: no DocBin, or not all of it; make it anew") from error
-    return doc_bin.get_docs(vocab)
-
-
-def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
-    """RETURNS (list[Doc]): The documents of a .spacy or a column file.
-    RAISES (InputError): If there is no such file, or nothing in it."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run the steps before this one")
-    if path.suffix == ".spacy":
-        docs = list(read_docs(path, vocab))
-    else:
-        docs = [make_doc(document, vocab) for document in read_corpus(path).documents]
-    if not any(len(doc) for doc in docs):
-        raise InputError(f"{path}: no word in it")
-    return docs
-
-
-def convert_to_docs(source: Path, target: Path, scheme: str, lang: str) -> None:
-    corpus = read_corpus(source, scheme)
-    vocab = spacy.blank(lang).vocab
-    write_docs([make_doc(document, vocab) for document in corpus.documents], target)
-    counts = count(corpus.documents)
-    numbers = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    msg.good(f"{target}: {numbers} ({corpus.scheme.upper()})")
-    bare = sum(not any(s.mentions for s in document.sentences) for document in corpus.documents)
-    oddities = {
-        "documents without a mention kept": bare if corpus.has_docstarts else 0,
-        "empty sentences skipped": corpus.empty_sentences,
-        "empty documents skipped": corpus.empty_documents,
-    }
-    if any(oddities.values()):
-        msg.info(", ".join(f"{number:,} {name}" for name, number in oddities.items() if number))
-    if not corpus.has_docstarts:
-        msg.info(f"{source} has no -DOCSTART- line: each sentence became a document of its own")
-
-
-def convert_to_columns(source: Path, target: Path) -> None:
-    documents = [read_document(doc) for doc in read_docs(source, spacy.blank("xx").vocab)]
-    with written_aside(target) as aside:
-        aside.write_text(format_corpus(documents), encoding="utf-8", newline="\n")
-    msg.good(f"{target}: {len(documents):,} documents")
+from common.console import InputError, exit_on_input_error
+from corpus.docs import convert_to_columns, convert_to_docs
+from corpus.schemes import SCHEMES
 
 
 def main(
@@ -127,7 +17,7 @@ def main(
     lang: Annotated[str, typer.Option(help="The language of the vocabulary")] = "en",
 ) -> None:
     """Convert a column file to DocBin, or a DocBin (.spacy) to canonical columns."""
-    with clear_errors():
+    with exit_on_input_error():
         if scheme not in ("auto", *SCHEMES):
             raise InputError(f"--scheme {scheme} is not one of auto, {', '.join(SCHEMES)}")
         if not source.is_file():

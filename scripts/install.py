@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from console import InputError, clear_errors, msg
-from evaluate import load_pipeline
-from files import sha256, written_aside
+from common.console import InputError, exit_on_input_error, msg
+from common.files import atomic_write, sha256
+from common.pipelines import load_pipeline
 
 TEXTS = (
     "My name is Sylvain and I work at Hugging Face in Brooklyn.",
@@ -115,7 +115,7 @@ def main(
 ) -> None:
     """Install a wheel in a new venv without network, load it, and compare its mentions and
     their scores."""
-    with clear_errors():
+    with exit_on_input_error():
         wheel = next(folder.glob("dist/*.whl"), None)
         if wheel is None:
             raise InputError(f"{folder}: no dist/*.whl in it; run package first")
@@ -131,8 +131,8 @@ def main(
             "import_seconds": round(found["import_seconds"], 2),
             "load_seconds": round(found["load_seconds"], 2),
         }
-        with written_aside(output) as aside:
-            aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        with atomic_write(output) as temporary:
+            temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         for text, ents in zip(TEXTS, found["ents"], strict=True):
             if text:
                 mentions = ", ".join(map(format_mention, ents)) or "no mention"

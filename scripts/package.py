@@ -14,9 +14,9 @@ import typer
 from spacy.cli.package import package as spacy_package
 from spacy.util import load_config
 
-from console import InputError, clear_errors, msg
-from files import written_aside
-from report import format_table
+from common.console import InputError, exit_on_input_error, msg
+from common.files import atomic_write
+from reporting.tables import format_table
 
 CODE = Path(__file__).parent / "token_ner.py"
 LICENSE = Path(__file__).parent.parent / "LICENSE"
@@ -198,14 +198,14 @@ def main(
     version: Annotated[str, typer.Option()] = "0.1.0",
 ) -> None:
     """Package a pipeline as a wheel: OUTPUT/PACKAGE-VERSION/dist/*.whl."""
-    with clear_errors():
+    with exit_on_input_error():
         metrics = read_json(metrics_path)
         meta = read_json(pipeline / "meta.json")
         requirements = REQUIREMENTS + (CODE_REQUIREMENTS if has_token_ner(pipeline) else [])
         describe(meta, metrics, split_name(package, meta["lang"]), version, requirements)
         output.mkdir(parents=True, exist_ok=True)
-        with written_aside(output / f"{package}-{version}") as aside:
-            build_wheel(pipeline, aside.parent, meta, model_card(meta, metrics))
+        with atomic_write(output / f"{package}-{version}") as temporary:
+            build_wheel(pipeline, temporary.parent, meta, model_card(meta, metrics))
     wheel = next((output / f"{package}-{version}" / "dist").glob("*.whl"))
     msg.good(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB")
 

@@ -1,124 +1,13 @@
 """Metrics into tables: on the console, and into the README."""
 
-import json
-import re
-import statistics
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from console import InputError, clear_errors, msg
-from files import written_aside
-
-START = "<!-- RESULTS: AUTO-GENERATED START (scripts/report.py) -->"
-END = "<!-- RESULTS: AUTO-GENERATED END -->"
-
-
-def format_table(runs: Sequence[dict[str, Any]]) -> str:
-    """RETURNS (str): A Markdown table: a row for each split of each run; F1 overall and by
-    type, precision, recall and token accuracy, in percent, by conlleval's protocol; and a row for
-    runs that differ in their seed alone: mean and standard deviation."""
-    types = sorted(
-        {t for run in runs for split in run["splits"].values() for t in split["conlleval"]["types"]}
-    )
-    names = ["precision", "recall", "F1", *(f"F1 {t}" for t in types), "accuracy"]
-    header = ["run", "split", *names[:3], "95 %", *names[3:]]
-    lines = [header, ["---", "---", *["---:"] * (len(header) - 2)]]
-    for run in runs:
-        for name, scores in run["splits"].items():
-            cells = [f"{100 * value:.2f}" for value in row_values(scores, types)]
-            bounds = scores.get("f1_interval")
-            interval = "–".join(f"{100 * bound:.2f}" for bound in bounds) if bounds else ""
-            lines.append([run["name"], name, *cells[:3], interval, *cells[3:]])
-    for group in group_by_seed(runs):
-        for name in group[0]["splits"]:
-            values = [row_values(run["splits"][name], types) for run in group]
-            cells = [
-                f"{100 * statistics.mean(column):.2f} ± {100 * statistics.stdev(column):.2f}"
-                for column in zip(*values, strict=True)
-            ]
-            lines.append([f"{len(group)} seeds", name, *cells[:3], "", *cells[3:]])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def row_values(scores: dict[str, Any], types: Sequence[str]) -> list[float]:
-    """RETURNS (list[float]): Precision, recall, F1, F1 of each type, token accuracy."""
-    overall, by_type = scores["conlleval"]["overall"], scores["conlleval"]["types"]
-    return [
-        *(overall[key] for key in ("precision", "recall", "f1")),
-        *(by_type.get(t, {"f1": 0.0})["f1"] for t in types),
-        scores["token_accuracy"],
-    ]
-
-
-def group_by_seed(runs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """RETURNS (list[list[dict[str, Any]]]): Two or more runs each, of one backbone, one config
-    and one set of overrides, scored on the same files, that differ in their seed."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for run in runs:
-        training = run["training"]
-        if "seed" not in training:  # trained elsewhere
-            continue
-        overrides = {
-            name: value
-            for name, value in training.get("overrides", {}).items()
-            if name not in ("seed", "system.seed")
-        }
-        files = {name: scores.get("sha256") for name, scores in run["splits"].items()}
-        same = [*(training.get(key) for key in ("backbone", "config", "epochs")), overrides, files]
-        groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
-    return [
-        group
-        for group in groups.values()
-        if len({run["training"]["seed"] for run in group}) == len(group) > 1
-    ]
-
-
-def describe_run(run: dict[str, Any]) -> str:
-    """RETURNS (str): A Markdown line on what it takes to get a run's scores again."""
-    training = run["training"]
-    versions = training["versions"]
-    packages = ("spacy", "spacy-transformers", "torch")
-    return (
-        f"- `{run['name']}`: backbone {training['backbone']['name']}, config "
-        f"`{training['config']}`, seed {training['seed']}, {training['epochs']} epochs, "
-        f"{training['seconds']:,.0f} s on {training['hardware']} "
-        f"({', '.join(f'{package} {versions[package]}' for package in packages)})"
-    )
-
-
-def format_results(runs: Sequence[dict[str, Any]]) -> str:
-    """RETURNS (str): The table, and a line on each run."""
-    return "\n".join([format_table(runs), "", *map(describe_run, runs)])
-
-
-def write_between(path: Path, text: str) -> None:
-    """Put `text` between the marks in a file.
-
-    RAISES (InputError): If the file has no marks.
-    """
-    old = path.read_text(encoding="utf-8")
-    pattern = re.compile(f"{re.escape(START)}.*?{re.escape(END)}", re.DOTALL)
-    new, number = pattern.subn(lambda _: f"{START}\n\n{text}\n\n{END}", old)
-    if number != 1:
-        raise InputError(f"{path}: must hold {START} and {END} once, has them {number} times")
-    with written_aside(path) as aside:
-        aside.write_text(new, encoding="utf-8")
-
-
-def read_run(path: Path) -> dict[str, Any]:
-    """RAISES (InputError): If it isn't what evaluate.py wrote."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run evaluate first")
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        run = None
-    if not isinstance(run, dict) or "splits" not in run:
-        raise InputError(f"{path} is not what evaluate writes, or not all of it")
-    return run
+from common.console import exit_on_input_error, msg
+from reporting.runs import read_run
+from reporting.tables import format_results, format_table, write_between
 
 
 def main(
@@ -126,7 +15,7 @@ def main(
     readme: Annotated[Path | None, typer.Option(help="File to write the table into")] = None,
 ) -> None:
     """Print the scores of one or more runs as a Markdown table."""
-    with clear_errors():
+    with exit_on_input_error():
         runs = list(map(read_run, metrics))
         print(format_table(runs))
         if readme is not None:

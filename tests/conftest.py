@@ -9,8 +9,8 @@ import pytest
 import spacy
 from spacy.vocab import Vocab
 
-import fetch
-from conll import read_corpus
+from corpus.conll import read_corpus
+from fetching import backbones
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "assets" / "sample"
@@ -87,7 +87,7 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     transformers.BertModel(config).save_pretrained(raw)
     tokenizer.save_pretrained(raw)
-    fetch.save_backbone(raw, folder / "tiny", {"name": "tiny", "source": "folder"})
+    backbones.save_backbone(raw, folder / "tiny", {"name": "tiny", "source": "folder"})
     return folder / "tiny"
 
 
@@ -126,9 +126,8 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`token_ner` on a tiny backbone with random weights: full of mentions, of any score."""
-    from test_hf import make_checkpoint  # which imports from here
-
-    from hf import import_checkpoint
+    from huggingface.importing import import_checkpoint
+    from tests.test_hf import make_checkpoint  # which imports from here
 
     folder = tmp_path_factory.mktemp("pipeline")
     nlp = import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
@@ -139,7 +138,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project after `all`: the sample corpus, the small backbone, one epoch."""
-    from test_project import SMALL, copy_project, run
+    from tests.test_project import SMALL, copy_project, run
 
     folder = tmp_path_factory.mktemp("project")
     copy_project(folder)

@@ -18,7 +18,6 @@ import pyarrow.parquet
 import pytest
 import spacy
 import typer
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
@@ -26,9 +25,13 @@ from typer.testing import CliRunner, Result
 
 import annotate
 import predict
-from annotate import Job, Partition, Worker
-from console import InputError
-from outputs import MENTION
+from cluster import driver, partitions
+from cluster import output as cluster_output
+from cluster.partitions import Job, Partition
+from cluster.worker import Worker
+from common.console import InputError
+from tests.conftest import ROOT
+from texts.outputs import MENTION
 
 app = typer.Typer()
 app.command()(annotate.main)
@@ -95,7 +98,7 @@ def in_this_process(job: Job, partitions: Sequence[Partition], *_: Any) -> Itera
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """All but Ray: one worker, in this process, and small partitions."""
     monkeypatch.setattr(annotate, "annotate_partitions", in_this_process)
-    monkeypatch.setattr(annotate, "PARTITION_ROWS", 50)
+    monkeypatch.setattr(partitions, "PARTITION_ROWS", 50)
 
 
 def run(*args: object) -> Result:
@@ -298,12 +301,12 @@ def test_partitions_are_the_rows(
         for end, n in zip(accumulate(groups), groups, strict=True):
             writer.write_table(table.slice(end - n, n))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(annotate, "PARTITION_ROWS", rows)
-        patch.setattr(annotate, "PARTITION_BYTES", size)
-        partitions = annotate.list_partitions(str(path), "text")
-    parts = [annotate.read_rows(LocalFileSystem(), partition) for partition in partitions]
+        patch.setattr(partitions, "PARTITION_ROWS", rows)
+        patch.setattr(partitions, "PARTITION_BYTES", size)
+        found = partitions.list_partitions(str(path), "text")
+    parts = [partitions.read_rows(LocalFileSystem(), partition) for partition in found]
     assert pyarrow.concat_tables(parts).to_pylist() == table.to_pylist()
-    assert len({partition.name for partition in partitions}) == len(partitions) >= 1
+    assert len({partition.name for partition in found}) == len(found) >= 1
     assert all(len(part) <= rows for part in parts)
 
 
@@ -361,19 +364,19 @@ def test_annotate_on_an_object_store(
     pipeline: Path, source: Path, sentences: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No folder is renamed there: _SUCCESS comes last."""
-    monkeypatch.setattr(annotate, "OBJECT_STORES", {"local"})
+    monkeypatch.setattr(cluster_output, "OBJECT_STORES", {"local"})
     output = source.with_name("out")
     success = output / "_SUCCESS"
-    finish = annotate.finish
+    finish = cluster_output.finish_output
 
     def broken(_: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(annotate, "finish", broken)
+    monkeypatch.setattr(annotate, "finish_output", broken)
     run(pipeline, source.as_uri(), output.as_uri())
     assert len(read(output)) == len(sentences)
     assert not success.exists()
-    monkeypatch.setattr(annotate, "finish", finish)
+    monkeypatch.setattr(annotate, "finish_output", finish)
     assert "is there already" in run(pipeline, source.as_uri(), output.as_uri()).stderr
     assert run(pipeline, source.as_uri(), output.as_uri(), "--resume").exit_code == 0
     assert success.exists()
@@ -385,10 +388,10 @@ def test_annotate_on_an_object_store(
 
 def test_rows_are_counted_before_the_output_is_there() -> None:
     partitions = [Partition("a", 0, 5, "a-0"), Partition("a", 5, 7, "a-1")]
-    annotate.check_rows(partitions, Counter(["a-1", "a-0"]), 7)
+    cluster_output.check_rows(partitions, Counter(["a-1", "a-0"]), 7)
     for names, rows in ((["a-0"], 7), (["a-0", "a-1"], 6), (["a-0", "a-1", "a-1"], 9)):
         with pytest.raises(RuntimeError, match="partitions"):
-            annotate.check_rows(partitions, Counter(names), rows)
+            cluster_output.check_rows(partitions, Counter(names), rows)
 
 
 # --- Bad input ---
@@ -481,12 +484,12 @@ def test_annotate_without_ray_is_one_line(
 def test_workers_errors_are_told_by_their_cause() -> None:
     error = RuntimeError("wrapped\ntraceback")
     error.__cause__ = InputError("the weights are broken")
-    assert annotate.explain(error) == "the weights are broken"
+    assert driver.explain_failure(error) == "the weights are broken"
     error.__cause__ = OSError("no space")
-    assert "go on with --resume (OSError: no space)" in annotate.explain(error)
+    assert "go on with --resume (OSError: no space)" in driver.explain_failure(error)
 
 
 def test_runs_description_survives_json() -> None:
     job = Job("p", "cpu", 0.5, ["PER"], "text", "/in", "/out.partial", False)
-    run_ = annotate.describe_run(job, [Partition("a", 0, 5, "a-0")])
+    run_ = cluster_output.identify_run(job, [Partition("a", 0, 5, "a-0")])
     assert json.loads(json.dumps(run_)) == run_

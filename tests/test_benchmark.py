@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, SAMPLE
 from typer.testing import CliRunner
 
 import benchmark
-from console import InputError
+from benchmarking import results, turns
+from benchmarking.systems import SYSTEMS
+from common.console import InputError
+from tests.conftest import ROOT, SAMPLE
 
 # Counts 1.2 seconds of its own clock in small steps, and prints both clocks.
 COUNTER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-import benchmark
+from benchmarking import turns
 real, start = time.perf_counter, time.perf_counter()
-benchmark.install_clock()
+turns.install_clock()
 while time.perf_counter() - start < 1.2:
     time.sleep(0.01)
 print(time.perf_counter() - start, real() - start)
@@ -61,7 +63,7 @@ def systems() -> dict[str, dict[str, Any]]:
 def test_workers_by_turns_do_not_see_the_pauses(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
     names = ("a", "b")
-    benchmark.take_turns(dict.fromkeys(names, command), tmp_path, turn=0.4)
+    turns.take_turns(dict.fromkeys(names, command), tmp_path, turn=0.4)
     for name in names:
         own, real = map(float, (tmp_path / f"{name}.log").read_text().split())
         assert 1.2 <= own < 1.5
@@ -75,40 +77,40 @@ def test_workers_that_fail_are_named(tmp_path: Path) -> None:
     }
     start = time.perf_counter()
     with pytest.raises(InputError, match=r"bad failed; see .*bad\.log"):
-        benchmark.take_turns(commands, tmp_path, turn=0.5)
+        turns.take_turns(commands, tmp_path, turn=0.5)
     assert time.perf_counter() - start < 30  # the other was not waited for
 
 
 def test_stop_waits_until_the_worker_has() -> None:
     command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)
-    benchmark.stop(worker)
-    assert benchmark.is_stopped(worker.pid)
+    turns.stop(worker)
+    assert turns.is_stopped(worker.pid)
     worker.send_signal(signal.SIGCONT)
     worker.communicate()
     assert worker.returncode == 0
-    assert benchmark.is_stopped(worker.pid)
+    assert turns.is_stopped(worker.pid)
 
 
 @pytest.mark.parametrize(("f1", "seconds"), [(0.5, 100.0), (0.51, 200.0), (0.95, None)])
 def test_seconds_until(f1: float, seconds: float | None) -> None:
-    assert benchmark.seconds_until(system()["curve"], f1) == seconds
+    assert results.seconds_until(system()["curve"], f1) == seconds
 
 
 def test_ratios_by_hand(systems: dict[str, dict[str, Any]]) -> None:
-    assert list(benchmark.ratios(systems).values()) == pytest.approx(
+    assert list(results.ratios(systems).values()) == pytest.approx(
         [25 / 100, 60 / 300, 800 / 200, 800 / 150, 800 / 300, 1100 / 1000]
     )
 
 
 def test_ratios_of_what_never_gets_there(systems: dict[str, dict[str, Any]]) -> None:
     systems["token_ner"]["curve"] = [[10.0, 0.6]]
-    assert None in benchmark.ratios(systems).values()
-    assert "| never |" in benchmark.format_results(systems)
+    assert None in results.ratios(systems).values()
+    assert "| never |" in results.format_results(systems)
 
 
 def test_results_are_tables(systems: dict[str, dict[str, Any]]) -> None:
-    table = benchmark.format_results(systems)
+    table = results.format_results(systems)
     assert "| `trainer-2e-5` | 100.0 | 300 | 90.00 (88.00) | 85.00 (83.00) |" in table
     assert "| 800 (32), 700 (128) | 1,100 |" in table
     assert "| seconds per epoch | 0.25 |" in table
@@ -118,7 +120,7 @@ def test_results_are_tables(systems: dict[str, dict[str, Any]]) -> None:
 
 
 def test_plot_is_written(systems: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    benchmark.plot_curves(systems, tmp_path / "curves.png")
+    results.plot_curves(systems, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -142,7 +144,7 @@ def test_benchmark_in_whole(tiny_backbone: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["quick"] is True
-    assert results["systems"].keys() == {system.name for system in benchmark.SYSTEMS}
+    assert results["systems"].keys() == {system.name for system in SYSTEMS}
     for row in results["systems"].values():
         assert row["seconds_per_epoch"] > 0
         assert row["peak_memory_mb"] > 100

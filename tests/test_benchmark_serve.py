@@ -9,13 +9,16 @@ import pytest
 import spacy
 import typer
 from spacy.language import Language
-from test_serve import TEXT, nlp, serving  # noqa: F401  the fixture
 from typer.testing import CliRunner
 
 import benchmark_serve
-from benchmark_serve import COLUMNS, describe, send, take_turns
-from console import InputError
-from serve import Limits, create_app
+from benchmark_serve import COLUMNS, format_turn
+from benchmarking import service_load
+from benchmarking.service_load import send, take_turns
+from common.console import InputError
+from serving.app import create_app
+from serving.schema import Limits
+from tests.test_serve import TEXT, nlp, serving  # noqa: F401  the fixture
 
 app = typer.Typer()
 app.command()(benchmark_serve.main)
@@ -63,7 +66,7 @@ def test_bad_input_is_one_line(
 def test_a_service_that_does_not_start_is_told_of(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="the service doesn't start"),
-        benchmark_serve.serving(str(tmp_path / "nowhere"), "cpu"),
+        service_load.serving(str(tmp_path / "nowhere"), "cpu"),
     ):
         raise AssertionError("it started")
 
@@ -81,7 +84,7 @@ def test_serve_under_load_is_nearly_as_fast_as_predict(
     with closing(take_turns(str(model), texts, 64, 8, 5, "cpu")) as turns:
         for seen, alone in turns:
             with capsys.disabled():
-                row = zip(COLUMNS, describe(seen, alone), strict=True)
+                row = zip(COLUMNS, format_turn(seen, alone), strict=True)
                 print("\n" + ", ".join(f"{value} {name}" for name, value in row))
             assert set(seen.answers) == {"200"}
             assert seen.answers["200"] >= 64

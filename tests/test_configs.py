@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from spacy.schemas import ConfigSchemaTraining
 from spacy.util import load_config, load_model_from_config, registry
 
 import token_ner  # noqa: F401  to register the component
+from tests.conftest import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import CONLL2003, SAMPLE, SPLITS, TINY
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from typer.testing import CliRunner, Result
 
-import conll
 import convert
-from convert import make_doc, read_docs, read_document, write_docs
+from corpus import conll
+from corpus.docs import make_doc, read_docs, read_document, write_docs
+from tests.conftest import CONLL2003, SAMPLE, SPLITS, TINY
 
 app = typer.Typer()
 app.command()(convert.main)

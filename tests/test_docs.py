@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pyarrow.parquet
 import pytest
-from conftest import ROOT, SAMPLE
-from test_hf import make_checkpoint
-from test_project import SMALL, steps
 
-from benchmark_serve import wait_until_taken
+from benchmarking.service_load import wait_until_taken
+from tests.conftest import ROOT, SAMPLE
+from tests.test_hf import make_checkpoint
+from tests.test_project import SMALL, steps
 
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What stands in README for a name of the reader's, by the line that it is in.

@@ -8,19 +8,20 @@ import numpy
 import pytest
 import spacy
 import typer
-from conftest import TINY
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc
-from test_hf import make_checkpoint, pipe
 from typer.testing import CliRunner, Result
 
 import evaluate
-from conll import read_corpus
-from convert import make_doc, read_docs, read_gold, write_docs
-from files import sha256
-from hf import import_checkpoint
+from common.files import sha256
+from corpus.conll import read_corpus
+from corpus.docs import make_doc, read_docs, read_gold, write_docs
+from huggingface.importing import import_checkpoint
+from scoring import scores
+from tests.conftest import TINY
+from tests.test_hf import make_checkpoint, pipe
 
 VOCAB = spacy.blank("en").vocab
 app = typer.Typer()
@@ -64,20 +65,20 @@ def test_evaluate_counts_by_hand(gold: str, predicted: str, counts: tuple[int, .
     precision = correct / n_predicted if n_predicted else 0.0
     recall = correct / n_gold if n_gold else 0.0
     f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
-    scores = evaluate.score([doc(gold)], [doc(predicted)])
+    result = scores.score([doc(gold)], [doc(predicted)])
     for protocol in ("conlleval", "strict"):
-        overall = scores[protocol]["overall"]
+        overall = result[protocol]["overall"]
         assert overall["precision"] == pytest.approx(precision)
         assert overall["recall"] == pytest.approx(recall)
         assert overall["f1"] == pytest.approx(f1)
         assert overall["support"] == n_gold
     pairs = list(zip(gold.split(), predicted.split(), strict=True))
-    assert scores["token_accuracy"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+    assert result["token_accuracy"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
 
 
 def test_evaluate_scores_by_type() -> None:
-    scores = evaluate.score([doc("B-A O B-B B-B")], [doc("B-A B-A B-B O")])
-    types = scores["conlleval"]["types"]
+    result = scores.score([doc("B-A O B-B B-B")], [doc("B-A B-A B-B O")])
+    types = result["conlleval"]["types"]
     assert types["A"] == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}
     assert types["B"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
 
@@ -104,14 +105,14 @@ def test_evaluate_protocols_agree_on_gold_tokens(
     """score raises if spaCy's scorer counts otherwise than seqeval, in either mode."""
     gold = [doc(repaired(a[: len(b)])) for a, b in pairs]
     predicted = [doc(repaired(b[: len(a)])) for a, b in pairs]
-    scores = evaluate.score(gold, predicted)
-    assert scores["conlleval"]["overall"] == scores["strict"]["overall"]
+    result = scores.score(gold, predicted)
+    assert result["conlleval"]["overall"] == result["strict"]["overall"]
 
 
 def test_evaluate_disagreement_with_spacy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "get_ner_prf", lambda _: {"ents_f": 0.5})
+    monkeypatch.setattr(scores, "get_ner_prf", lambda _: {"ents_f": 0.5})
     with pytest.raises(RuntimeError, match=r"F1 is 1.0 by seqeval \(conlleval\) but 0.5 by spaCy"):
-        evaluate.score([doc("B-A O")], [doc("B-A O")])
+        scores.score([doc("B-A O")], [doc("B-A O")])
 
 
 def test_evaluate_predicts_from_words_alone(rules: Path) -> None:
@@ -126,7 +127,7 @@ def test_evaluate_predicts_from_words_alone(rules: Path) -> None:
     nlp = spacy.load(rules)
     nlp.add_pipe("test_evaluate_look", first=True)
     (gold,) = [Doc(nlp.vocab, words=["a", "b"], ents=["B-X", "O"], tags=["T", "T"])]
-    evaluate.predict(nlp, [gold])
+    scores.annotate_gold(nlp, [gold])
     assert [token.text for token in seen[0]] == ["a", "b"]
     assert not any(seen[0].has_annotation(name) for name in ("ENT_IOB", "TAG", "SENT_START"))
 
@@ -134,11 +135,11 @@ def test_evaluate_predicts_from_words_alone(rules: Path) -> None:
 def test_evaluate_gives_gold_sentences_when_asked(tiny_file: Path) -> None:
     nlp = spacy.blank("en")
     gold = read_gold(tiny_file, nlp.vocab)
-    (first, second) = evaluate.predict(nlp, gold, gold_sentences=True)
+    (first, second) = scores.annotate_gold(nlp, gold, gold_sentences=True)
     assert [len(sent) for sent in first.sents] == [5, 5]
     assert [len(sent) for sent in second.sents] == [2]
     without = [Doc(nlp.vocab, words=["a", "b"])]
-    (doc,) = evaluate.predict(nlp, without, gold_sentences=True)
+    (doc,) = scores.annotate_gold(nlp, without, gold_sentences=True)
     assert not doc.has_annotation("SENT_START")
 
 
@@ -221,8 +222,8 @@ def test_evaluate_says_which_types_the_pipeline_lacks(rules: Path, tiny_file: Pa
     assert f"{tiny_file}: the pipeline has no ORG; all such mentions are missed" in said
     nlp = spacy.load(rules)
     gold = read_gold(tiny_file, nlp.vocab)
-    assert evaluate.unknown_types(nlp, gold) == ["ORG"]
-    assert evaluate.unknown_types(spacy.blank("en"), gold) == []  # it doesn't tell its types
+    assert scores.unknown_types(nlp, gold) == ["ORG"]
+    assert scores.unknown_types(spacy.blank("en"), gold) == []  # it doesn't tell its types
 
 
 def test_evaluate_broken_weights_are_told_of(tiny_file: Path, tmp_path: Path) -> None:
@@ -253,6 +254,6 @@ def test_evaluate_reads_what_convert_wrote(tiny_file: Path, tmp_path: Path) -> N
     docs = [make_doc(document, VOCAB) for document in read_corpus(tiny_file).documents]
     write_docs(docs, tmp_path / "gold.spacy")
     nlp: Any = spacy.blank("en")
-    from_columns = evaluate.labels(read_gold(tiny_file, nlp.vocab))
-    assert evaluate.labels(list(read_docs(tmp_path / "gold.spacy", nlp.vocab))) == from_columns
+    from_columns = scores.iob2_labels(read_gold(tiny_file, nlp.vocab))
+    assert scores.iob2_labels(list(read_docs(tmp_path / "gold.spacy", nlp.vocab))) == from_columns
     assert from_columns[1] == ["B-LOC", "O"]

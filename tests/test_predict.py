@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 import spacy
 import typer
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 import predict
-from outputs import FORMATS, list_mentions
-from records import Record, Reject
+from tests.conftest import ROOT
+from texts import annotating, parts
+from texts.outputs import FORMATS, list_mentions
+from texts.records import Record, Reject
 
 app = typer.Typer()
 app.command()(predict.main)
@@ -43,7 +44,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "PART_RECORDS", 10)
+    monkeypatch.setattr(annotating, "PART_RECORDS", 10)
 
 
 def test_predict_is_the_pipelines_own(pipeline: Path, source: Path, sentences: list[str]) -> None:
@@ -78,15 +79,15 @@ def test_predict_interrupted_and_resumed_ends_with_the_same_bytes(
     small_parts(monkeypatch)
     whole, broken = source.with_name(f"whole{suffix}"), source.with_name(f"broken{suffix}")
     assert run(pipeline, source, "-o", whole).exit_code == 0
-    write_part = predict.Annotator.write_part
+    write_part = parts.Annotator.write_part
 
-    def interrupted(self: predict.Annotator, number: int, part: predict.Part) -> dict[str, int]:
+    def interrupted(self: parts.Annotator, number: int, part: annotating.Part) -> dict[str, int]:
         if number == 5:
             (self.folder / f"{number:06}{suffix}").write_bytes(b"half")
             raise KeyboardInterrupt
         return write_part(self, number, part)
 
-    monkeypatch.setattr(predict.Annotator, "write_part", interrupted)
+    monkeypatch.setattr(parts.Annotator, "write_part", interrupted)
     result = run(pipeline, source, "-o", broken)
     assert result.exit_code == 130
     assert "go on with --resume" in result.stderr
@@ -94,11 +95,11 @@ def test_predict_interrupted_and_resumed_ends_with_the_same_bytes(
 
     written: list[int] = []
 
-    def noted(self: predict.Annotator, number: int, part: predict.Part) -> dict[str, int]:
+    def noted(self: parts.Annotator, number: int, part: annotating.Part) -> dict[str, int]:
         written.append(number)
         return write_part(self, number, part)
 
-    monkeypatch.setattr(predict.Annotator, "write_part", noted)
+    monkeypatch.setattr(parts.Annotator, "write_part", noted)
     assert run(pipeline, source, "-o", broken, "--resume").exit_code == 0
     assert written == list(range(5, 14))
     assert broken.read_bytes() == whole.read_bytes()
@@ -134,7 +135,7 @@ def test_predict_killed_and_resumed_ends_with_the_same_bytes(
 def test_predict_resumes_the_same_run_only(pipeline: Path, source: Path) -> None:
     output = source.with_suffix(".jsonl")
     partial = output.with_name("in.jsonl.partial")
-    predict.prepare(partial, {"other": 1}, resume=False)
+    parts.prepare_parts(partial, {"other": 1}, resume=False)
     result = run(pipeline, source, "-o", output, "--resume")
     assert result.exit_code == 1
     assert "in.jsonl.partial is of another pipeline, other files or other" in result.stderr
@@ -150,7 +151,7 @@ def test_predict_resumes_the_same_input_only(
     small_parts(monkeypatch)
     output = source.with_suffix(".jsonl")
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "finish", lambda *_: sys.exit(9))
+        patch.setattr(predict, "join_parts", lambda *_: sys.exit(9))
         assert run(pipeline, source, "-o", output).exit_code == 9
     stat = source.stat()
     text = source.read_text(encoding="utf-8")
@@ -292,16 +293,16 @@ def test_predict_on_a_full_disk_goes_on_when_there_is_room(
 @given(st.lists(st.integers(0, 3000), max_size=30))
 def test_parts_hold_all_in_order(sizes: list[int]) -> None:
     items: list[Record | Reject] = [Record("x", i, "x" * 200 * n, {}) for i, n in enumerate(sizes)]
-    parts = list(predict.cut_parts(items))
+    parts = list(annotating.cut_parts(items))
     assert [item for part in parts for item in part] == items
     assert len(parts) >= 1
     for part in parts:
         size = sum(len(item.text) for item in part if isinstance(item, Record))
-        assert size <= predict.PART_CHARACTERS or len(part) == 1
+        assert size <= annotating.PART_CHARACTERS or len(part) == 1
 
 
 @given(st.lists(st.text(alphabet="x", max_size=200), max_size=50))
 def test_batches_hold_each_text_once(texts: list[str]) -> None:
-    found = list(predict.batches(texts))
+    found = list(annotating.batch_by_length(texts))
     assert sorted(i for batch in found for i in batch) == list(range(len(texts)))
     assert all(batch for batch in found)

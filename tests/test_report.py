@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import ROOT
 from typer.testing import CliRunner
 
 import report
+from reporting import tables
+from reporting.runs import group_by_seed
+from tests.conftest import ROOT
 
 
 def split(f1: float, types: dict[str, float]) -> dict[str, Any]:
@@ -61,12 +63,12 @@ def test_report_table(metrics: Path) -> None:
 
 def test_report_writes_between_the_marks_of_a_readme(metrics: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n")
+    readme.write_text(f"before\n{tables.START}\nold\n{tables.END}\nafter\n")
     for _ in range(2):
         report.main([metrics], readme)
         text = readme.read_text()
-        assert text.startswith(f"before\n{report.START}\n\n{TABLE}\n\n- `run`: backbone minilm")
-        assert text.endswith(f"{report.END}\nafter\n")
+        assert text.startswith(f"before\n{tables.START}\n\n{TABLE}\n\n- `run`: backbone minilm")
+        assert text.endswith(f"{tables.END}\nafter\n")
     assert "seed 3, 2 epochs, 1,234 s on a machine (spacy 3, spacy-transformers 1, torch 2)" in text
     assert "old" not in text
 
@@ -76,7 +78,7 @@ def test_report_readme_has_the_published_results() -> None:
     paths = sorted((ROOT / "docs" / "results").glob("*.json"))
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     assert len(runs) >= 3
-    block = f"{report.START}\n\n{report.format_results(runs)}\n\n{report.END}"
+    block = f"{tables.START}\n\n{tables.format_results(runs)}\n\n{tables.END}"
     assert block in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -97,13 +99,13 @@ def test_report_seeds_are_summed_up_where_all_else_is_the_same(metrics: Path) ->
         runs.append({"name": f"s{seed}", "training": training, "splits": splits})
     other = json.loads(json.dumps(runs[0]))
     other["training"] |= {"seed": 3, "overrides": {"training.dropout": 0.5}}
-    assert report.group_by_seed([*runs, other]) == [runs]
-    assert report.group_by_seed([runs[0], other]) == []
+    assert group_by_seed([*runs, other]) == [runs]
+    assert group_by_seed([runs[0], other]) == []
     elsewhere = runs[0] | {"training": {}}
-    assert report.group_by_seed([elsewhere, elsewhere]) == []
-    assert report.group_by_seed([runs[0], runs[0]]) == []  # one run twice is no second seed
+    assert group_by_seed([elsewhere, elsewhere]) == []
+    assert group_by_seed([runs[0], runs[0]]) == []  # one run twice is no second seed
     # Mean 0.6333 and sample standard deviation 0.1528, by hand.
-    (line,) = [x for x in report.format_table([*runs, other]).splitlines() if "3 seeds" in x]
+    (line,) = [x for x in tables.format_table([*runs, other]).splitlines() if "3 seeds" in x]
     value = "63.33 ± 15.28"
     assert (
         line == f"| 3 seeds | dev | {value} | {value} | {value} |  | 50.00 ± 0.00 | 50.00 ± 0.00 |"

@@ -10,26 +10,21 @@ from typing import Any
 import pytest
 import spacy
 import typer
-from conftest import TINY
 from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
 from typer.testing import CliRunner, Result
 
 import evaluate
 import report_page
-from conll import read_corpus
-from convert import make_doc, write_docs
+from corpus.conll import read_corpus
+from corpus.docs import make_doc, write_docs
+from reporting import page
+from tests.conftest import TINY
+from training.log import LogRow, format_rows
 
 app = typer.Typer()
 app.command()(report_page.main)
-# As one line of train.py's log, and one of hf_train.py's.
-LOG = {
-    "step": 3,
-    "seconds": 1.5,
-    "losses": {"transformer": 9.0, "token_ner": 0.5},
-    "scores": {"ents_f": 0.25},
-}
-HF_LOG = {"training_seconds": 2.0, "loss": 0.5, "word_f1": 0.25}
+LOG = [LogRow(1, 4, 2.0, 1.5, 0.125, 0.25, {}), LogRow(1, 6, 4.0, 3.0, 0.25, 0.5, {})]
 HOSTILE = TINY.replace("VARNHOLM", "<img/src=x/onerror=alert(1)>")
 
 
@@ -67,9 +62,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         predictions=Path("run"),
         device="cpu",
     )
-    Path("log.jsonl").write_text(
-        json.dumps(LOG) + "\n" + json.dumps(LOG | {"step": 5, "seconds": 3.0})
-    )
+    Path("log.jsonl").write_text(format_rows(LOG))
     forms = {"gold tokens": 0.5, "typos": 0.25, "unreachable": 0.1, "file": "x", "sha256": "y"}
     Path("forms.json").write_text(json.dumps({"dev": forms, "test": forms}))
     return tmp_path
@@ -154,14 +147,10 @@ def test_page_of_a_pipeline_without_scores() -> None:
     assert "data-score" not in page.split("<script>")[0]
 
 
-def test_page_reads_both_logs(tmp_path: Path) -> None:
+def test_page_draws_training_seconds_loss_and_f1(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    later = LOG | {"step": 5, "seconds": 3.0}
-    path.write_text(f"{json.dumps(LOG)}\n{json.dumps(later)}\n")
-    # A sum of losses over four steps, then over two.
-    assert report_page.read_curve(path) == [(1.5, 0.125, 0.25), (3.0, 0.25, 0.25)]
-    path.write_text(f"{json.dumps(HF_LOG)}\n" * 2)  # seconds of each epoch, the mean loss
-    assert report_page.read_curve(path) == [(2.0, 0.5, 0.25), (4.0, 0.5, 0.25)]
+    path.write_text(format_rows(LOG))
+    assert page.read_curve(path) == [(1.5, 0.125, 0.25), (3.0, 0.25, 0.5)]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +165,9 @@ def test_page_reads_both_logs(tmp_path: Path) -> None:
             lambda: write_docs([Doc(spacy.blank("en").vocab, words=["a"])], Path("run/dev.spacy")),
             "run/dev.spacy is not of dev.spacy",
         ),
-        (lambda: Path("log.jsonl").unlink(), "log.jsonl: no such file; train writes it"),
-        (lambda: Path("log.jsonl").write_text('{"a": 1}'), "log.jsonl: no log of a training"),
-        (lambda: Path("log.jsonl").write_text("half a li"), "log.jsonl: no log of a training"),
+        (lambda: Path("log.jsonl").unlink(), "log.jsonl: no such file; the train step writes it"),
+        (lambda: Path("log.jsonl").write_text('{"a": 1}'), "log.jsonl is not a training log"),
+        (lambda: Path("log.jsonl").write_text("half a li"), "log.jsonl is not a training log"),
         (lambda: Path("forms.json").unlink(), "forms.json: no such file; run robustness first"),
     ],
 )

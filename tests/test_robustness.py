@@ -15,7 +15,8 @@ from spacy.tokens import Doc
 from typer.testing import CliRunner
 
 import robustness
-from robustness import PERTURBATIONS, blanks, detokenize, score_raw
+from scoring.perturbations import PERTURBATIONS
+from scoring.raw_text import blanks, detokenize, score_raw
 
 NLP = spacy.blank("en")
 DETOKENIZER = MosesDetokenizer(lang="en")

@@ -19,15 +19,16 @@ import uvicorn
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from spacy.language import Language
-from test_hf import make_checkpoint
-from test_report_page import browser  # noqa: F401  the fixture
 
-import benchmark_serve
-import serve
-from hf import import_checkpoint
-from outputs import list_mentions
-from predict import annotate
-from serve import Limits, create_app
+from benchmarking import service_load
+from huggingface.importing import import_checkpoint
+from serving import batcher
+from serving.app import create_app
+from serving.schema import Limits
+from tests.test_hf import make_checkpoint
+from tests.test_report_page import browser  # noqa: F401  the fixture
+from texts.annotating import annotate_texts
+from texts.outputs import list_mentions
 
 TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
 
@@ -35,7 +36,7 @@ TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """A real server, in a thread. YIELDS (str): Its address."""
-    port = benchmark_serve.free_port()
+    port = service_load.free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -171,13 +172,13 @@ class Slow:
             raise ValueError("broken")
         if "slow" in texts:
             assert self.go.wait(20)
-        return annotate(nlp, texts, labels)
+        return annotate_texts(nlp, texts, labels)
 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     slow = Slow()
-    monkeypatch.setattr(serve, "annotate", slow)
+    monkeypatch.setattr(batcher, "annotate_texts", slow)
     return slow
 
 
@@ -257,7 +258,7 @@ def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_serve_told_to_stop_finishes_what_it_accepted(saved: Path) -> None:
-    with benchmark_serve.serving(str(saved), "cpu") as (server, url), ThreadPoolExecutor(1) as pool:
+    with service_load.serving(str(saved), "cpu") as (server, url), ThreadPoolExecutor(1) as pool:
         long = {"text": ["Ada Lindqvist left Varnholm. " * 60] * 100}
         waiting = pool.submit(httpx.post, f"{url}/predict", json=long, timeout=60)
         wait_for(lambda: "ner_waiting_characters" in httpx.get(f"{url}/metrics").text)

@@ -18,7 +18,7 @@ from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
 import token_ner
-from device import peak_memory_mb
+from common.machine import peak_memory_mb
 from token_ner import Mention, TokenNER, log_softmax, span_score
 
 PERSON = {"entities": [(0, 13, "PER"), (19, 27, "LOC")]}

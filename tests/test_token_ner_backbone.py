@@ -9,7 +9,6 @@ import numpy
 import pytest
 import torch
 import transformers
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
@@ -18,6 +17,7 @@ from spacy.vocab import Vocab
 from thinc.api import Adam, Model, Optimizer, RAdam
 from transformers.modeling_outputs import BaseModelOutput
 
+from tests.conftest import ROOT
 from token_ner import (
     N_CASES,
     PAD_MULTIPLE,

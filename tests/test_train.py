@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import spacy
 import torch
-from conftest import ROOT, SAMPLE
 from spacy.util import load_config
 
-import convert
 import train
-from console import InputError
-from device import resolve_device
+from common.console import InputError
+from common.machine import resolve_device
+from corpus import docs
+from tests.conftest import ROOT, SAMPLE
+from training import loop
+from training.log import read_log
 
 CONFIG = ROOT / "configs" / "transition_ner.cfg"
 
@@ -23,7 +25,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> dict
     folder = tmp_path_factory.mktemp("corpus")
     for split in ("train", "dev"):
         source = SAMPLE / f"{'test' if split == 'train' else 'valid'}.txt"
-        convert.convert_to_docs(source, folder / f"{split}.spacy", "auto", "en")
+        docs.convert_to_docs(source, folder / f"{split}.spacy", "auto", "en")
     return {
         "paths.train": str(folder / "train.spacy"),
         "paths.dev": str(folder / "dev.spacy"),
@@ -50,20 +52,21 @@ def test_train_writes_pipeline_log_and_record(trained: Path) -> None:
     nlp = spacy.load(trained / "model-best")
     assert nlp.pipe_names == ["transformer", "ner"]
     assert set(nlp.get_pipe("ner").labels) == {"PER", "LOC", "ORG", "MISC"}  # type: ignore[attr-defined]
-    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    rows = read_log(trained / "log.jsonl")
     record = json.loads((trained / "run.json").read_text())
-    assert rows[0]["step"] == 0
-    assert rows[-1]["step"] + 1 == record["steps"]
-    assert rows[-1]["epoch"] <= 2
-    seconds = [row["seconds"] for row in rows]
+    assert rows[0].step == 1
+    assert rows[-1].step == record["steps"]
+    assert rows[-1].epoch <= 2
+    seconds = [row.seconds for row in rows]
     assert seconds == sorted(seconds)
     assert seconds[-1] < record["seconds"]
-    assert 0 < rows[-1]["seconds_per_update"] < seconds[-1]
-    assert record["seconds_per_epoch"] == pytest.approx(
-        rows[-1]["seconds_per_update"] * record["steps"] / 2, rel=0.5
-    )
-    assert rows[-1]["losses"]["ner"] < rows[0]["losses"]["ner"] * record["steps"]
-    assert {"ents_p", "ents_r", "ents_f"} <= rows[-1]["scores"].keys()
+    assert 0 < rows[-1].training_seconds < seconds[-1]
+    assert record["seconds_per_epoch"] == pytest.approx(rows[-1].training_seconds / 2, abs=0.06)
+    assert rows[-1].loss is not None and rows[0].loss is not None
+    summed = rows[-1].loss * (rows[-1].step - rows[-2].step)
+    assert 0 < summed < rows[0].loss * record["steps"]
+    assert {"ents_p", "ents_r", "ents_f"} <= rows[-1].scores.keys()
+    assert rows[-1].f1 == rows[-1].scores["ents_f"]
     assert record["backbone"]["name"] == "tiny"
     assert (record["config"], record["seed"]) == ("transition_ner", 0)
     assert record["overrides"]["training.max_epochs"] == 2
@@ -80,9 +83,8 @@ def test_train_same_seed_same_result(trained: Path, tmp_path: Path, paths: dict[
         options = ["--training.max_epochs", 2, "--system.seed", seed]
         run(tmp_path / name, "--device", "cpu", *arguments(paths), *options)
 
-    def losses(folder: Path) -> list[dict[str, float]]:
-        lines = (folder / "log.jsonl").read_text().splitlines()
-        return [json.loads(line)["losses"] for line in lines]
+    def losses(folder: Path) -> list[float | None]:
+        return [row.loss for row in read_log(folder / "log.jsonl")]
 
     def weights(folder: Path) -> bytes:
         return (folder / "model-best" / "ner" / "model").read_bytes()
@@ -98,8 +100,8 @@ def test_train_plan_evaluates_the_last_step(
 ) -> None:
     numbers = {"training.max_epochs": epochs, "training.eval_frequency": frequency}
     config = load_config(CONFIG, overrides=paths | numbers, interpolate=False)
-    per_epoch = train.count_batches(config)
-    planned = train.plan(config)["training"]
+    per_epoch = loop.count_batches(config)
+    planned = loop.plan(config)["training"]
     assert planned["max_steps"] % planned["eval_frequency"] == 0
     assert planned["max_steps"] >= epochs  # at least one evaluation an epoch
     assert abs(planned["max_steps"] - epochs * per_epoch) <= planned["max_steps"] / 2
@@ -110,7 +112,7 @@ def test_train_plan_evaluates_the_last_step(
 def test_train_plan_leaves_a_config_of_steps_alone(paths: dict[str, str]) -> None:
     numbers = {"training.max_epochs": 0, "training.max_steps": 7}
     config = load_config(CONFIG, overrides=paths | numbers, interpolate=False)
-    assert train.plan(config) == config
+    assert loop.plan(config) == config
 
 
 @pytest.mark.parametrize(
@@ -142,9 +144,9 @@ def test_train_takes_configs_with_optional_paths(tmp_path: Path, paths: dict[str
     config = tmp_path / "own.cfg"
     text = CONFIG.read_text("utf-8").replace("backbone = null", "backbone = null\nvectors = null")
     config.write_text(text, encoding="utf-8")
-    assert train.load_checked_config(config, paths)["paths"]["vectors"] is None
+    assert loop.load_checked_config(config, paths)["paths"]["vectors"] is None
     with pytest.raises(InputError, match=r"paths\.vectors: missing is not there"):
-        train.load_checked_config(config, paths | {"paths.vectors": "missing"})
+        loop.load_checked_config(config, paths | {"paths.vectors": "missing"})
 
 
 def test_train_needs_its_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +163,7 @@ def test_train_broken_off_leaves_the_old_run(
     def interrupt(*_: object, **__: object) -> None:
         raise RuntimeError("broken off")
 
-    monkeypatch.setattr(train, "train_nlp", interrupt)
+    monkeypatch.setattr(loop, "train_nlp", interrupt)
     with pytest.raises(RuntimeError, match="broken off"):
         run(trained, "--device", "cpu", *arguments(paths))
     assert (trained / "run.json").read_bytes() == before
@@ -180,11 +182,11 @@ def test_train_says_when_it_runs_on_the_cpu(
 
 def test_train_gpu_without_cupy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that spaCy can't use is not passed over: training on the CPU takes hours."""
-    import device
+    from common import machine
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(device, "has_cupy", lambda: False)
+    monkeypatch.setattr(machine, "has_cupy", lambda: False)
     with pytest.raises(InputError, match="pip install cupy-cuda"):
         resolve_device("auto")
 

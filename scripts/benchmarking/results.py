@@ -1,0 +1,92 @@
+"""The benchmark's corpus, tables and chart."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarking.systems import REFERENCE, SPACY_BATCH_SIZE
+from corpus.conll import format_corpus, read_corpus
+from corpus.docs import convert_to_docs
+
+SPLITS = {"train": "train", "valid": "dev", "test": "test"}  # column file: DocBin
+
+
+def prepare_corpus(corpus: Path, folder: Path, documents: dict[str, int | None]) -> None:
+    """Write the first documents of each split as columns and DocBin.
+
+    documents (dict[str, int | None]): How many of each split; None for all.
+    """
+    folder.mkdir(parents=True)
+    for name, docbin in SPLITS.items():
+        chosen = read_corpus(corpus / f"{name}.txt").documents[: documents[name]]
+        (folder / f"{name}.txt").write_text(format_corpus(chosen), encoding="utf-8")
+        convert_to_docs(folder / f"{name}.txt", folder / f"{docbin}.spacy", "auto", "en")
+
+
+def seconds_until(curve: Iterable[Sequence[float]], f1: float) -> float | None:
+    """RETURNS (float | None): Training seconds until dev F1 is `f1`; None if it never is."""
+    return next((seconds for seconds, value in curve if value >= f1), None)
+
+
+def ratios(systems: dict[str, dict[str, Any]]) -> dict[str, float | None]:
+    """RETURNS (dict[str, float | None]): What `token_ner` needs or gives, against the others."""
+    ours, theirs = systems["token_ner"], systems[REFERENCE]
+    pipeline = max(theirs["words_per_second"].values())
+    transition = systems["transition_ner"]["words_per_second"]
+    until = seconds_until(ours["curve"], theirs["dev_f1"])
+    best = max(ours["words_per_second"].values())
+    return {
+        "seconds per epoch": ours["seconds_per_epoch"] / theirs["seconds_per_epoch"],
+        f"seconds until the dev F1 of {REFERENCE}": until and until / theirs["training_seconds"],
+        "words/s, against the transformers pipeline": best / pipeline,
+        "words/s, against transition_ner in spaCy's batches": best
+        / transition[str(SPACY_BATCH_SIZE)],
+        "words/s, against transition_ner at its best": best / max(transition.values()),
+        "peak memory": ours["peak_memory_mb"] / theirs["peak_memory_mb"],
+    }
+
+
+def format_results(systems: dict[str, dict[str, Any]]) -> str:
+    """RETURNS (str): Two Markdown tables, of the systems and of the ratios."""
+    header = ["", "s/epoch", "training s", "dev F1", "test F1", "words/s", "MiB in training"]
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for name, row in systems.items():
+        wordpiece = {
+            split: f" ({100 * row[key]:.2f})" if (key := f"{split}_f1_wordpiece") in row else ""
+            for split in ("dev", "test")
+        }
+        lines.append(
+            [
+                f"`{name}`",
+                f"{row['seconds_per_epoch']:,.1f}",
+                f"{row['training_seconds']:,.0f}",
+                *(f"{100 * row[f'{s}_f1']:.2f}{wordpiece[s]}" for s in ("dev", "test")),
+                ", ".join(f"{speed:,} ({n})" for n, speed in row["words_per_second"].items()),
+                f"{row['peak_memory_mb']:,}",
+            ]
+        )
+    lines += [[], [f"`token_ner` against `{REFERENCE}`", "ratio"], ["---", "---:"]]
+    for name, ratio in ratios(systems).items():
+        lines.append([name, "never" if ratio is None else f"{ratio:.2f}"])
+    return "\n".join(f"| {' | '.join(line)} |" if line else "" for line in lines)
+
+
+def plot_curves(systems: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw dev F1 against training seconds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    for name, row in systems.items():
+        seconds, f1 = zip(*row["curve"], strict=True)
+        axes.plot(seconds, [100 * value for value in f1], marker="o", markersize=3, label=name)
+    best = max(value for row in systems.values() for _, value in row["curve"])
+    axes.set_ylim(100 * best - 15, 100 * best + 1)
+    axes.set_xlabel("training seconds (evaluation left out)")
+    axes.set_ylabel("dev F1 by word, %")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)

@@ -1,0 +1,156 @@
+"""Load test of the service: many clients, one text per request."""
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import aiohttp
+
+from common.console import InputError
+from common.paths import SCRIPTS
+from texts.annotating import cut_parts, load_for_annotation
+from texts.parts import Annotator
+from texts.records import Record
+
+SERVE = SCRIPTS / "serve.py"
+START_SECONDS = 120.0  # for the service to load its pipeline
+ANSWER_SECONDS = 120.0  # beyond the service's own time-out
+WARM_UP_SECONDS = 3.0
+
+
+class Load(NamedTuple):
+    """What the clients saw.
+
+    seconds (float): From the first request to the last answer.
+    words (int): Annotated meanwhile, as the service counts them.
+    latencies (list[float]): Seconds from each request to its answer.
+    answers (Counter[str]): By status, or by the name of the error where there was none.
+    """
+
+    seconds: float
+    words: int
+    latencies: list[float]
+    answers: Counter[str]
+
+    @property
+    def words_per_second(self) -> float:
+        return self.words / self.seconds
+
+
+def free_port() -> int:
+    """RETURNS (int): A port of this machine that nobody has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+@contextmanager
+def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start `serve` in a process of its own, and stop it.
+
+    YIELDS (tuple[Popen, str]): The process, ready to answer, and its address.
+    RAISES (InputError): If it doesn't start.
+    """
+    port = free_port()
+    command = [sys.executable, str(SERVE), pipeline, "--port", str(port), "--device", device]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until_taken(server, port)
+        yield server, f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def wait_until_taken(server: subprocess.Popen[bytes], port: int) -> None:
+    """Wait for the service to listen, which it does when it can answer.
+
+    RAISES (InputError): If it ends, or takes too long.
+    """
+    end = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise InputError(f"the service doesn't start; run it by itself: {' '.join(server.args)}")  # type: ignore[arg-type]
+
+
+async def send(url: str, texts: Sequence[str], clients: int, seconds: float) -> Load:
+    """Ask for one text a request, each client the next when it has its answer."""
+    bodies = cycle([json.dumps({"text": text}).encode() for text in texts])
+    headers = {"Content-Type": "application/json"}
+    latencies: list[float] = []
+    answers: Counter[str] = Counter()
+
+    async def ask_on(session: aiohttp.ClientSession, end: float) -> None:
+        while (start := time.perf_counter()) < end:
+            try:
+                async with session.post(
+                    f"{url}/predict", data=next(bodies), headers=headers
+                ) as response:
+                    await response.read()
+                    answers[str(response.status)] += 1
+            except (aiohttp.ClientError, TimeoutError) as error:
+                answers[type(error).__name__] += 1
+            latencies.append(time.perf_counter() - start)
+
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=clients),
+        timeout=aiohttp.ClientTimeout(ANSWER_SECONDS),
+    ) as session:
+        words = await count_words(session, url)
+        start = time.perf_counter()
+        await asyncio.gather(*(ask_on(session, start + seconds) for _ in range(clients)))
+        taken = time.perf_counter() - start
+        words = await count_words(session, url) - words
+    return Load(taken, words, latencies, answers)
+
+
+async def count_words(session: aiohttp.ClientSession, url: str) -> int:
+    """RETURNS (int): Words that the service has annotated so far."""
+    async with session.get(f"{url}/metrics") as response:
+        found = re.search(r"^ner_words_total (\S+)$", await response.text(), re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+def predict_words_per_second(annotator: Annotator, texts: Sequence[str], seconds: float) -> float:
+    """RETURNS (float): Words/s of `predict` on the texts, over whole parts."""
+    items = (Record("", i, text, {}) for i, text in enumerate(cycle(texts)))
+    words = 0
+    start = time.perf_counter()
+    for number, part in enumerate(cut_parts(items)):
+        words += annotator.write_part(number, part)["words"]
+        if time.perf_counter() - start >= seconds:
+            break
+    return words / (time.perf_counter() - start)
+
+
+def take_turns(
+    pipeline: str, texts: Sequence[str], clients: int, seconds: float, rounds: int, device: str
+) -> Generator[tuple[Load, float], None, None]:
+    """YIELDS (tuple[Load, float]): What the clients saw, and predict's words/s after it.
+    RAISES (InputError): If the pipeline can't be loaded, or the service ends."""
+    nlp = load_for_annotation(pipeline, device, None, ())
+    with TemporaryDirectory() as folder, serving(pipeline, device) as (_, url):
+        annotator = Annotator(nlp, (), Path(folder), ".jsonl")
+        try:
+            asyncio.run(send(url, texts, clients, WARM_UP_SECONDS))
+            for _ in range(rounds):
+                seen = asyncio.run(send(url, texts, clients, seconds))
+                yield seen, predict_words_per_second(annotator, texts, seconds)
+        except aiohttp.ClientError as error:
+            raise InputError(f"the service has ended ({error})") from None

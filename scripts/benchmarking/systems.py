@@ -1,0 +1,168 @@
+"""The systems that are compared: train and predict with each."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from common.machine import peak_memory_mb
+from common.paths import CONFIGS
+from training.log import read_log
+
+BATCH_SIZES = (1, 8, 32)  # sentences, for the transformers pipeline
+SPACY_BATCH_SIZE = 128  # documents: nlp.batch_size of spaCy's quickstart for transformers
+
+
+class System(NamedTuple):
+    """What is compared. `recipe` is "trainer" or the name of a config."""
+
+    name: str
+    recipe: str
+    learn_rate: float
+
+
+# 2e-5 is the recipe's own rate; 2e-4 is tuned for the small backbone.
+SYSTEMS = (
+    System("trainer-2e-5", "trainer", 2e-5),
+    System("trainer-2e-4", "trainer", 2e-4),
+    System("transition_ner", "transition_ner", 2e-4),
+    System("token_ner", "token_ner", 2e-4),
+)
+REFERENCE = SYSTEMS[0].name
+
+
+def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Seconds, memory, F1, and the curve of dev F1."""
+    from training.loop import load_checked_config, run_training
+
+    output = corpus.parent / system.name
+    output.mkdir()
+    overrides = {
+        "paths.train": str(corpus / "train.spacy"),
+        "paths.dev": str(corpus / "dev.spacy"),
+        "paths.backbone": str(backbone),
+        "training.max_epochs": epochs,
+        "training.optimizer.learn_rate.initial_rate": system.learn_rate,
+    }
+    config = load_checked_config(CONFIGS / f"{system.recipe}.cfg", overrides)
+    run = run_training(config, output, -1)
+    rows = read_log(output / "log.jsonl")
+    curve = [[round(row.training_seconds, 1), row.f1] for row in rows]
+    (output / "model-best").rename(output / "model")
+    return {
+        "seconds_per_epoch": run["seconds_per_epoch"],
+        "training_seconds": curve[-1][0],
+        "peak_memory_mb": run["peak_memory_mb"],
+        "curve": curve,
+        **score_spacy(output / "model", corpus),
+    }
+
+
+def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): F1 on dev and test; for `token_ner` in either precision."""
+    from common.pipelines import load_pipeline
+    from corpus.docs import read_gold
+    from scoring.scores import annotate_gold, score
+    from token_ner import has_bfloat16
+
+    nlp = load_pipeline(str(model))
+    transformer: Any = nlp.get_pipe("transformer")
+    windowing = transformer.model.attrs.get("windowing")
+    result = {}
+    for split in ("dev", "test"):
+        gold = read_gold(corpus / f"{split}.spacy", nlp.vocab)
+        if windowing is None:
+            result[f"{split}_f1"] = score(gold, annotate_gold(nlp, gold))["conlleval"]["overall"][
+                "f1"
+            ]
+            continue
+        for precision in ("float32", "bfloat16"):
+            transformer.model.attrs["windowing"] = replace(windowing, precision=precision)
+            f1 = score(gold, annotate_gold(nlp, gold))["conlleval"]["overall"]["f1"]
+            result[f"{split}_f1_{precision}"] = f1
+        native = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
+        result[f"{split}_f1"] = result[f"{split}_f1_{native}"]  # what "auto" is
+    return result
+
+
+def train_trainer(system: System, corpus: Path, backbone: Path, epochs: int) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): As `train_spacy`, and F1 by wordpiece too."""
+    from benchmarking import trainer
+
+    output = corpus.parent / system.name
+    output.mkdir()
+    test = trainer.train(
+        corpus, backbone, output, learn_rate=system.learn_rate, epochs=epochs, seed=0
+    )
+    rows = read_log(output / "log.jsonl")
+    return {
+        "seconds_per_epoch": round(rows[-1].training_seconds / epochs, 1),
+        "training_seconds": rows[-1].training_seconds,
+        "peak_memory_mb": round(peak_memory_mb()),
+        "curve": [[row.training_seconds, row.f1] for row in rows],
+        "dev_f1": rows[-1].f1,
+        "test_f1": test["word_f1"],
+        "dev_f1_wordpiece": rows[-1].scores["wordpiece_f1"],
+        "test_f1_wordpiece": test["wordpiece_f1"],
+    }
+
+
+def predict_spacy(system: System, corpus: Path, passes: int) -> dict[str, float]:
+    """RETURNS (dict[str, float]): Words per second by batch size, in documents."""
+    from common.pipelines import load_pipeline
+    from corpus.docs import read_gold
+    from scoring.scores import copy_words
+
+    nlp = load_pipeline(str(corpus.parent / system.name / "model"))
+    gold = read_gold(corpus / "dev.spacy", nlp.vocab)
+    words = sum(map(len, gold))
+
+    def run(batch_size: int) -> Callable[[], object]:
+        return lambda: sum(
+            len(doc.ents)
+            for doc in nlp.pipe((copy_words(doc, nlp) for doc in gold), batch_size=batch_size)
+        )
+
+    sizes = sorted({nlp.batch_size, SPACY_BATCH_SIZE})
+    return time_passes({str(size): run(size) for size in sizes}, words, passes)
+
+
+def predict_trainer(system: System, corpus: Path, passes: int) -> dict[str, float]:
+    """RETURNS (dict[str, float]): Words per second by batch size, in sentences."""
+    import transformers
+
+    from corpus.wordpiece_labels import read_sentences
+
+    folder = corpus.parent / system.name / "model"
+    recognise = transformers.pipeline(
+        "token-classification",
+        model=str(folder),
+        tokenizer=str(folder),
+        aggregation_strategy="simple",
+        device="cpu",
+    )
+    sentences = read_sentences(corpus / "valid.txt")
+    texts = [" ".join(sentence.words) for sentence in sentences]
+    words = sum(len(sentence.words) for sentence in sentences)
+
+    def run(batch_size: int) -> Callable[[], object]:
+        return lambda: recognise(texts, batch_size=batch_size)
+
+    return time_passes({str(size): run(size) for size in BATCH_SIZES}, words, passes)
+
+
+def time_passes(runs: dict[str, Callable[[], object]], words: int, passes: int) -> dict[str, float]:
+    """RETURNS (dict[str, float]): Words per second, the median of some passes; the first pass
+    of all warms up."""
+    next(iter(runs.values()))()
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(passes):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: round(words / statistics.median(times)) for name, times in seconds.items()}

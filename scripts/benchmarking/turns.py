@@ -1,0 +1,93 @@
+"""Run commands in alternation, so that a slow machine slows all of them alike."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from common.console import InputError, msg
+
+
+class PausableClock:
+    """A clock of a worker that stands still while the worker is stopped."""
+
+    def __init__(self) -> None:
+        self.now = time.perf_counter  # the real one: `time` gets this clock instead
+        self.paused = 0.0
+
+    def __call__(self) -> float:
+        return self.now() - self.paused
+
+    def pause(self, *_: object) -> None:
+        start = self.now()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self.paused += self.now() - start
+
+
+def install_clock() -> None:
+    """Make `time.perf_counter` leave out the pauses, for all that this process times."""
+    clock = PausableClock()
+    signal.signal(signal.SIGTSTP, clock.pause)
+    time.perf_counter = clock
+
+
+def take_turns(commands: dict[str, list[str]], logs: Path, turn: float) -> None:
+    """Run commands by turns until all have ended.
+
+    commands (dict[str, list[str]]): By name; each writes logs/NAME.log.
+    turn (float): Seconds.
+    RAISES (InputError): If one fails.
+    """
+    workers: dict[str, subprocess.Popen[bytes]] = {}
+    waiting = list(commands)
+    try:
+        while waiting:
+            name = waiting.pop(0)
+            if name in workers:
+                workers[name].send_signal(signal.SIGCONT)
+            else:
+                with (logs / f"{name}.log").open("wb") as log:
+                    # A process group of its own: SIGTSTP stops none that is orphaned, as all are
+                    # under nohup, before the worker has its handler.
+                    workers[name] = subprocess.Popen(
+                        commands[name], stdout=log, stderr=log, process_group=0
+                    )
+            if not ended(workers[name], turn):
+                stop(workers[name])
+                waiting.append(name)
+            elif workers[name].returncode != 0:
+                raise InputError(f"{name} failed; see {logs / name}.log")
+            else:
+                msg.text(f"{name}: done")
+    finally:
+        for worker in workers.values():
+            worker.kill()
+            worker.wait()
+
+
+def ended(worker: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        worker.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def stop(worker: subprocess.Popen[bytes]) -> None:
+    """Ask a worker to stop, and wait until it has: its handler runs between two steps of
+    Python, after the current call into torch."""
+    while worker.poll() is None:
+        worker.send_signal(signal.SIGTSTP)
+        for _ in range(20):
+            if is_stopped(worker.pid):
+                return
+            time.sleep(0.05)
+
+
+def is_stopped(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return True  # it has ended
+    return status.rpartition(")")[2].split()[0] in "TZ"

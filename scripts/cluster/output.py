@@ -1,0 +1,108 @@
+"""The output folder: prepared, resumed and finished."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyarrow.fs import FileSelector, FileSystem, FileType
+
+from cluster.partitions import Job, Partition, locate
+from common.console import InputError
+
+# A file is there when its upload is whole, and a folder can't be renamed.
+OBJECT_STORES = {"s3", "gcs", "abfs"}
+# Readers of Parquet skip what begins with "_".
+RUN_FILE, ASIDE, SUCCESS_FILE = "_run.json", "_temporary", "_SUCCESS"
+
+
+def target_of(output: str) -> tuple[str, bool]:
+    """RETURNS (tuple[str, bool]): Where files go until all are there, OUTPUT.partial or on an
+    object store OUTPUT itself; and whether files there are whole when they are seen.
+    RAISES (InputError): If there is no such file system."""
+    files, _ = locate(output)
+    if files.type_name in OBJECT_STORES:
+        return output, True
+    place = output.rstrip("/") if "://" in output else str(Path(output).resolve())
+    return f"{place}.partial", False
+
+
+def identify_run(job: Job, partitions: Sequence[Partition]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What a resumed run must have in common with the first."""
+    return {
+        "job": list(job),
+        "pipeline": read_meta(job.pipeline),
+        "partitions": [list(partition) for partition in partitions],
+    }
+
+
+def read_meta(pipeline: str) -> str:
+    """RETURNS (str): The meta.json of a pipeline in a folder; training anew changes it."""
+    path = Path(pipeline) / "meta.json"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def prepare_output(output: str, run: dict[str, Any], resume: bool) -> None:
+    """Make the folder that files go to; a resumed run finds the files of the first there.
+
+    run (dict[str, Any]): What a resumed run must have in common with the first.
+    RAISES (InputError): If OUTPUT is there already, or what is begun is another run.
+    """
+    files, path = locate(output)
+    target, atomic = target_of(output)
+    folder = locate(target)[1]
+    settings = f"{folder}/{RUN_FILE}"
+    goes_on = resume and files.get_file_info(settings).is_file
+    if not is_empty(files, path) and not (atomic and goes_on):
+        raise InputError(f"{output} is there already, and no empty folder; name another")
+    if goes_on:
+        with files.open_input_stream(settings) as stream:
+            if json.loads(stream.read()) != run:
+                raise InputError(
+                    f"{target} is of another pipeline, other files or other options; leave "
+                    "--resume out to start anew"
+                )
+        return
+    if not is_empty(files, folder):
+        files.delete_dir(folder)
+    files.create_dir(folder)
+    write_text(files, settings, json.dumps(run))
+
+
+def write_text(files: FileSystem, path: str, text: str) -> None:
+    with files.open_output_stream(path) as stream:
+        stream.write(text.encode())
+
+
+def is_empty(files: FileSystem, path: str) -> bool:
+    """RETURNS (bool): Whether it isn't there, or is a folder with nothing in it."""
+    info = files.get_file_info(path)
+    if info.type == FileType.Directory:
+        return not files.get_file_info(FileSelector(path))
+    return bool(info.type == FileType.NotFound)
+
+
+def finish_output(output: str) -> None:
+    """Say that the output is whole: by its name, or on an object store by _SUCCESS."""
+    files, path = locate(output)
+    target, atomic = target_of(output)
+    folder = locate(target)[1]
+    if atomic:
+        write_text(files, f"{folder}/{SUCCESS_FILE}", "")
+        files.delete_file(f"{folder}/{RUN_FILE}")
+        return
+    files.delete_file(f"{folder}/{RUN_FILE}")
+    if files.get_file_info(f"{folder}/{ASIDE}").type == FileType.Directory:
+        files.delete_dir(f"{folder}/{ASIDE}")  # with what dead workers left
+    if files.get_file_info(path).type == FileType.Directory:
+        files.delete_dir(path)  # it is empty
+    files.move(folder, path)
+
+
+def check_rows(partitions: Sequence[Partition], names: Counter[str], rows: int) -> None:
+    """RAISES (RuntimeError): If not each partition was done, once, and with all its rows."""
+    expected = Counter(partition.name for partition in partitions)
+    expected_rows = sum(partition.stop - partition.start for partition in partitions)
+    if names != expected or rows != expected_rows:
+        raise RuntimeError(f"{rows} rows of {expected_rows}, partitions amiss: {names - expected}")

@@ -1,0 +1,102 @@
+"""A worker annotates partitions with its own pipeline."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+from spacy.language import Language
+
+from cluster.partitions import (
+    COUNTS_KEY,
+    Job,
+    Partition,
+    locate,
+    read_counts,
+    read_rows,
+    write_rows,
+)
+from common.console import InputError
+from texts.annotating import annotate_texts, cut_parts, load_for_annotation, reject_if_longer
+from texts.outputs import MENTION, list_mentions
+from texts.records import Record, Reject, check
+
+
+class Worker:
+    """Annotates partitions, with a pipeline of its own; there is one in each process."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        # Loaded with the first partition: of what is raised here, Ray passes on the text alone.
+        self.nlp: Language | None = None
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Annotate a partition and write it, unless that is done: by a worker that died after,
+        or in the run that this one goes on with.
+
+        row (dict[str, Any]): A Partition.
+        RETURNS (dict[str, Any]): Its name, rows, words, mentions, rejected rows, the seconds of
+            a core (of a GPU, where there is one) that it took, and whether it is new.
+        RAISES (InputError): If the pipeline's weights are broken.
+        """
+        partition = Partition(**row)
+        job = self.job
+        done = read_counts(job, partition.name)
+        if done:
+            return done | {"new": False}
+        nlp = self.nlp or load_for_annotation(job.pipeline, job.device, job.threshold, job.labels)
+        self.nlp = nlp
+        clock = time.process_time if job.device == "cpu" else time.perf_counter
+        start = clock()
+        table = read_rows(locate(job.source)[0], partition)
+        with nlp.memory_zone():  # else the vocabulary grows with every new word
+            mentions, reasons, words = self.annotate_table(nlp, table, partition)
+        counts = {
+            "name": partition.name,
+            "rows": len(table),
+            "words": words,
+            "mentions": sum(len(found) for found in mentions if found is not None),
+            "rejected": sum(reason is not None for reason in reasons),
+            "seconds": clock() - start,
+        }
+        table = table.append_column("mentions", pyarrow.array(mentions, pyarrow.list_(MENTION)))
+        table = table.append_column("rejected", pyarrow.array(reasons, pyarrow.string()))
+        metadata = (table.schema.metadata or {}) | {COUNTS_KEY: json.dumps(counts).encode()}
+        write_rows(job, partition.name, table.replace_schema_metadata(metadata))
+        return counts | {"new": True}
+
+    def annotate_table(
+        self, nlp: Language, table: pyarrow.Table, partition: Partition
+    ) -> tuple[list[list[dict[str, Any]] | None], list[str | None], int]:
+        """RETURNS (tuple[list, list, int]): For each row its mentions, and why there are none;
+        and the words."""
+        mentions: list[list[dict[str, Any]] | None] = []
+        reasons: list[str | None] = []
+        words = 0
+        items = [
+            check(text, {}, Path(partition.path), number)
+            for number, text in enumerate(read_texts(table[self.job.text_field]))
+        ]
+        for part in cut_parts(items):
+            part = [reject_if_longer(item, nlp.max_length) for item in part]
+            texts = [item.text for item in part if isinstance(item, Record)]
+            try:
+                docs = iter(annotate_texts(nlp, texts, self.job.labels))
+            except FloatingPointError as error:
+                raise InputError(str(error)) from None
+            for item in part:
+                doc = None if isinstance(item, Reject) else next(docs)
+                mentions.append(None if doc is None else list_mentions(doc))
+                reasons.append(item.reason if isinstance(item, Reject) else None)
+                words += 0 if doc is None else len(doc)
+        return mentions, reasons, words
+
+
+def read_texts(column: pyarrow.ChunkedArray) -> list[str | None]:
+    """RETURNS (list[str | None]): With bytes that are no UTF-8 as surrogates, which `check`
+    finds: nothing keeps them out of Parquet, and Arrow would give up the whole column."""
+    if pyarrow.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    texts = column.cast(pyarrow.large_binary()).to_pylist()
+    return [None if text is None else text.decode("utf-8", "surrogateescape") for text in texts]

@@ -1,0 +1,86 @@
+"""Which device a command runs on, and what machine it is."""
+
+import platform
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from common.console import InputError, msg
+
+PACKAGES = ("spacy", "thinc", "spacy-transformers", "transformers", "torch", "seqeval", "numpy")
+
+
+def resolve_device(device: str) -> int:
+    """Find the GPU that a `--device` means, and say where the work will run.
+
+    device (str): "auto" (the first GPU if there is one), "cpu", or a GPU's number.
+    RETURNS (int): spaCy's GPU id: -1 for the CPU.
+    RAISES (InputError): If the GPU that was asked for, or found, can't be used.
+    """
+    if device == "auto" and not torch.cuda.is_available():
+        msg.info("No GPU found: running on the CPU")
+        return -1
+    if device == "cpu":
+        return -1
+    if device != "auto" and not device.isdecimal():
+        raise InputError(f"--device {device} is not auto, cpu or a GPU's number")
+    gpu = 0 if device == "auto" else int(device)
+    if gpu >= torch.cuda.device_count():
+        raise InputError(
+            f"--device {device}: torch finds {torch.cuda.device_count()} GPUs; "
+            "name another, or run with --vars.device cpu"
+        )
+    if not has_cupy():
+        raise InputError(
+            f"GPU {gpu} can't be used: spaCy needs CuPy for it. Install the one for your CUDA "
+            f"(torch has {torch.version.cuda}), e.g. pip install cupy-cuda12x, "
+            "or run with --vars.device cpu"
+        )
+    return gpu
+
+
+def has_cupy() -> bool:
+    """RETURNS (bool): Whether CuPy is installed and finds its CUDA libraries."""
+    try:
+        import cupy
+
+        cupy.zeros(1)
+    except Exception:  # an ImportError, or whatever CUDA's loader says: it can't be used
+        return False
+    return True
+
+
+def describe_hardware(gpu: int) -> str:
+    """RETURNS (str): The GPU's name, or the processor's with the threads in use."""
+    if gpu >= 0:
+        return str(torch.cuda.get_device_name(gpu))
+    return f"{processor_name()}, {torch.get_num_threads()} threads"
+
+
+def processor_name() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+            return next(names, platform.machine())
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def package_versions() -> dict[str, str]:
+    """RETURNS (dict[str, str]): Versions of Python and of what the scores depend on."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def peak_memory_mb() -> float:
+    """RETURNS (float): The most memory this process has held so far, in MiB (RAM, not GPU)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 if sys.platform != "darwin" else peak / 1024**2

@@ -1,0 +1,7 @@
+"""Where the project's own files are."""
+
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[1]
+ROOT = SCRIPTS.parent
+CONFIGS = ROOT / "configs"

@@ -1,0 +1,31 @@
+"""Load pipelines for the commands."""
+
+import spacy
+from spacy.language import Language
+from thinc.api import require_gpu
+
+import token_ner  # noqa: F401  to register the component
+from common.console import InputError
+from common.machine import resolve_device
+
+
+def load_pipeline(path: str) -> Language:
+    """RETURNS (Language): A pipeline from its folder or its installed package.
+    RAISES (InputError): If there is none."""
+    try:
+        return spacy.load(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} is no pipeline: name a folder that training wrote (training/…/model-best) "
+            f"or an installed package ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def load_on_device(path: str, device: str) -> tuple[Language, int]:
+    """RETURNS (tuple[Language, int]): A pipeline on the device that a `--device` means, and
+    spaCy's GPU id: -1 for the CPU.
+    RAISES (InputError): If there is no such pipeline or device."""
+    gpu = resolve_device(device)
+    if gpu >= 0:
+        require_gpu(gpu)
+    return load_pipeline(path), gpu

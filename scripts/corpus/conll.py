@@ -1,0 +1,244 @@
+"""Column files and their label schemes: parse, validate, write. Pure: knows no spaCy.
+
+One word a line, the named-entity label last, a blank line after each sentence, and a line that
+starts with `-DOCSTART-` before each document: the form of the CoNLL-2003 shared task
+(Tjong Kim Sang and De Meulder, 2003, https://aclanthology.org/W03-0419).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.console import InputError
+from corpus.schemes import LabelError, Mention, decode_mentions, encode_iob2
+
+DOCSTART = "-DOCSTART-"
+MISSING = "_"  # CoNLL-U's sign for a column without a value
+# What the columns are by their number: four as in English CoNLL-2003, five as in German.
+COLUMNS = {
+    2: ("word", "ner"),
+    3: ("word", "pos", "ner"),
+    4: ("word", "pos", "chunk", "ner"),
+    5: ("word", "lemma", "pos", "chunk", "ner"),
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Parallel lists, one item a word (empty strings where the file has no such column)."""
+
+    words: list[str]
+    pos: list[str]
+    chunks: list[str]
+    lemmas: list[str]
+    mentions: list[Mention]
+
+
+@dataclass(frozen=True)
+class Document:
+    sentences: list[Sentence]
+
+
+@dataclass
+class Corpus:
+    """What a file holds, and what was odd about it."""
+
+    documents: list[Document]
+    scheme: str
+    has_docstarts: bool
+    empty_sentences: int = 0  # skipped: blank lines where a sentence was due
+    empty_documents: int = 0  # skipped: a document start with no word before the next
+
+
+@dataclass
+class Block:
+    """A sentence's rows as they stand in the file."""
+
+    line: int  # number of the first row's line, from 1
+    rows: list[list[str]] = field(default_factory=list)
+
+    @property
+    def labels(self) -> list[str]:
+        return [row[-1] for row in self.rows]
+
+
+def detect_scheme(blocks: Sequence[Block], path: str) -> str:
+    """Find the one scheme that the whole file is legal in; IOB2 where several are.
+
+    RAISES (InputError): If there is none; names the lines that contradict each other.
+    """
+    first: dict[str, tuple[int, str]] = {}  # prefix -> where it is met first
+    for block in blocks:
+        for offset, label in enumerate(block.labels):
+            prefix = label[:1]
+            if prefix not in first:
+                first[prefix] = block.line + offset, label
+    bilou = [first[p] for p in "LU" if p in first]
+    iobes = [first[p] for p in "ES" if p in first]
+    if bilou and iobes:
+        (line, label), (other_line, other_label) = bilou[0], iobes[0]
+        raise InputError(
+            f"{path}:{other_line}: label {other_label} is of IOBES but {label} in line {line} "
+            "of BILOU; a file must keep to one scheme"
+        )
+    if bilou or iobes:
+        return "bilou" if bilou else "iobes"
+    problems = []
+    for scheme in ("iob2", "iob1"):
+        try:
+            for block in blocks:
+                decode_block(block, scheme, path)
+            return scheme
+        except InputError as error:
+            problems.append(str(error))
+    if problems[0] == problems[1]:
+        raise InputError(problems[0])
+    raise InputError(f"{problems[0]}; and {problems[1]}; a file must keep to one scheme")
+
+
+def decode_block(block: Block, scheme: str, path: str) -> list[Mention]:
+    """decode_mentions, its errors with file and line."""
+    try:
+        return decode_mentions(block.labels, scheme)
+    except LabelError as error:
+        raise InputError(f"{path}:{block.line + error.index}: {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file, with or without BOM, and bring its line ends to LF."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; "
+            "save the file as UTF-8, e.g. iconv -f latin1 -t utf-8"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def split_row(line: str) -> list[str]:
+    """Split a line at its tabs, or at its blanks if it has no tab.
+
+    Only at these: words may hold other white space (a no-break space in a number, say).
+    """
+    if "\t" in line:
+        return [column.strip(" ") for column in line.split("\t")]
+    return [column for column in line.split(" ") if column]
+
+
+def read_row(line: str, width: int | None, where: str) -> list[str]:
+    """Split a word's line and check it against `width`, the first row's number of columns."""
+    row = split_row(line)
+    if width is None and len(row) not in COLUMNS:
+        raise InputError(f"{where}: {len(row)} columns, not 2 to 5 with the label last: {line!r}")
+    if width is not None and len(row) != width:
+        raise InputError(f"{where}: {len(row)} columns where the first row has {width}: {line!r}")
+    if not all(row):
+        raise InputError(f"{where}: column {row.index('') + 1} is empty: {line!r}")
+    return row
+
+
+def read_blocks(text: str, path: str) -> tuple[list[list[Block]], Corpus]:
+    """Cut a file in documents of sentences, not looking at the labels yet.
+
+    RETURNS (tuple[list[list[Block]], Corpus]): The sentences of each document, and a Corpus
+        without documents that holds the counts. With no document start in the file nothing is
+        known of documents: each sentence is one by itself.
+    RAISES (InputError): At a row whose number of columns isn't 2 to 5 or isn't the first row's.
+    """
+    corpus = Corpus(documents=[], scheme="", has_docstarts=False)
+    documents: list[list[Block]] = [[]]
+    block: Block | None = None
+    width: int | None = None
+    was_blank = False
+    for number, line in enumerate(text.rstrip("\n\t ").split("\n"), start=1):
+        line = line.strip(" ") if "\t" not in line else line.rstrip(" \t")
+        if line.startswith(DOCSTART):
+            corpus.has_docstarts = True
+            documents.append([])
+            block = None
+        elif not line:
+            corpus.empty_sentences += was_blank
+            block = None
+        else:
+            row = read_row(line, width, f"{path}:{number}")
+            width = len(row)
+            if block is None:
+                block = Block(number)
+                documents[-1].append(block)
+            block.rows.append(row)
+        was_blank = not line
+    if not corpus.has_docstarts:
+        documents = [[block] for block in documents[0]]
+    corpus.empty_documents = sum(not document for document in documents[1:])
+    return [document for document in documents if document], corpus
+
+
+def parse_sentence(block: Block, scheme: str, path: str) -> Sentence:
+    names = COLUMNS[len(block.rows[0])]
+    columns = dict(zip(names, map(list, zip(*block.rows, strict=True)), strict=True))
+
+    def column(name: str) -> list[str]:
+        values = columns.get(name, [MISSING] * len(block.rows))
+        return ["" if value == MISSING else value for value in values]
+
+    mentions = decode_block(block, scheme, path)
+    return Sentence(columns["word"], column("pos"), column("chunk"), column("lemma"), mentions)
+
+
+def read_corpus(path: Path, scheme: str = "auto") -> Corpus:
+    """Read a column file of any common shape.
+
+    path (Path): 2 to 5 columns as in COLUMNS, parted by blanks or tabs; UTF-8; LF, CRLF or CR.
+    scheme (str): A key of SCHEMES, or "auto" to find it out.
+    RAISES (InputError): With file, line and what is wrong.
+    """
+    documents, corpus = read_blocks(read_text(path), str(path))
+    blocks = [block for document in documents for block in document]
+    if not blocks:
+        raise InputError(f"{path}: no sentence in it; is it the right file, and all of it?")
+    corpus.scheme = detect_scheme(blocks, str(path)) if scheme == "auto" else scheme
+    corpus.documents = [
+        Document([parse_sentence(block, corpus.scheme, str(path)) for block in document])
+        for document in documents
+    ]
+    return corpus
+
+
+def count(documents: Iterable[Document]) -> dict[str, int]:
+    """RETURNS (dict[str, int]): Numbers of documents, sentences, words, and mentions by type."""
+    counts = Counter(documents=0, sentences=0, words=0)
+    for document in documents:
+        counts["documents"] += 1
+        for sentence in document.sentences:
+            counts["sentences"] += 1
+            counts["words"] += len(sentence.words)
+            counts.update(mention.type for mention in sentence.mentions)
+    types = sorted(counts.keys() - {"documents", "sentences", "words"})
+    return {what: counts[what] for what in ("documents", "sentences", "words", *types)}
+
+
+def format_sentence(sentence: Sentence) -> str:
+    labels = encode_iob2(len(sentence.words), sentence.mentions)
+    lines = []
+    for row in zip(sentence.words, sentence.pos, sentence.chunks, labels, strict=True):
+        values = [value or MISSING for value in row]
+        if any(re.search(r"[ \t\r\n]", value) for value in values):
+            raise InputError(f"{values} can't be written in columns: white space inside a value")
+        lines.append(" ".join(values))
+    return "\n".join(lines)
+
+
+def format_corpus(documents: Iterable[Document], *, docstarts: bool = True) -> str:
+    """RETURNS (str): The canonical form: word, POS, chunk, NER in IOB2, parted by one blank; a
+    document start before each document; a blank line between blocks and none at the end."""
+    blocks = []
+    for document in documents:
+        if docstarts:
+            blocks.append(f"{DOCSTART} -X- -X- O")
+        blocks += map(format_sentence, document.sentences)
+    return "\n\n".join(blocks)

@@ -1,0 +1,117 @@
+"""Label schemes: read mentions from labels and write labels for mentions."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+
+class Tag(NamedTuple):
+    """A label in two parts: `B-PER` is ("B", "PER"), `O` is ("O", "")."""
+
+    prefix: str
+    type: str
+
+
+OUTSIDE = Tag("O", "")
+
+
+class Mention(NamedTuple):
+    """A mention by its words: [start, end) within the sentence, and its type."""
+
+    start: int
+    end: int
+    type: str
+
+
+class LabelError(ValueError):
+    """A label that its scheme doesn't allow, `index` words into the sentence."""
+
+    def __init__(self, index: int, problem: str) -> None:
+        super().__init__(problem)
+        self.index = index
+
+
+# A scheme tells of two neighbouring labels whether the second may follow the first, and whether
+# it opens a mention (http://www.clips.uantwerpen.be/conll2003/ner/ for IOB1).
+Rule = Callable[[Tag, Tag], tuple[bool, bool]]
+
+
+def _iob1(before: Tag, tag: Tag) -> tuple[bool, bool]:
+    touches = before.type == tag.type and before != OUTSIDE
+    if tag.prefix == "B":  # only to part two touching mentions of one type
+        return touches, True
+    return tag.prefix in "IO", tag.prefix == "I" and not touches
+
+
+def _iob2(before: Tag, tag: Tag) -> tuple[bool, bool]:
+    if tag.prefix == "I":
+        return before.type == tag.type, False
+    return tag.prefix in "BO", tag.prefix == "B"
+
+
+def _bilou(before: Tag, tag: Tag) -> tuple[bool, bool]:
+    if before.prefix in "BI":  # a mention is open: go on with it or end it
+        return tag.prefix in "IL" and tag.type == before.type, False
+    return tag.prefix in "BUO", tag.prefix in "BU"
+
+
+def _iobes(before: Tag, tag: Tag) -> tuple[bool, bool]:
+    names = {"S": "U", "E": "L", "U": "?", "L": "?"}
+    before, tag = (t._replace(prefix=names.get(t.prefix, t.prefix)) for t in (before, tag))
+    return _bilou(before, tag)
+
+
+SCHEMES: dict[str, Rule] = {"iob1": _iob1, "iob2": _iob2, "bilou": _bilou, "iobes": _iobes}
+
+
+def parse_tag(label: str) -> Tag:
+    """Split a label in its prefix and type.
+
+    RETURNS (Tag): E.g. ("B", "PER"); a type may hold hyphens.
+    RAISES (ValueError): If the label is of no scheme known here.
+    """
+    if label == "O":
+        return OUTSIDE
+    match = re.fullmatch(r"([BILUES])-(.+)", label)
+    if match is None:
+        raise ValueError(f"label {label!r} fits no scheme (O, or one of B I L U E S, '-', a type)")
+    return Tag(match[1], match[2])
+
+
+def decode_mentions(labels: Sequence[str], scheme: str) -> list[Mention]:
+    """Read the mentions off one sentence's labels, strictly.
+
+    labels (Sequence[str]): One label a word.
+    scheme (str): A key of SCHEMES.
+    RETURNS (list[Mention]): In order, without overlap.
+    RAISES (LabelError): At the first label that the scheme doesn't allow.
+    """
+    rule = SCHEMES[scheme]
+    mentions: list[Mention] = []
+    start, before = None, OUTSIDE
+    for index, label in enumerate([*labels, "O"]):
+        try:
+            tag = parse_tag(label)
+        except ValueError as error:
+            raise LabelError(index, str(error)) from None
+        legal, opens = rule(before, tag)
+        if not legal:
+            first = labels[index - 1] if index > 0 else "the sentence's start"
+            if index == len(labels):
+                raise LabelError(index - 1, f"mention not closed at {first}, illegal in {scheme}")
+            raise LabelError(index, f"{label} after {first} is illegal in {scheme}")
+        if start is not None and (opens or tag == OUTSIDE):
+            mentions.append(Mention(start, index, before.type))
+            start = None
+        if opens:
+            start = index
+        before = tag
+    return mentions
+
+
+def encode_iob2(length: int, mentions: Iterable[Mention]) -> list[str]:
+    """RETURNS (list[str]): The labels of `length` words in IOB2."""
+    labels = ["O"] * length
+    for start, end, type_ in mentions:
+        labels[start:end] = [f"B-{type_}"] + [f"I-{type_}"] * (end - start - 1)
+    return labels

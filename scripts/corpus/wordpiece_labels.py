@@ -1,0 +1,114 @@
+"""Column files as inputs of a Hugging Face token classifier, and its predictions scored.
+
+The protocol of the well-known recipe: a label on every wordpiece with B- turned into I- on
+continuations, special tokens ignored (https://huggingface.co/learn/llm-course/chapter7/2).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+from corpus.conll import Sentence, read_corpus
+from corpus.schemes import encode_iob2
+
+IGNORED = -100  # the label that torch's cross-entropy skips
+# The types of CoNLL-2003 in the order that its models on the hub have; others come after them.
+CONLL_TYPES = ("PER", "ORG", "LOC", "MISC")
+Encoded = dict[str, list[int]]
+
+
+def read_sentences(path: Path) -> list[Sentence]:
+    return [sentence for document in read_corpus(path).documents for sentence in document.sentences]
+
+
+def label_names(types: set[str], prefixes: str = "BI") -> list[str]:
+    """RETURNS (list[str]): O, then B- and I- of each type: of CoNLL-2003 O, B-PER, I-PER, B-ORG,
+    I-ORG, B-LOC, I-LOC, B-MISC, I-MISC. Other schemes have other prefixes."""
+    known: list[str] = [type_ for type_ in CONLL_TYPES if type_ in types]
+    ordered = [*known, *sorted(types.difference(known))]
+    return ["O", *(f"{prefix}-{type_}" for type_ in ordered for prefix in prefixes)]
+
+
+def mention_types(sentences: Sequence[Sentence]) -> set[str]:
+    return {mention.type for sentence in sentences for mention in sentence.mentions}
+
+
+def align_labels(
+    word_ids: Sequence[int | None], labels: Sequence[str], *, first_only: bool = False
+) -> list[str | None]:
+    """Spread the labels of words over their wordpieces.
+
+    word_ids (Sequence[int | None]): Each wordpiece's word; None for a special token.
+    labels (Sequence[str]): Each word's label in IOB2.
+    first_only (bool): Whether continuations have no label, instead of I-.
+    RETURNS (list[str | None]): Each wordpiece's label; None for a special token.
+    """
+    aligned: list[str | None] = []
+    previous = None
+    for word in word_ids:
+        if word is None or (first_only and word == previous):
+            aligned.append(None)
+        elif word == previous and labels[word].startswith("B-"):
+            aligned.append(f"I-{labels[word][2:]}")
+        else:
+            aligned.append(labels[word])
+        previous = word
+    return aligned
+
+
+def encode(
+    sentence: Sentence, tokenizer: Any, label_ids: dict[str, int], *, first_only: bool = False
+) -> Encoded:
+    """RETURNS (Encoded): The model's inputs, `labels`, and `first`: 1 where a word begins."""
+    encoding = tokenizer(sentence.words, is_split_into_words=True, truncation=True)
+    word_ids = encoding.word_ids()
+    labels = encode_iob2(len(sentence.words), sentence.mentions)
+    aligned = align_labels(word_ids, labels, first_only=first_only)
+    before = [None, *word_ids[:-1]]
+    return {
+        "input_ids": encoding["input_ids"],
+        "attention_mask": encoding["attention_mask"],
+        "labels": [IGNORED if label is None else label_ids[label] for label in aligned],
+        "first": [int(w is not None and w != b) for w, b in zip(word_ids, before, strict=True)],
+    }
+
+
+def score(
+    predicted: Sequence[numpy.ndarray], encoded: Sequence[Encoded], names: Sequence[str]
+) -> dict[str, float]:
+    """Score by wordpieces, as the recipe does, and by words: a word's label is its first
+    wordpiece's. seqeval's default mode.
+
+    predicted (Sequence[numpy.ndarray]): Label ids of each sentence's wordpieces, or longer.
+    RETURNS (dict[str, float]): `word_precision`, `word_recall`, `word_f1`, `word_accuracy`, and
+        the same with `wordpiece_`.
+    """
+    units: dict[str, tuple[list[list[str]], list[list[str]]]] = {
+        "wordpiece": ([], []),
+        "word": ([], []),
+    }
+    for row, sentence in zip(predicted, encoded, strict=True):
+        gold = numpy.array(sentence["labels"])
+        chosen = {"wordpiece": gold != IGNORED, "word": numpy.array(sentence["first"]) == 1}
+        for unit, (golds, predictions) in units.items():
+            golds.append([names[i] for i in gold[chosen[unit]]])
+            predictions.append([names[i] for i in row[: len(gold)][chosen[unit]]])
+    return {
+        f"{unit}_{name}": value
+        for unit, pair in units.items()
+        for name, value in measure(*pair).items()
+    }
+
+
+def measure(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, float]:
+    """RETURNS (dict[str, float]): seqeval's `precision`, `recall`, `f1`, `accuracy`, in its
+    default mode, of label sequences."""
+    return {
+        "precision": float(precision_score(gold, predicted, zero_division=0)),
+        "recall": float(recall_score(gold, predicted, zero_division=0)),
+        "f1": float(f1_score(gold, predicted, zero_division=0)),
+        "accuracy": float(accuracy_score(gold, predicted)),
+    }

@@ -1,0 +1,164 @@
+"""Fetch and verify a corpus."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from common.console import InputError, msg
+from common.files import atomic_write
+from corpus.conll import Corpus, Document, Sentence, count, format_corpus, read_corpus
+from corpus.schemes import Mention, decode_mentions
+from fetching.sources import first_that_works, go_offline_without_hub
+
+SPLITS = ("train", "valid", "test")
+# Names that the splits go by: ours, other common ones, the original distribution's.
+FILE_NAMES = {
+    "train": ("train.txt", "train.conll", "train.iob", "train.bio", "eng.train"),
+    "valid": (
+        "valid.txt",
+        "valid.conll",
+        "dev.txt",
+        "dev.conll",
+        "dev.iob",
+        "dev.bio",
+        "eng.testa",
+    ),
+    "test": ("test.txt", "test.conll", "test.iob", "test.bio", "eng.testb"),
+}
+COUNTED = ("documents", "sentences", "words", "PER", "LOC", "ORG", "MISC")
+# What a whole corpus holds. CoNLL-2003: Tjong Kim Sang and De Meulder (2003), tables 1 and 2; the
+# numbers of sentences there include the document starts, these don't.
+KNOWN_COUNTS = {
+    "conll2003": {
+        "train": (946, 14_041, 203_621, 6_600, 7_140, 6_321, 3_438),
+        "valid": (216, 3_250, 51_362, 1_842, 1_837, 1_341, 922),
+        "test": (231, 3_453, 46_435, 1_617, 1_668, 1_661, 702),
+    },
+}
+# Parquet data sets on the hub; the first knows document boundaries.
+HUB_CORPORA = {"conll2003": ("tomaarsen/conll2003", "lhoestq/conll2003")}
+HUB_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+FOLDER_VARIABLES = {"conll2003": "CONLL2003_DIR"}
+Splits = dict[str, Corpus]
+
+
+def read_folder(folder: Path) -> Splits:
+    """RETURNS (Splits): The three splits, under any of their common names.
+    RAISES (InputError): If one is missing or can't be read."""
+    if not folder.is_dir():
+        raise InputError("no such folder")
+    splits = {}
+    for split, names in FILE_NAMES.items():
+        path = next((folder / name for name in names if (folder / name).is_file()), None)
+        if path is None:
+            raise InputError(f"no file for {split} (one of {', '.join(names)})")
+        splits[split] = read_corpus(path)
+    return splits
+
+
+def verify(name: str, splits: Splits) -> None:
+    """Compare a corpus with what is known of it.
+
+    RAISES (InputError): At the first split whose counts differ. Documents count only where the
+        source has document boundaries.
+    """
+    for split, expected in KNOWN_COUNTS.get(name, {}).items():
+        counts = count(splits[split].documents)
+        for what, number in zip(COUNTED, expected, strict=True):
+            found = counts.get(what, 0)
+            if found != number and (what != "documents" or splits[split].has_docstarts):
+                raise InputError(f"{split} has {found:,} {what} where {name} has {number:,}")
+
+
+def parse_dataset(rows: Iterable[Mapping[str, Any]], names: Mapping[str, list[str]]) -> Corpus:
+    """Read a split of a CoNLL data set of the hub.
+
+    rows (Iterable): With `tokens`, `pos_tags`, `chunk_tags`, `ner_tags` (IOB2, by number), and
+        `document_id` where document boundaries are known.
+    names (Mapping): For each column of numbers its label names.
+    """
+    documents: list[Document] = []
+    current: object = None
+    for row in rows:
+        pos, chunks, labels = (
+            [names[column][number] for number in row[column]]
+            for column in ("pos_tags", "chunk_tags", "ner_tags")
+        )
+        mentions: list[Mention] = decode_mentions(labels, "iob2")
+        lemmas = [""] * len(labels)
+        if not documents or row.get("document_id", object()) != current:
+            documents.append(Document([]))
+            current = row.get("document_id")
+        documents[-1].sentences.append(Sentence(row["tokens"], pos, chunks, lemmas, mentions))
+    return Corpus(documents, scheme="iob2", has_docstarts=current is not None)
+
+
+def read_hub(dataset_id: str) -> Splits:
+    """Load a CoNLL data set with `datasets`, from the hub or from a local folder of Parquet."""
+    go_offline_without_hub()
+    from datasets import load_dataset  # slow to import, and not needed for the other sources
+
+    splits = {}
+    for split, hub_split in HUB_SPLITS.items():
+        dataset = load_dataset(dataset_id, split=hub_split)
+        names = {
+            column: dataset.features[column].feature.names
+            for column in ("pos_tags", "chunk_tags", "ner_tags")
+        }
+        splits[split] = parse_dataset(dataset, names)
+    return splits
+
+
+def corpus_sources(
+    name: str, target: Path, folder: Path | None
+) -> list[tuple[str, Callable[[], Splits]]]:
+    """RETURNS (list): Where the corpus may come from, in order, each with how to read it."""
+    sources: list[tuple[str, Callable[[], Splits]]] = [(str(target), partial(read_folder, target))]
+    variable = FOLDER_VARIABLES.get(name, "")
+    if folder is not None:
+        sources.append((str(folder), partial(read_folder, folder)))
+    elif os.environ.get(variable):
+        named = Path(os.environ[variable])
+        sources.append((f"{named} ({variable})", partial(read_folder, named)))
+    for dataset_id in HUB_CORPORA.get(name, ()):
+        sources.append((f"the hub's {dataset_id}", partial(read_hub, dataset_id)))
+    return sources
+
+
+def write_corpus(splits: Splits, target: Path) -> None:
+    with atomic_write(target) as temporary:
+        temporary.mkdir()
+        for split, corpus in splits.items():
+            text = format_corpus(corpus.documents, docstarts=corpus.has_docstarts)
+            (temporary / f"{split}.txt").write_text(text, encoding="utf-8", newline="\n")
+
+
+def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
+    """Put a corpus into the folder `target` as {train,valid,test}.txt, in canonical form.
+
+    RETURNS (str): The source it came from.
+    RAISES (InputError): If no source has it, whole and right.
+    """
+
+    def verified(read: Callable[[], Splits]) -> Splits:
+        splits = read()
+        verify(name, splits)
+        return splits
+
+    sources = corpus_sources(name, target, folder)
+    source, splits = first_that_works(
+        [(label, partial(verified, read)) for label, read in sources],
+        problem=f"No source has the corpus {name} whole and right",
+        remedy="name the folder that holds its three files: --vars.corpus_dir FOLDER"
+        + (f", or set {FOLDER_VARIABLES[name]}" if name in FOLDER_VARIABLES else ""),
+    )
+    if source != str(target):
+        write_corpus(splits, target)
+    for split, corpus in splits.items():
+        counts = ", ".join(f"{n:,} {what}" for what, n in count(corpus.documents).items())
+        msg.text(f"  {split}: {counts}")
+        if not corpus.has_docstarts:
+            msg.warn(f"{split} has no document boundaries: each sentence stands alone")
+    return source

@@ -1,0 +1,103 @@
+"""Checkpoints of a training run on Accelerate: save, resume, finish."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from common.console import InputError, msg
+from common.files import atomic_write
+from common.machine import describe_hardware, package_versions
+from huggingface.loading import as_input_error
+from huggingface.recipe import Settings
+from training.log import LogRow, format_rows, read_log
+
+
+def save_epoch(
+    accelerator: Accelerator,
+    model: Any,
+    tokenizer: Any,
+    output: Path,
+    rows: Sequence[LogRow],
+    *,
+    is_best: bool,
+) -> None:
+    """Write last/, best/ if it is, and the state to go on from; each whole or not at all, and
+    the state last: what it tells of is there."""
+    epoch = len(rows)
+    if accelerator.is_main_process:
+        with as_input_error(f"{output} can't be written"):
+            for name in ("last", "best") if is_best else ("last",):
+                with atomic_write(output / name) as temporary:
+                    accelerator.unwrap_model(model).save_pretrained(temporary)
+                    tokenizer.save_pretrained(temporary)
+    unfinished = output / f".state-{epoch}"
+    with as_input_error(f"{output} can't be written"):
+        accelerator.save_state(str(unfinished))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        lines = format_rows(rows)
+        with as_input_error(f"{output} can't be written"):
+            (unfinished / "log.jsonl").write_text(lines, encoding="utf-8")
+            with atomic_write(output / "log.jsonl") as temporary:
+                temporary.write_text(lines, encoding="utf-8")
+        unfinished.replace(output / f"state-{epoch}")
+        shutil.rmtree(output / f"state-{epoch - 1}", ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def load_last_epoch(accelerator: Accelerator, output: Path) -> list[LogRow]:
+    """RETURNS (list[LogRow]): The log of the finished epochs."""
+    states = sorted(output.glob("state-*"), key=lambda path: int(path.name.split("-")[1]))
+    if not states:
+        msg.info(f"{output}: no epoch was finished; training begins anew")
+        return []
+    with as_input_error(f"{states[-1]} can't be read; train without --resume"):
+        accelerator.load_state(str(states[-1]))
+    return read_log(states[-1] / "log.jsonl")
+
+
+def check_resumed(partial: Path, settings: Settings) -> None:
+    """RAISES (InputError): If there is nothing to resume, or it is another training."""
+    path = partial / "settings.json"
+    if not path.is_file():
+        raise InputError(f"{partial}: no training to resume; train without --resume")
+    was, now = json.loads(path.read_text(encoding="utf-8")), asdict(settings)
+    changed = [f"{key} was {was.get(key)}" for key in now if was.get(key) != now[key]]
+    if changed:
+        raise InputError(
+            f"{partial} is another training ({', '.join(changed)}): resume it with the same "
+            "settings, or train without --resume"
+        )
+
+
+def finish_training(
+    accelerator: Accelerator,
+    partial: Path,
+    output: Path,
+    backbone: Path,
+    settings: Settings,
+    result: dict[str, Any],
+) -> None:
+    """Write run.json, as scripts/train.py does, and give the folder its name."""
+    source = backbone / "source.json"
+    run = {
+        "config": "hf",
+        "overrides": asdict(settings),
+        "seed": settings.seed,
+        "processes": accelerator.num_processes,
+        "backbone": json.loads(source.read_text(encoding="utf-8")) if source.is_file() else {},
+        "hardware": describe_hardware(0 if accelerator.device.type == "cuda" else -1),
+        "versions": package_versions(),
+        **result,
+    }
+    (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    for state in [*partial.glob("state-*"), *partial.glob(".state-*")]:
+        shutil.rmtree(state)
+    shutil.rmtree(output, ignore_errors=True)
+    partial.rename(output)
+    msg.good(f"{output}: dev F1 {100 * run['best_dev_f']:.2f} at step {run['best_step']:,}")

@@ -1,0 +1,68 @@
+"""Turn a checkpoint into a pipeline, without training."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy
+from confection import Config
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.util import load_config, load_model_from_config
+
+from common.paths import CONFIGS
+from huggingface.labels import read_labels
+from huggingface.loading import as_input_error, find_component, load_checkpoint
+from token_ner import TokenNER
+
+CONFIG = CONFIGS / "token_ner.cfg"
+SPACY_CONFIG = "spacy.cfg"  # in an exported folder: windows and settings, for the way back
+NEVER = -1e4  # the logit of a label that the checkpoint doesn't have
+
+
+def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) -> Config:
+    """RETURNS (Config): An exported checkpoint's own config; for any other this project's, with
+    windows of the model's maximum, or of a sentence."""
+    own = Path(checkpoint) / SPACY_CONFIG
+    overrides: dict[str, Any] = {"components.transformer.model.name": checkpoint}
+    if own.is_file():
+        return load_config(own, overrides=overrides, interpolate=True)
+    overrides |= {
+        "nlp.lang": lang,
+        "components.transformer.model.window": None,
+        "components.transformer.model.sentence_windows": sentences,
+        "components.transformer.model.case_embedding": False,
+        "components.transformer.model.transformer_config": {},
+        "components.token_ner.scheme": scheme,
+    }
+    return load_config(CONFIG, overrides=overrides, interpolate=True)
+
+
+def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = True) -> Language:
+    """Make a pipeline of a token-classification checkpoint, without training: the emission
+    scores of words are the checkpoint's logits at their first wordpieces.
+
+    checkpoint (str): A hub id or a folder.
+    sentences (bool): Whether the model reads single sentences, as most were trained, or as much
+        of a document as it can. An exported checkpoint has its own windows.
+    RAISES (InputError): If it can't be taken over.
+    """
+    classifier = load_checkpoint(checkpoint)
+    names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
+    labels = read_labels(names)
+    nlp = load_model_from_config(
+        pipeline_config(checkpoint, labels.scheme, lang, sentences), auto_fill=True, validate=True
+    )
+    # A word for each type: what spaCy needs to give all parts their shapes.
+    gold = Doc(nlp.vocab, words=labels.types, ents=[f"B-{type_}" for type_ in labels.types])
+    with as_input_error(checkpoint):
+        nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=labels.types), gold)])
+    token_ner: TokenNER = find_component(nlp, "token_ner", checkpoint)
+    weight, bias = (p.detach().float().numpy() for p in classifier.classifier.parameters())
+    columns = [labels.ids.get(label) for label in token_ner.word_labels]
+    output = token_ner.model.get_ref("output")
+    rows = [numpy.zeros_like(weight[0]) if c is None else weight[c] for c in columns]
+    output.set_param("W", output.ops.asarray2f(cast(Any, numpy.stack(rows))))
+    biases = [NEVER if c is None else float(bias[c]) for c in columns]
+    output.set_param("b", output.ops.asarray1f(biases))
+    return nlp

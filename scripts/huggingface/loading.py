@@ -1,0 +1,112 @@
+"""Load token-classification checkpoints, with errors on one line."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from spacy.language import Language
+
+from common.console import InputError
+
+# What transformers raises over broken files; an ImportError where a tokenizer would need others.
+LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+)
+
+
+@contextmanager
+def as_input_error(what: str) -> Iterator[None]:
+    """Turn what transformers raises over a checkpoint into one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except LOADING_ERRORS as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{what}: {reason[:300]}") from None
+
+
+HEAD = "classifier"
+
+
+def load_checkpoint(checkpoint: str) -> Any:
+    """RETURNS (PreTrainedModel): A checkpoint's token classifier.
+    RAISES (InputError): If it isn't one that `token_ner` can take over."""
+    if os.sep in checkpoint and not Path(checkpoint).is_dir() and not is_hub_id(checkpoint):
+        raise InputError(f"{checkpoint}: no such folder; give a checkpoint's folder or a hub id")
+    with as_input_error(f"{checkpoint} is no checkpoint that transformers can load"):
+        config = transformers.AutoConfig.from_pretrained(checkpoint)
+        architectures = config.architectures or ["none"]
+        if not any(name.endswith("ForTokenClassification") for name in architectures):
+            raise InputError(
+                f"{checkpoint} holds {', '.join(architectures)}, no token classifier: train one "
+                "with scripts/hf_train.py, or name another"
+            )
+        model, loading = transformers.AutoModelForTokenClassification.from_pretrained(
+            checkpoint, output_loading_info=True
+        )
+    if loading["missing_keys"] or loading["mismatched_keys"]:
+        lacking = [*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])]
+        raise InputError(f"{checkpoint}: weights are missing or misshaped: {', '.join(lacking)}")
+    check_head(model, checkpoint)
+    with as_input_error(f"{checkpoint}: its tokenizer can't be loaded; save it beside the model"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    check_vocabulary(model, tokenizer, checkpoint)
+    return model
+
+
+def is_hub_id(name: str) -> bool:
+    """RETURNS (bool): Whether a name can be a hub's, "organisation/model"."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
+def check_head(model: Any, checkpoint: str) -> None:
+    """RAISES (InputError): If the head is more than dropout and one linear layer."""
+    head = {name: m for name, m in model.named_children() if m is not model.base_model}
+    classifier = head.pop(HEAD, None)
+    others = [name for name, module in head.items() if not isinstance(module, torch.nn.Dropout)]
+    if not isinstance(classifier, torch.nn.Linear) or others:
+        parts = ", ".join(f"{name} ({type(module).__name__})" for name, module in head.items())
+        raise InputError(
+            f"{checkpoint}: the head of {type(model).__name__} is not dropout and one linear "
+            f"layer ({parts or 'nothing else'} beside {HEAD}: {type(classifier).__name__}); "
+            "token_ner has no place for it"
+        )
+
+
+def check_vocabulary(model: Any, tokenizer: Any, checkpoint: str) -> None:
+    """RAISES (InputError): If the tokenizer is another model's, or a slow one."""
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise InputError(
+            f"{checkpoint}: the tokenizer has {len(tokenizer):,} wordpieces, the model {rows:,}: "
+            "they don't belong together"
+        )
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{checkpoint}: {type(tokenizer).__name__} is a slow tokenizer; save a fast one "
+            "(tokenizer.json) beside the model"
+        )
+
+
+def find_component(nlp: Language, factory: str, pipeline: str) -> Any:
+    """RETURNS (Pipe): The pipeline's one component of a factory.
+    RAISES (InputError): If there isn't exactly one."""
+    found = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == factory]
+    if len(found) != 1:
+        raise InputError(
+            f"{pipeline}: its components are {', '.join(nlp.pipe_names)}; a checkpoint is made of "
+            "one transformer and one token_ner that listens to it"
+        )
+    return nlp.get_pipe(found[0])

@@ -1,0 +1,123 @@
+"""One page on one run: scores, charts, and every mistake. A single file, without network."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from spacy.vocab import Vocab
+
+import token_ner  # noqa: F401  for ent._.score
+from common.console import InputError
+from common.files import sha256
+from corpus.docs import read_docs, read_gold
+from reporting.charts import (
+    STYLE,
+    Curve,
+    draw_confusion,
+    draw_reliability,
+    draw_robustness,
+    draw_thresholds,
+    draw_training,
+    draw_types,
+    to_svg,
+)
+from reporting.error_browser import DocumentView, MistakeView
+from scoring.mistakes import KINDS
+from training.log import read_log
+
+TEMPLATE = "page.html.jinja"
+DOUBTFUL = 0.95  # from this score a mistake is shown as one that may be gold's
+
+
+def read_split(name: str, scores: dict[str, Any], predictions: Path) -> tuple[list[Any], list[Any]]:
+    """RETURNS (tuple[list[Doc], list[Doc]]): A split's gold and predicted docs.
+    RAISES (InputError): If they aren't those that were scored."""
+    gold_path, path = Path(scores["file"]), predictions / f"{name}.spacy"
+    for needed in (gold_path, path):
+        if not needed.is_file():
+            raise InputError(f"{needed}: no such file; run evaluate again, with --predictions")
+    if sha256(gold_path) != scores["sha256"]:
+        raise InputError(f"{gold_path} is not the file that was scored; run evaluate again")
+    vocab = Vocab()
+    gold = read_gold(gold_path, vocab)
+    predicted = list(read_docs(path, vocab))
+    if [len(doc) for doc in gold] != [len(doc) for doc in predicted]:
+        raise InputError(f"{path} is not of {gold_path}; run evaluate again")
+    return gold, predicted
+
+
+def read_curve(path: Path) -> Curve:
+    """RETURNS (Curve): Seconds of training, mean loss of an update and dev F1 at each evaluation.
+    RAISES (InputError): If the file isn't a training log."""
+    return [(row.training_seconds, row.loss or 0.0, row.f1) for row in read_log(path)]
+
+
+def make_charts(
+    metrics: dict[str, Any], curve: Curve, robustness: dict[str, Any] | None
+) -> dict[str, Figure]:
+    """RETURNS (dict[str, Figure]): By name, which is the PNG's too."""
+    splits = metrics["splits"]
+    with rc_context(STYLE):
+        charts = {"types": draw_types(splits)}
+        for name, scores in splits.items():
+            charts[f"{name}-confusion"] = draw_confusion(
+                scores["confusion"], f"{name}: types taken for each other"
+            )
+            calibration = scores["calibration"]
+            if calibration is None:
+                continue
+            error = 100 * calibration["expected_calibration_error"]
+            charts[f"{name}-reliability"] = draw_reliability(
+                calibration, f"{name}: are scores right? ECE {error:.1f} %"
+            )
+            charts[f"{name}-thresholds"] = draw_thresholds(
+                calibration, f"{name}: what a threshold gives"
+            )
+        if curve:
+            charts["training"] = draw_training(curve)
+        if robustness:
+            charts["robustness"] = draw_robustness(robustness)
+    return charts
+
+
+def list_forms(robustness: dict[str, dict[str, Any]] | None) -> list[str]:
+    """RETURNS (list[str]): What robustness.py has a share for."""
+    first = next(iter(robustness.values())) if robustness else {}
+    return [name for name, value in first.items() if isinstance(value, float)]
+
+
+def percent(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{100 * value:.2f}"
+
+
+def render_page(
+    metrics: dict[str, Any],
+    charts: dict[str, Figure],
+    mistakes: list[MistakeView],
+    documents: list[DocumentView],
+) -> str:
+    """RETURNS (str): The page. Text is escaped but for what displaCy and matplotlib escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., Any]] = {"percent": percent, "markup": Markup}
+    environment.filters.update(filters)
+    return environment.get_template(TEMPLATE).render(
+        metrics=metrics,
+        charts={name: to_svg(figure) for name, figure in charts.items()},
+        mistakes=mistakes,
+        documents=documents,
+        kinds=KINDS,
+        forms=list_forms(metrics["robustness"]),
+        types=sorted({type_ for mistake in mistakes for type_ in mistake.types}),
+        doubtful=DOUBTFUL,
+    )

@@ -1,0 +1,92 @@
+"""How sure an F1 is: the bootstrap over documents.
+
+Documents are drawn with replacement, as many as there are; mentions of one document are not
+independent, so that drawing mentions or sentences would promise too much.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy
+from scipy.stats import bootstrap
+from spacy.tokens import Doc
+
+from scoring.mistakes import mention_key
+
+Counts = Sequence[Sequence[int]]  # a document's right, predicted and gold mentions: (n, 3)
+SAMPLES = 1000
+
+
+class Difference(NamedTuple):
+    """F1 of one pipeline less that of another, on the same documents."""
+
+    f1: float
+    low: float  # of the 95 % confidence interval
+    high: float
+    p_value: float
+
+
+def count_by_document(gold: Sequence[Doc], predicted: Sequence[Doc]) -> list[list[int]]:
+    """RETURNS (list[list[int]]): For each document its right, predicted and gold mentions; right
+    is exact in span and type."""
+    counts = []
+    for gold_doc, doc in zip(gold, predicted, strict=True):
+        expected, found = ({mention_key(ent) for ent in d.ents} for d in (gold_doc, doc))
+        counts.append([len(expected & found), len(found), len(expected)])
+    return counts
+
+
+def f1_score(right: Any, predicted: Any, gold: Any, axis: int = -1) -> Any:
+    """RETURNS (Array): Micro-averaged F1 of counts along an axis; 0 where there is no mention."""
+    mentions = numpy.sum(predicted, axis=axis) + numpy.sum(gold, axis=axis)
+    return 2 * numpy.sum(right, axis=axis) / numpy.maximum(mentions, 1)
+
+
+def resample(columns: numpy.ndarray, statistic: Callable[..., Any], samples: int, seed: int) -> Any:
+    """RETURNS (BootstrapResult): scipy's, over documents: the columns of (k, n_documents)."""
+    return bootstrap(
+        columns,
+        statistic,
+        paired=True,
+        vectorized=True,
+        n_resamples=samples,
+        method="percentile",
+        rng=numpy.random.default_rng(seed),
+    )
+
+
+def f1_interval(counts: Counts, samples: int = SAMPLES, seed: int = 0) -> list[float] | None:
+    """RETURNS (list[float] | None): Low and high end of the 95 % confidence interval of F1, by
+    percentiles; None for fewer than two documents, which tell nothing of others."""
+    if len(counts) < 2:
+        return None
+    result = resample(numpy.array(counts).T, f1_score, samples, seed)
+    return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
+
+
+def paired_bootstrap(a: Counts, b: Counts, samples: int = SAMPLES, seed: int = 0) -> Difference:
+    """The paired bootstrap: is the first pipeline better than the second, on the same documents?
+
+    RETURNS (Difference): With `p_value` the share of samples in which the better one leads by
+        more than twice its lead (Berg-Kirkpatrick et al. 2012, https://aclanthology.org/D12-1091,
+        figure 1).
+    RAISES (ValueError): If there are fewer than two documents, or not as many of both.
+    """
+    if len(a) != len(b) or len(a) < 2:
+        raise ValueError(f"two or more documents of both are needed, not {len(a)} and {len(b)}")
+
+    def lead(*columns: Any, axis: int = -1) -> Any:
+        first, second = columns[:3], columns[3:]
+        return f1_score(*first, axis=axis) - f1_score(*second, axis=axis)  # type: ignore[misc]
+
+    columns = numpy.concatenate([numpy.array(a).T, numpy.array(b).T])
+    result = resample(columns, lead, samples, seed)
+    observed = float(lead(*columns))
+    leads = result.bootstrap_distribution * (1 if observed >= 0 else -1)
+    interval = result.confidence_interval
+    return Difference(
+        observed,
+        float(interval.low),
+        float(interval.high),
+        float(numpy.mean(leads > 2 * abs(observed))) if observed else 1.0,
+    )

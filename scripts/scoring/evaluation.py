@@ -1,0 +1,90 @@
+"""Everything that is counted for one file of gold documents."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+
+from common.console import InputError, msg
+from common.files import sha256
+from corpus.conll import read_corpus
+from corpus.docs import read_gold, write_docs
+from scoring.bootstrap import count_by_document, f1_interval
+from scoring.calibration import assess_calibration
+from scoring.mistakes import (
+    Bucket,
+    by_length,
+    by_position,
+    by_seen,
+    confusion,
+    count_mistakes,
+    f1_by,
+)
+from scoring.scores import annotate_gold, iob2_labels, score, unknown_types
+from scoring.wordpieces import score_wordpieces
+
+
+def evaluate_file(
+    nlp: Language,
+    path: Path,
+    buckets: dict[str, Bucket],
+    *,
+    gold_sentences: bool = False,
+    predictions: Path | None = None,
+) -> dict[str, Any]:
+    """Score a pipeline on one file.
+
+    buckets (dict[str, Bucket]): What to score mentions by.
+    gold_sentences (bool): Whether the pipeline is told where sentences start.
+    predictions (Path | None): Where to write the annotated docs, as DocBin.
+    RETURNS (dict[str, Any]): As `score`; `f1_interval`, the 95 % confidence interval of F1;
+        `by_document`, each one's right, predicted and gold mentions; `errors` by kind and
+        `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the protocol of the
+        well-known recipe; `unknown_types` to the pipeline; the file's size, and the speed.
+    RAISES (InputError): If the file can't be read or has no mention: F1 is then undefined.
+    """
+    gold = read_gold(path, nlp.vocab)
+    if not any(doc.ents for doc in gold):
+        raise InputError(f"{path}: no mention in it, so that there is no F1; name a labelled file")
+    unknown = unknown_types(nlp, gold)
+    if unknown:
+        msg.warn(f"{path}: the pipeline has no {', '.join(unknown)}; all such mentions are missed")
+    start = time.perf_counter()
+    predicted = annotate_gold(nlp, gold, gold_sentences=gold_sentences)
+    seconds = time.perf_counter() - start
+    words = sum(map(len, gold))
+    if predictions is not None:
+        write_docs(predicted, predictions, user_data=False)
+    counts = count_by_document(gold, predicted)
+    return score(gold, predicted) | {
+        "f1_interval": f1_interval(counts),
+        "by_document": counts,
+        "errors": count_mistakes(gold, predicted),
+        "confusion": confusion(gold, predicted),
+        "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
+        "calibration": assess_calibration(gold, predicted),
+        "wordpiece": score_wordpieces(nlp, gold, predicted, iob2_labels(gold)),
+        "unknown_types": unknown,
+        "file": str(path),
+        "sha256": sha256(path),
+        "documents": len(gold),
+        "words": words,
+        "seconds": round(seconds, 2),
+        "words_per_second": round(words / seconds),
+    }
+
+
+def make_buckets(corpus: Path | None) -> dict[str, Bucket]:
+    """RETURNS (dict[str, Bucket]): Length, position, and if there is a train.txt, whether a
+    mention is in it."""
+    buckets: dict[str, Bucket] = {"length": by_length, "position": by_position}
+    train = corpus / "train.txt" if corpus else None
+    if train is not None and train.is_file():
+        buckets["seen"] = by_seen(
+            (" ".join(sentence.words[mention.start : mention.end]), mention.type)
+            for document in read_corpus(train).documents
+            for sentence in document.sentences
+            for mention in sentence.mentions
+        )
+    return buckets

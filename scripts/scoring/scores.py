@@ -1,0 +1,101 @@
+"""Precision, recall and F1 by seqeval, checked against spaCy's scorer."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from seqeval.metrics import accuracy_score, classification_report
+from seqeval.scheme import IOB2
+from spacy.language import Language
+from spacy.scorer import get_ner_prf
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from common.console import InputError
+
+# seqeval's default mode imitates conlleval.pl; strict needs both its arguments.
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "conlleval": {},
+    "strict": {"mode": "strict", "scheme": IOB2},
+}
+OVERALL = "micro avg"  # seqeval's name for all types together
+
+
+def unknown_types(nlp: Language, gold: Sequence[Doc]) -> list[str]:
+    """RETURNS (list[str]): Types of gold mentions that no component can give, sorted; none where
+    the pipeline doesn't tell its types."""
+    known = {
+        label
+        for name, labels in nlp.pipe_labels.items()
+        if "doc.ents" in nlp.get_pipe_meta(name).assigns
+        for label in labels
+    }
+    found = {ent.label_ for doc in gold for ent in doc.ents}
+    return sorted(found - known) if known else []
+
+
+def annotate_gold(nlp: Language, gold: Sequence[Doc], *, gold_sentences: bool = False) -> list[Doc]:
+    """RETURNS (list[Doc]): New docs with the same words, annotated by the pipeline alone.
+    RAISES (InputError): If the pipeline's weights are broken."""
+    try:
+        return list(nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold))
+    except FloatingPointError as error:
+        raise InputError(str(error)) from None
+
+
+def copy_words(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:
+    """RETURNS (Doc): The words and nothing else, as in spaCy's evaluation while training; or the
+    words and where sentences start."""
+    words = [token.text for token in doc]
+    if not (gold_sentences and doc.has_annotation("SENT_START")):
+        return Doc(nlp.vocab, words=words)
+    return Doc(nlp.vocab, words=words, sent_starts=[token.is_sent_start for token in doc])
+
+
+def iob2_labels(docs: Sequence[Doc]) -> list[list[str]]:
+    """RETURNS (list[list[str]]): For each doc the IOB2 label of each word."""
+    return [[f"{t.ent_iob_}-{t.ent_type_}" if t.ent_type_ else "O" for t in doc] for doc in docs]
+
+
+def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
+    """Score predictions by mentions, exact in span and type, and by words.
+
+    RETURNS (dict[str, Any]): For each of PROTOCOLS, `overall` and by type under `types`:
+        precision, recall, f1 (0 where undefined) and support; and `token_accuracy`.
+    RAISES (RuntimeError): If spaCy's scorer counts differently on the same docs.
+    """
+    gold_labels, predicted_labels = iob2_labels(gold), iob2_labels(predicted)
+    scores: dict[str, Any] = {"token_accuracy": accuracy_score(gold_labels, predicted_labels)}
+    for protocol, arguments in PROTOCOLS.items():
+        with warnings.catch_warnings():
+            # seqeval's macro average, which we don't use, warns where there is no mention.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            report = classification_report(
+                gold_labels, predicted_labels, output_dict=True, zero_division=0, **arguments
+            )
+        rows = {
+            name: {
+                "precision": float(row["precision"]),
+                "recall": float(row["recall"]),
+                "f1": float(row["f1-score"]),
+                "support": int(row["support"]),
+            }
+            for name, row in report.items()
+        }
+        types = {name: row for name, row in rows.items() if not name.endswith(" avg")}
+        scores[protocol] = {"overall": rows[OVERALL], "types": types}
+    check_against_spacy(gold, predicted, scores)
+    return scores
+
+
+def check_against_spacy(
+    gold: Sequence[Doc], predicted: Sequence[Doc], scores: dict[str, Any]
+) -> None:
+    """RAISES (RuntimeError): If spaCy's scorer and seqeval differ: on gold tokens and
+    well-formed labels, all three protocols count the same mentions."""
+    examples = [Example(*pair) for pair in zip(predicted, gold, strict=True)]
+    spacy_f1 = get_ner_prf(examples)["ents_f"] or 0.0
+    for protocol in PROTOCOLS:
+        f1 = scores[protocol]["overall"]["f1"]
+        if abs(f1 - spacy_f1) > 1e-9:
+            raise RuntimeError(f"F1 is {f1} by seqeval ({protocol}) but {spacy_f1} by spaCy")

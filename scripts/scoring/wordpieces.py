@@ -1,0 +1,68 @@
+"""The protocol of the well-known recipe, for pipelines: a label on each wordpiece, by argmax.
+
+Gold labels are spread over wordpieces, B- turned into I- on continuations, and seqeval counts
+wordpieces instead of words, sentence by sentence; no decoding takes part. A head that learnt from
+first wordpieces alone, as `token_ner` does, was never told what to say of the others: of such a
+pipeline the figure tells the protocol's price, not the pipeline's quality.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from corpus.wordpiece_labels import align_labels, measure
+from token_ner import BIO_PREFIXES, TokenNER, sentence_starts
+
+
+def score_wordpieces(
+    nlp: Language, gold: Sequence[Doc], predicted: Sequence[Doc], labels: Sequence[Sequence[str]]
+) -> dict[str, float] | None:
+    """Score a pipeline of WindowedTransformer and `token_ner` by wordpieces.
+
+    predicted (Sequence[Doc]): As the pipeline annotated them, with the transformer's output.
+    labels (Sequence[Sequence[str]]): For each doc the gold label of each word, IOB2.
+    RETURNS (dict[str, float] | None): `precision`, `recall`, `f1`, `accuracy`; None for any
+        other pipeline.
+    """
+    heads: list[Any] = [
+        component
+        for name, component in nlp.pipeline
+        if nlp.get_pipe_meta(name).factory == "token_ner"
+    ]
+    transformers = [
+        component
+        for name, component in nlp.pipeline
+        if nlp.get_pipe_meta(name).factory == "transformer"
+        and component.model.name == "windowed-transformer"  # type: ignore[attr-defined]
+    ]
+    if len(heads) != 1 or len(transformers) != 1:
+        return None
+    golds: list[list[str]] = []
+    guesses: list[list[str]] = []
+    for doc, found, words in zip(gold, predicted, labels, strict=True):
+        if not len(doc):
+            continue
+        lengths = found._.trf_data.align.lengths
+        before = numpy.concatenate([[0], numpy.cumsum(lengths)])  # (n_words + 1,)
+        word_ids = numpy.repeat(numpy.arange(len(doc)), lengths).tolist()
+        aligned = [label or "O" for label in align_labels(word_ids, words)]
+        argmax = label_wordpieces(heads[0], found)
+        for start, end in pairwise(sorted({0, *sentence_starts(doc).tolist(), len(doc)})):
+            golds.append(aligned[before[start] : before[end]])
+            guesses.append(argmax[before[start] : before[end]])
+    return measure(golds, guesses)
+
+
+def label_wordpieces(head: TokenNER, doc: Doc) -> list[str]:
+    """RETURNS (list[str]): The label of each wordpiece of a doc, by argmax, in BIO."""
+    output = head.model.get_ref("output")
+    (states,) = doc._.trf_data.model_output.last_hidden_state
+    columns = output.ops.to_numpy(output.predict(states)).argmax(axis=-1)
+    names = [
+        label if label == "O" else BIO_PREFIXES[label[0]] + label[1:] for label in head.word_labels
+    ]
+    return [names[column] for column in columns[: len(doc._.trf_data.align.dataXd)]]

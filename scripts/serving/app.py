@@ -1,0 +1,112 @@
+"""The FastAPI application."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from spacy.language import Language
+
+from serving.batcher import Batcher, Metrics
+from serving.gate import Gate
+from serving.schema import DEFAULT_LIMITS, ErrorResponse, Limits, PredictRequest, PredictResponse
+
+PAGE = Path(__file__).with_name("page.html")
+BYTES_PER_CHARACTER = 12  # at most, in JSON: a character beyond the first 65,536 as \uD83D\uDE00
+
+
+def check_size(texts: Sequence[str], limits: Limits) -> None:
+    """RAISES (HTTPException): 413 if a request is too large."""
+    if len(texts) > limits.max_texts:
+        raise HTTPException(413, f"{len(texts):,} texts; at most {limits.max_texts:,} a request")
+    size = sum(map(len, texts))
+    if size > limits.max_characters:
+        raise HTTPException(
+            413, f"{size:,} characters; at most {limits.max_characters:,} a request"
+        )
+
+
+def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What /info tells."""
+    known = ("lang", "name", "version", "description", "license", "performance")
+    labels = {label for values in nlp.pipe_labels.values() for label in values}
+    return {key: nlp.meta.get(key) for key in known} | {
+        "labels": sorted(labels),
+        "pipeline": nlp.pipe_names,
+        "limits": asdict(limits),
+    }
+
+
+def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
+    """RETURNS (FastAPI): The service."""
+    metrics = Metrics()
+    batcher = Batcher(nlp, limits, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(batcher.run())
+        yield
+        task.cancel()  # the server has waited for all answers
+        batcher.thread.shutdown()
+
+    app = FastAPI(
+        title="Named entities",
+        description=nlp.meta.get("description") or "",
+        version=nlp.meta.get("version") or "0",
+        lifespan=lifespan,
+        docs_url=None,  # their pages are made by scripts from elsewhere
+        redoc_url=None,
+    )
+    max_bytes = BYTES_PER_CHARACTER * limits.max_characters + 10_000
+    app.add_middleware(Gate, max_bytes=max_bytes, metrics=metrics)
+
+    @app.exception_handler(RequestValidationError)
+    async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
+        """As FastAPI's own, without the input, which may be long, or no Unicode."""
+        kept = ("type", "loc", "msg")
+        return JSONResponse({"detail": [{k: e[k] for k in kept} for e in error.errors()]}, 422)
+
+    problems: dict[int | str, dict[str, Any]] = {
+        413: {"model": ErrorResponse, "description": "Too many texts or characters"},
+        503: {"model": ErrorResponse, "description": "Too much waits already: see Retry-After"},
+        504: {"model": ErrorResponse, "description": "Not done in time"},
+    }
+
+    @app.post("/predict", response_model=PredictResponse, responses=problems)
+    async def predict(ask: PredictRequest) -> JSONResponse:
+        """Find the mentions of one text or of several."""
+        texts = [ask.text] if isinstance(ask.text, str) else ask.text
+        check_size(texts, limits)
+        least = ask.threshold or 0.0
+        rows = await batcher.ask(texts) if texts else []
+        documents = [
+            {"mentions": [m for m in row if m["score"] is None or m["score"] >= least]}
+            for row in rows
+        ]
+        return JSONResponse({"documents": documents})
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Whether the service is up."""
+        return {"status": "ok"}
+
+    @app.get("/info")
+    async def info() -> dict[str, Any]:
+        """The pipeline, its labels and scores, and the limits."""
+        return service_info(nlp, limits)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def prometheus() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE)
+
+    return app

@@ -1,0 +1,89 @@
+"""Annotate texts with a pipeline, in batches of similar length."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from common.console import InputError
+from common.pipelines import load_on_device
+from texts.records import Record, Reject
+
+# What is annotated, and kept, at once; and what a run that is broken off loses at most.
+PART_RECORDS = 1000
+PART_CHARACTERS = 500_000
+BATCH_CHARACTERS = 50_000  # that go through the pipeline together
+Part = list[Record | Reject]
+
+
+def load_for_annotation(
+    pipeline: str, device: str, threshold: float | None, labels: Sequence[str]
+) -> Language:
+    """RETURNS (Language): The pipeline, ready to annotate.
+    RAISES (InputError): If it has no scores for the threshold, or not one of the labels."""
+    nlp, _ = load_on_device(pipeline, device)
+    heads = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == "token_ner"]
+    if threshold is not None and not heads:
+        raise InputError(f"{pipeline} gives no scores; leave --threshold out")
+    for name in heads if threshold is not None else ():
+        nlp.get_pipe(name).cfg["threshold"] = threshold  # type: ignore[attr-defined]
+    known = {label for values in nlp.pipe_labels.values() for label in values}
+    unknown = sorted(set(labels) - known)
+    if unknown:
+        raise InputError(f"{pipeline} has no {', '.join(unknown)}; it has {', '.join(known)}")
+    return nlp
+
+
+def batch_by_length(texts: Sequence[str]) -> Iterator[list[int]]:
+    """YIELDS (list[int]): Indices of texts of like length."""
+    batch: list[int] = []
+    size = 0
+    for i in sorted(range(len(texts)), key=lambda i: (len(texts[i]), i)):
+        if batch and size + len(texts[i]) > BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+        batch.append(i)
+        size += len(texts[i])
+    if batch:
+        yield batch
+
+
+def annotate_texts(nlp: Language, texts: Sequence[str], labels: Sequence[str]) -> list[Doc]:
+    """Annotate texts in batches of like length.
+
+    labels (Sequence[str]): The types to keep; none keeps all.
+    RETURNS (list[Doc]): In the order of the texts, without the transformer's output.
+    """
+    docs: dict[int, Doc] = {}
+    for batch in batch_by_length(texts):
+        found = nlp.pipe([texts[i] for i in batch], batch_size=len(batch))
+        for i, doc in zip(batch, found, strict=True):
+            doc.user_data.clear()  # hidden states are a hundred times the text
+            if labels:
+                doc.set_ents([ent for ent in doc.ents if ent.label_ in labels], default="outside")
+            docs[i] = doc
+    return [docs[i] for i in range(len(texts))]
+
+
+def reject_if_longer(item: Record | Reject, limit: int) -> Record | Reject:
+    if isinstance(item, Reject) or len(item.text) <= limit:
+        return item
+    reason = f"{len(item.text):,} characters, more than the pipeline's max_length of {limit:,}"
+    return Reject(item.source, item.line, reason)
+
+
+def cut_parts(items: Iterable[Record | Reject]) -> Iterator[Part]:
+    """YIELDS (Part): Items in order, at least one part, which may be empty. Where one ends
+    depends on the input alone, so that a resumed run cuts the same."""
+    part: Part = []
+    size = 0
+    first = True
+    for item in items:
+        length = len(item.text) if isinstance(item, Record) else 0
+        if part and (len(part) == PART_RECORDS or size + length > PART_CHARACTERS):
+            yield part
+            part, size, first = [], 0, False
+        part.append(item)
+        size += length
+    if part or first:
+        yield part

@@ -1,0 +1,187 @@
+"""Annotated documents into files: each format writes a part of them, and joins parts."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet
+from spacy.displacy.render import EntityRenderer
+from spacy.tokens import Doc, DocBin
+
+from common.console import InputError
+from corpus.conll import Document, Sentence, format_corpus
+from corpus.schemes import Mention
+from texts.records import Record
+
+MENTION = pyarrow.struct(
+    {
+        "text": pyarrow.string(),
+        "label": pyarrow.string(),
+        "score": pyarrow.float64(),
+        "start": pyarrow.int64(),
+        "end": pyarrow.int64(),
+    }
+)
+MARK = '<mark title="{score}">{text} <b>{label}</b></mark>'
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Named entities</title>
+<style>
+body { font: 1rem/1.8 sans-serif; max-width: 60rem; margin: 1rem auto; padding: 0 1rem }
+mark { background: #dbe7fb; padding: .1em .3em; border-radius: .3em }
+mark b { font-size: .7em }
+</style>
+</head>
+<body>
+"""
+PAGE_END = "</body>\n</html>\n"
+
+
+class Format(NamedTuple):
+    """How annotated documents become a file."""
+
+    write: Callable[[Sequence[Record], Sequence[Doc], Path], None]  # a part
+    join: Callable[[Sequence[Path], Path], None]  # parts, in order
+
+
+def list_mentions(doc: Doc) -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): Each mention's text, label, score (None where the pipeline
+    gives none), and its first character and the one after its last."""
+    return [
+        {
+            "text": ent.text,
+            "label": ent.label_,
+            "score": ent._.score if ent.has_extension("score") else None,
+            "start": ent.start_char,
+            "end": ent.end_char,
+        }
+        for ent in doc.ents
+    ]
+
+
+def list_rows(records: Sequence[Record], docs: Sequence[Doc]) -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): Each record's fields, `text` and `mentions`."""
+    return [
+        record.fields | {"text": record.text, "mentions": list_mentions(doc)}
+        for record, doc in zip(records, docs, strict=True)
+    ]
+
+
+def join_bytes(parts: Iterable[Path], target: Path, before: str = "", after: str = "") -> None:
+    with target.open("wb") as output:
+        output.write(before.encode())
+        for part in parts:
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, output)
+        output.write(after.encode())
+
+
+def write_jsonl(records: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in list_rows(records, docs):
+            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+
+
+def write_parquet(records: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    rows = list_rows(records, docs)
+    names = dict.fromkeys(name for row in rows for name in row) or ("text", "mentions")
+    columns: dict[str, Any] = {}
+    for name in names:
+        type_ = pyarrow.list_(MENTION) if name == "mentions" else None
+        type_ = pyarrow.string() if name == "text" else type_
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pyarrow.array(values, type_)
+        except pyarrow.ArrowException:
+            raise InputError(
+                f'the field "{name}" has values of several types, which no Parquet column can '
+                "hold; write .jsonl"
+            ) from None
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+def join_parquet(parts: Sequence[Path], target: Path) -> None:
+    """Parts become row groups; a column that some parts lack is null there."""
+    schemas = [pyarrow.parquet.read_schema(part) for part in parts]
+    try:
+        schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+    except pyarrow.ArrowException as error:
+        raise InputError(f"no one type for a column of Parquet ({error}); write .jsonl") from None
+    with pyarrow.parquet.ParquetWriter(target, schema) as writer:
+        for part in parts:
+            table = pyarrow.parquet.read_table(part)
+            missing = [field for field in schema if field.name not in table.column_names]
+            for field in missing:
+                table = table.append_column(field, pyarrow.nulls(len(table), field.type))
+            writer.write_table(table.select(schema.names).cast(schema))
+
+
+def to_sentence(sent: Any) -> Sentence:
+    """RETURNS (Sentence): The words of a spaCy sentence, whitespace left out, which would break
+    the columns."""
+    words = [token for token in sent if not token.is_space]
+    place = {token.i: i for i, token in enumerate(words)}
+    none = ["-X-"] * len(words)
+    mentions = []
+    for ent in sent.ents:
+        inside = [place[token.i] for token in ent if token.i in place]
+        if inside:
+            mentions.append(Mention(inside[0], inside[-1] + 1, ent.label_))
+    # A tokenizer keeps some blanks (of U+00A0 and its like) in a word.
+    return Sentence(["_".join(token.text.split()) for token in words], none, none, [], mentions)
+
+
+def write_conll(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    documents = []
+    for doc in docs:
+        sents = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
+        sentences = [to_sentence(sent) for sent in sents]
+        documents.append(Document([sentence for sentence in sentences if sentence.words]))
+    text = format_corpus(documents)
+    path.write_text(f"{text}\n\n" if text else "", encoding="utf-8", newline="\n")
+
+
+def write_docbin(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    DocBin(attrs=("ORTH", "SENT_START", "ENT_IOB", "ENT_TYPE"), docs=docs).to_disk(path)
+
+
+def join_docbin(parts: Sequence[Path], target: Path) -> None:
+    """All in memory: a DocBin is one compressed piece."""
+    first, *others = (DocBin().from_disk(part) for part in parts)
+    for other in others:
+        first.merge(other)
+    first.to_disk(target)
+
+
+def write_html(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    renderer = EntityRenderer({"template": MARK})
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for doc in docs:
+            ents = [
+                row
+                | {
+                    "label": escape(row["label"]),
+                    "params": {"score": "" if row["score"] is None else f"{row['score']:.3f}"},
+                }
+                for row in list_mentions(doc)
+            ]
+            file.write(f"<p>{renderer.render_ents(doc.text, ents, None).strip()}</p>\n")
+
+
+def join_html(parts: Sequence[Path], target: Path) -> None:
+    join_bytes(parts, target, PAGE, PAGE_END)
+
+
+FORMATS = {
+    ".jsonl": Format(write_jsonl, join_bytes),
+    ".parquet": Format(write_parquet, join_parquet),
+    ".conll": Format(write_conll, join_bytes),
+    ".spacy": Format(write_docbin, join_docbin),
+    ".html": Format(write_html, join_html),
+}

@@ -1,0 +1,181 @@
+"""Texts from files, streams and tables, one record at a time, and what can't be read of them."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import pyarrow.parquet
+
+from common.console import InputError
+
+STDIN = Path("-")
+FORMATS = {
+    ".txt": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+}
+SOME_REJECTED = 3  # exit code of a command that rejected some records
+MAX_CSV_FIELD = 10_000_000  # characters; Python's own limit is 131,072
+
+
+@dataclass(frozen=True)
+class Record:
+    """A text, where it is from, and what came with it.
+
+    line (int): The line, or a Parquet file's row, from 1.
+    fields (dict[str, Any]): Of a table or JSONL all but the text; of a text file its name and
+        the line.
+    """
+
+    source: str
+    line: int
+    text: str
+    fields: dict[str, Any]
+
+
+class Reject(NamedTuple):
+    """A record that can't be annotated."""
+
+    source: str
+    line: int
+    reason: str
+
+
+def list_files(path: Path, format_: str | None) -> list[Path]:
+    """RETURNS (list[Path]): The file itself; of a folder, its files that can be read, in order.
+    RAISES (InputError): If there is none, or its format isn't known."""
+    if path == STDIN:
+        if format_ == "parquet":
+            raise InputError("Parquet can't be read from standard input; name a file")
+        return [path]
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in FORMATS)
+        if not files:
+            raise InputError(f"{path}: no file in it ends in {', '.join(FORMATS)}")
+        return files
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder")
+    if format_ is None and path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path} ends in none of {', '.join(FORMATS)}; give --format")
+    return [path]
+
+
+def read_records(
+    files: list[Path], text_field: str, format_: str | None = None
+) -> Iterator[Record | Reject]:
+    """Read one record after the other: a text file's lines, JSONL's, a table's rows. Blank lines
+    are no records.
+
+    text_field (str): The field or column of the text.
+    format_ (str | None): One of FORMATS' values; None goes by each file's ending, and is "text"
+        for standard input.
+    RAISES (InputError): If a table has no such column, or can't be read at all.
+    """
+    for path in files:
+        kind = format_ or ("text" if path == STDIN else FORMATS[path.suffix.lower()])
+        if kind == "parquet":
+            yield from read_parquet(path, text_field)
+            continue
+        with open_text(path) as file:
+            if kind == "csv":
+                yield from read_csv(file, path, text_field)
+            elif kind == "jsonl":
+                yield from read_jsonl(file, path, text_field)
+            else:
+                yield from read_text(file, path)
+
+
+def open_text(path: Path) -> TextIO:
+    """RETURNS (TextIO): With bytes that are no UTF-8 as surrogates, which `check` finds."""
+    source = sys.stdin.fileno() if path == STDIN else path
+    return open(
+        source, encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=path != STDIN
+    )
+
+
+def check(text: object, fields: dict[str, Any], source: Path, line: int) -> Record | Reject:
+    """RETURNS (Record | Reject): A record, if the text is one."""
+    if not isinstance(text, str):
+        what = "null" if text is None else f"of type {type(text).__name__}"
+        return Reject(str(source), line, f"the text is {what}, not a string")
+    try:
+        json.dumps([text, fields], ensure_ascii=False, default=str).encode("utf-8")
+    except UnicodeEncodeError:
+        return Reject(str(source), line, "not valid UTF-8")
+    return Record(str(source), line, text, fields)
+
+
+def read_text(file: TextIO, source: Path) -> Iterator[Record | Reject]:
+    for number, line in enumerate(file, start=1):
+        text = line.rstrip("\r\n")
+        if text.strip():
+            yield check(text, {"source": str(source), "line": number}, source, number)
+
+
+def read_jsonl(file: TextIO, source: Path, text_field: str) -> Iterator[Record | Reject]:
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.strip())
+        except (ValueError, RecursionError) as error:
+            yield Reject(str(source), number, f"not JSON: {error}")
+            continue
+        if not isinstance(row, dict) or text_field not in row:
+            yield Reject(str(source), number, f'no field "{text_field}"')
+            continue
+        text = row.pop(text_field)
+        yield check(text, row, source, number)
+
+
+def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Record | Reject]:
+    csv.field_size_limit(MAX_CSV_FIELD)
+    rows = csv.reader(file, delimiter="\t" if source.suffix.lower() == ".tsv" else ",")
+    header = next(rows, [])
+    check_column(text_field, header, source)
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            yield Reject(str(source), rows.line_num, f"not CSV: {error}")
+            continue
+        if row is None:
+            return
+        if not row:
+            continue
+        if len(row) != len(header):
+            reason = f"{len(row)} columns where the header has {len(header)}"
+            yield Reject(str(source), rows.line_num, reason)
+            continue
+        fields = dict(zip(header, row, strict=True))
+        text = fields.pop(text_field)
+        yield check(text, fields, source, rows.line_num)
+
+
+def read_parquet(source: Path, text_field: str) -> Iterator[Record | Reject]:
+    try:
+        table = pyarrow.parquet.ParquetFile(source)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{source} is no Parquet file, or not all of it: {error}") from None
+    with table:
+        check_column(text_field, table.schema_arrow.names, source)
+        number = 0
+        for batch in table.iter_batches(batch_size=1000):
+            for fields in batch.to_pylist():
+                number += 1
+                text = fields.pop(text_field)
+                yield check(text, fields, source, number)
+
+
+def check_column(name: str, columns: list[str], source: Path) -> None:
+    """RAISES (InputError): If a table has no such column."""
+    if name not in columns:
+        listed = ", ".join(columns) or "none"
+        raise InputError(f'{source}: no column "{name}"; its columns are {listed}: --text-field')

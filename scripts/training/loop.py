@@ -1,0 +1,171 @@
+"""spaCy's training loop on a plan of whole epochs, with a timed log."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import spacy
+from confection import Config
+from spacy.cli._util import show_validation_error
+from spacy.language import Language
+from spacy.training.initialize import init_nlp
+from spacy.training.loggers import console_logger_v3
+from spacy.training.loop import train as train_nlp
+from spacy.util import load_config, registry, resolve_dot_names
+
+import token_ner  # noqa: F401  to register the component
+from common.console import InputError
+from common.machine import peak_memory_mb
+from training.log import LogRow, append_row, read_log
+
+LogStep = Callable[[dict[str, Any] | None], None]
+WARMUP_SHARE = 0.1  # of all steps: warmup_proportion in google-research/bert
+REQUIRED_PATHS = ("train", "dev", "backbone")  # others, as spaCy's `vectors`, may stay null
+
+
+@registry.loggers("conll_ner.timed_logger.v1")
+def timed_logger(
+    log_path: str,
+) -> Callable[[Language, IO[str], IO[str]], tuple[LogStep, Callable[[], None]]]:
+    """spaCy's console logger, and a row of the training log per evaluation.
+
+    log_path (str): The JSONL file, in the format of `training.log`.
+    """
+    console = console_logger_v3(progress_bar="eval")
+
+    def setup(
+        nlp: Language, stdout: IO[str] = sys.stdout, stderr: IO[str] = sys.stderr
+    ) -> tuple[LogStep, Callable[[], None]]:
+        log_console, finalize = console(nlp, stdout, stderr)
+        start = last = time.perf_counter()
+        steps_timed, seconds_timed, steps_logged = 0, 0.0, 0
+
+        def log_step(info: dict[str, Any] | None) -> None:
+            nonlocal last, steps_timed, seconds_timed, steps_logged
+            log_console(info)
+            now = time.perf_counter()
+            if info is None:  # a step without evaluation: only the update takes time
+                steps_timed += 1
+                seconds_timed += now - last
+            else:
+                steps = info["step"] + 1
+                seconds_per_update = seconds_timed / max(steps_timed, 1)
+                row = LogRow(
+                    epoch=info["epoch"],
+                    step=steps,
+                    seconds=round(now - start, 3),
+                    training_seconds=round(seconds_per_update * steps, 3),
+                    loss=sum_losses(info["losses"]) / (steps - steps_logged),
+                    f1=info["other_scores"]["ents_f"],
+                    scores=info["other_scores"],
+                )
+                append_row(Path(log_path), row)
+                steps_logged = steps
+            last = time.perf_counter()
+
+        return log_step, finalize
+
+    return setup
+
+
+def sum_losses(losses: dict[str, Any]) -> float:
+    """RETURNS (float): The loss of all components. A transformer reports the losses of its
+    listeners once more, so it is left out."""
+    return sum(float(loss) for name, loss in losses.items() if name != "transformer")
+
+
+def count_batches(config: Config) -> int:
+    """RETURNS (int): The batches in one epoch, cut as training will cut them (the order of the
+    documents, which is shuffled then, can change the number by a few)."""
+    resolved = config.interpolate()
+    nlp = spacy.blank(resolved["nlp"]["lang"])
+    (corpus,) = resolve_dot_names(resolved, [resolved["training"]["train_corpus"]])
+    batcher = registry.resolve({"batcher": resolved["training"]["batcher"]})["batcher"]
+    return sum(1 for _ in batcher(corpus(nlp)))
+
+
+def plan(config: Config) -> Config:
+    """Set the numbers that follow from the corpus and the epochs: how many steps in all, in the
+    warm-up, and between evaluations.
+
+    spaCy ends after max_epochs wherever the last evaluation was; a fixed number of steps with
+    an evaluation at the last one keeps the end of the decay from going unmeasured.
+
+    RETURNS (Config): A copy, planned. With `max_epochs = 0` the config's own `max_steps` and
+        `eval_frequency` hold.
+    """
+    config = config.copy()
+    training = config["training"]
+    if training["max_epochs"] <= 0:
+        return config
+    per_epoch = count_batches(config)
+    evaluations = training["max_epochs"] * max(1, round(per_epoch / training["eval_frequency"]))
+    frequency = max(1, round(training["max_epochs"] * per_epoch / evaluations))
+    total = frequency * evaluations
+    training |= {"max_epochs": 0, "max_steps": total, "eval_frequency": frequency}
+    learn_rate = training["optimizer"]["learn_rate"]
+    if isinstance(learn_rate, dict) and "total_steps" in learn_rate:
+        learn_rate |= {"total_steps": total, "warmup_steps": round(WARMUP_SHARE * total)}
+    return config
+
+
+def restore_logger(folder: Path, logger: dict[str, Any]) -> None:
+    """Give a saved pipeline's config the logger of the config file back, so that plain
+    `spacy train` can read it, which doesn't know ours."""
+    path = folder / "config.cfg"
+    config = Config().from_disk(path, interpolate=False)
+    config["training"]["logger"] = logger
+    config.to_disk(path)
+
+
+def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
+    """Train, and write model-best, model-last and log.jsonl into the folder `output`.
+
+    config (Config): Not interpolated, not planned yet.
+    RETURNS (dict[str, Any]): Steps, epochs, seconds, best dev score, memory.
+    RAISES (InputError): If the weights are no numbers any more.
+    """
+    epochs = config["training"]["max_epochs"]
+    config = plan(config)
+    logger = config["training"]["logger"]
+    log_path = output / "log.jsonl"
+    config["training"]["logger"] = {
+        "@loggers": "conll_ner.timed_logger.v1",
+        "log_path": str(log_path),
+    }
+    start = time.perf_counter()
+    nlp = init_nlp(config, use_gpu=gpu)
+    try:
+        train_nlp(nlp, output, use_gpu=gpu, stdout=sys.stdout, stderr=sys.stderr)
+    except FloatingPointError as error:
+        raise InputError(f"training broke off: {error}; lower the learning rate") from None
+    seconds = time.perf_counter() - start
+    for name in ("model-best", "model-last"):
+        restore_logger(output / name, logger)
+    rows = read_log(log_path)
+    best = max(rows, key=lambda row: row.f1)
+    if epochs <= 0:  # the config counts steps, or streams its corpus
+        epochs = max(1, rows[-1].epoch)
+    return {
+        "steps": rows[-1].step,
+        "epochs": epochs,
+        "seconds": round(seconds, 1),
+        "seconds_per_epoch": round(rows[-1].training_seconds / epochs, 1),
+        "best_step": best.step,
+        "best_dev_f": best.f1,
+        "peak_memory_mb": round(peak_memory_mb()),
+    }
+
+
+def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
+    """RAISES (InputError): If a file that the config names is not there."""
+    with show_validation_error(path):
+        config = load_config(path, overrides=overrides, interpolate=False)
+    for name, value in config.interpolate()["paths"].items():
+        if value is None and name in REQUIRED_PATHS:
+            raise InputError(f"{path}: paths.{name} is not set; give --paths.{name} PATH")
+        if value is not None and not Path(value).exists():
+            raise InputError(f"--paths.{name}: {value} is not there; run the step that makes it")
+    return config

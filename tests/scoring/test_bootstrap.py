@@ -1,0 +1,142 @@
+"""Confidence intervals and the paired bootstrap: cases whose answer is known."""
+
+import json
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc
+from typer.testing import CliRunner
+
+import compare
+from scoring.bootstrap import count_by_document, f1_interval, f1_score, paired_bootstrap
+
+VOCAB = spacy.blank("en").vocab
+
+
+def doc(labels: str) -> Doc:
+    return Doc(VOCAB, words=["w"] * len(labels.split()), ents=labels.split())
+
+
+def f1_of(rows: list[list[int]]) -> float:
+    right, predicted, gold = zip(*rows, strict=True)
+    return float(f1_score(right, predicted, gold))
+
+
+def test_counts_by_hand() -> None:
+    gold = [doc("B-A I-A O B-B"), doc("O"), doc("B-A O")]
+    predicted = [doc("B-A I-A O B-A"), doc("B-A"), doc("O O")]
+    assert count_by_document(gold, predicted) == [[1, 2, 2], [0, 1, 0], [0, 0, 1]]
+
+
+def test_f1_by_hand() -> None:
+    # 3 right of 4 predicted and 6 gold: precision 3/4, recall 1/2, F1 0.6.
+    assert f1_score([1, 2], [2, 2], [3, 3]) == pytest.approx(0.6)
+    assert f1_score([0], [0], [0]) == 0
+
+
+def test_interval_of_two_documents_is_that_of_its_four_samples() -> None:
+    """One all right, one all wrong: of four samples one has F1 0, two 0.5, one 1."""
+    assert f1_interval([[1, 1, 1], [0, 1, 1]]) == [0.0, 1.0]
+    assert f1_interval([[1, 1, 1], [1, 1, 1]]) == [1.0, 1.0]
+    assert f1_interval([[1, 1, 1]]) is None
+
+
+def test_interval_has_the_width_that_statistics_expects() -> None:
+    """With one gold and one predicted mention a document, F1 is a share of documents: the
+    interval is near the normal one, 1.96 standard errors on both sides."""
+    random = numpy.random.default_rng(0)
+    right = random.random(2000) < 0.8
+    interval = f1_interval([[int(r), 1, 1] for r in right])
+    assert interval is not None
+    share = right.mean()
+    error = 1.96 * (share * (1 - share) / 2000) ** 0.5
+    assert interval == pytest.approx([share - error, share + error], abs=0.003)
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    random = numpy.random.default_rng(0)
+    covered = 0
+    for i in range(200):
+        right = random.random(100) < 0.8
+        interval = f1_interval([[int(r), 1, 1] for r in right], samples=300, seed=i)
+        assert interval is not None
+        covered += interval[0] <= 0.8 <= interval[1]
+    assert 0.9 <= covered / 200 <= 0.99
+
+
+counts = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)).map(
+    lambda c: [min(c), c[1], c[2]]
+)
+
+
+@given(st.lists(counts, min_size=2, max_size=20))
+def test_interval_is_in_range_and_repeatable(rows: list[list[int]]) -> None:
+    interval = f1_interval(rows, samples=100)
+    assert interval is not None
+    low, high = interval
+    assert 0 <= low <= high <= 1
+    assert f1_interval(rows, samples=100) == interval
+
+
+def test_compare_sure_and_unsure() -> None:
+    random = numpy.random.default_rng(0)
+    right = random.random(300) < 0.5
+    base = [[int(r), 1, 1] for r in right]
+    better = [[int(r or random.random() < 0.3), 1, 1] for r in right]
+    sure = paired_bootstrap(better, base)
+    assert sure.f1 == pytest.approx(f1_of(better) - right.mean())
+    assert sure.p_value < 0.01
+    assert 0 < sure.low < sure.f1 < sure.high
+    back = paired_bootstrap(base, better)
+    assert back.f1 == -sure.f1
+    assert back.p_value < 0.01
+    shuffled = [base[i] for i in random.permutation(300)]
+    unsure = paired_bootstrap(base, [*shuffled[:-1], [1 - shuffled[-1][0], 1, 1]])
+    assert unsure.p_value > 0.1
+    assert unsure.low < 0 < unsure.high
+    same = paired_bootstrap(base, base)
+    assert (same.f1, same.p_value) == (0, 1)
+    with pytest.raises(ValueError, match="not 300 and 299"):
+        paired_bootstrap(base, base[:-1])
+
+
+def test_compare_by_its_definition() -> None:
+    """Two documents and a lead in one: samples lead by 0, 1/2 or 1, with shares 1/4, 1/2, 1/4;
+    none leads by more than twice 1/2."""
+    difference = paired_bootstrap([[1, 1, 1], [1, 1, 1]], [[0, 1, 1], [1, 1, 1]])
+    assert (difference.f1, difference.low, difference.high) == (0.5, 0.0, 1.0)
+    assert difference.p_value == 0
+
+
+def test_compare_script(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(compare.main)
+
+    def write(name: str, rows: list[list[int]], sha256: str) -> str:
+        f1 = float(f1_of(rows))
+        scores = {"by_document": rows, "sha256": sha256, "conlleval": {"overall": {"f1": f1}}}
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"name": name, "splits": {"dev": scores}}), encoding="utf-8")
+        return str(path)
+
+    a = write("a", [[1, 1, 1]] * 9 + [[0, 1, 1]], "x")
+    b = write("b", [[1, 1, 1]] * 4 + [[0, 1, 1]] * 6, "x")
+    other = write("other", [[1, 1, 1]] * 10, "y")
+    result = CliRunner().invoke(app, [a, b])
+    assert result.exit_code == 0
+    assert "90.00" in result.stdout
+    assert "+50.00" in result.stdout
+    (tmp_path / "bad.json").write_text("{}", encoding="utf-8")
+    for second, message in [
+        (other, "have no file in common"),
+        (str(tmp_path / "none.json"), "no such file"),
+        (str(tmp_path / "bad.json"), "is not what evaluate writes"),
+    ]:
+        result = CliRunner().invoke(app, [a, second])
+        assert result.exit_code == 1
+        assert message in result.stderr

@@ -1,0 +1,117 @@
+"""Scores of mentions against how often they are right, by hand and by scikit-learn."""
+
+import numpy
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import precision_recall_curve
+from spacy.tokens import Doc, SpanGroup
+
+from common.console import InputError
+from scoring.calibration import (
+    BINS,
+    assess_calibration,
+    calibration_error,
+    reliability,
+    scored_mentions,
+    threshold_curve,
+)
+
+VOCAB = spacy.blank("en").vocab
+
+
+def scored(labels: str, scores: list[float]) -> Doc:
+    doc = Doc(VOCAB, words=["w"] * len(labels.split()), ents=labels.split())
+    attrs = {"by": "token_ner", "scores": scores}
+    doc.spans["token_ner"] = SpanGroup(doc, spans=list(doc.ents), attrs=attrs)
+    return doc
+
+
+def plain(labels: str) -> Doc:
+    return Doc(VOCAB, words=["w"] * len(labels.split()), ents=labels.split())
+
+
+def test_calibration_by_hand() -> None:
+    """Two bins: 0.9 to 1 with three mentions, two of them right, and 0.4 to 0.5 with a right
+    one; the second document's mention has the wrong type."""
+    gold = [plain("B-A O B-A B-B"), plain("B-A O")]
+    predicted = [scored("B-A O B-A B-B", [0.95, 0.92, 0.45]), scored("B-B O", [1.0])]
+    found = assess_calibration(gold, predicted)
+    assert found is not None
+    expected = abs((0.95 + 0.92 + 1.0) - 2) / 4 + abs(0.45 - 1) / 4
+    assert found["expected_calibration_error"] == pytest.approx(expected)
+    filled = {i: row for i, row in enumerate(found["reliability"]) if row["mentions"]}
+    assert filled == {
+        4: {"mentions": 1, "score": 0.45, "right": 1.0},
+        9: {"mentions": 3, "score": pytest.approx(2.87 / 3), "right": pytest.approx(2 / 3)},
+    }
+    rows = {row["threshold"]: row for row in found["thresholds"]}
+    # Four gold mentions; from 0.93 on two mentions are left, one of them right.
+    assert rows[0.0] | {"threshold": 0} == {
+        "threshold": 0,
+        "precision": 0.75,
+        "recall": 0.75,
+        "f1": 0.75,
+    }
+    assert rows[0.93]["precision"] == 0.5
+    assert rows[0.93]["recall"] == 0.25
+    assert rows[0.93]["f1"] == pytest.approx(1 / 3)
+
+
+def test_calibration_of_no_scores_is_none() -> None:
+    gold = [plain("B-A O")]
+    assert assess_calibration(gold, [plain("B-A O")]) is None
+    assert assess_calibration(gold, [scored("O O", [])]) is None
+
+
+mentions = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.booleans()), min_size=1, max_size=50
+)
+
+
+@given(mentions)
+def test_calibration_error_is_at_most_the_mean_gap(sure: list[tuple[float, bool]]) -> None:
+    """Within a bin, gaps cancel: the error is no more than the mean distance from 0 or 1."""
+    scores, right = (numpy.array(column) for column in zip(*sure, strict=True))
+    error = calibration_error(reliability(scores, right))
+    assert 0 <= error <= numpy.abs(scores - right).mean() + 1e-9
+
+
+@given(mentions)
+def test_reliability_is_scikit_learns(sure: list[tuple[float, bool]]) -> None:
+    scores, right = (numpy.array(column) for column in zip(*sure, strict=True))
+    # Halfway between the ends of bins, where none can go either way by rounding.
+    scores = (numpy.floor(scores * BINS) + 0.5) / BINS
+    shares, means = calibration_curve(right, scores, n_bins=BINS)
+    filled = [row for row in reliability(scores, right) if row["mentions"]]
+    assert [row["right"] for row in filled] == pytest.approx(shares.tolist())
+    assert [row["score"] for row in filled] == pytest.approx(means.tolist())
+    assert sum(row["mentions"] for row in filled) == len(sure)
+
+
+@given(mentions)
+def test_threshold_curve_is_scikit_learns(sure: list[tuple[float, bool]]) -> None:
+    """Whose recall is of the right mentions alone, as if none had been missed."""
+    sure = [*sure, (0.5, True)]  # scikit-learn warns where nothing is right
+    scores, right = (numpy.array(column) for column in zip(*sure, strict=True))
+    scores = numpy.round(scores, 2)
+    n_right = int(right.sum())
+    rows = {row["threshold"]: row for row in threshold_curve(scores, right, n_right)}
+    for precision, recall, threshold in zip(*precision_recall_curve(right, scores), strict=False):
+        if threshold in rows:
+            assert rows[threshold]["precision"] == pytest.approx(precision)
+            assert rows[threshold]["recall"] == pytest.approx(recall)
+
+
+def test_mentions_without_scores_are_left_out() -> None:
+    gold = [plain("B-A O"), plain("B-A O")]
+    scores, right = scored_mentions(gold, [scored("B-A O", [0.7]), plain("B-A O")])
+    assert (scores.tolist(), right.tolist()) == ([0.7], [True])
+
+
+@pytest.mark.parametrize("score", [float("nan"), -0.1, 1.1])
+def test_scores_that_are_no_probabilities_are_told_of(score: float) -> None:
+    with pytest.raises(InputError, match=r'the score of "w" \(A\) is .*, not from 0 to 1'):
+        assess_calibration([plain("B-A")], [scored("B-A", [score])])

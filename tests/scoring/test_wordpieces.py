@@ -1,0 +1,71 @@
+"""The wordpiece-level protocol, against transformers' own model and by hand."""
+
+from pathlib import Path
+
+import pytest
+import spacy
+import torch
+import transformers
+from spacy.tokens import Doc
+
+from corpus.wordpiece_labels import encode, read_sentences, score
+from huggingface.importing import import_checkpoint
+from scoring.evaluation import evaluate_file
+from scoring.scores import annotate_gold, iob2_labels
+from scoring.wordpieces import label_wordpieces, score_wordpieces
+from tests.conftest import SAMPLE
+from tests.test_hf import NAMES, float32, make_checkpoint, pipe
+
+
+def by_transformers(checkpoint: Path, corpus: Path) -> dict[str, float]:
+    """The recipe's own evaluation: sentence by sentence, a label on every wordpiece."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    model = transformers.AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
+    ids = {name: i for i, name in enumerate(NAMES)}
+    encoded = [encode(sentence, tokenizer, ids) for sentence in read_sentences(corpus)]
+    predicted = []
+    with torch.no_grad():
+        for row in encoded:
+            logits = model(torch.tensor([row["input_ids"]])).logits[0]
+            predicted.append(logits.argmax(-1).numpy())
+    scores = score(predicted, encoded, NAMES)
+    return {name: scores[f"wordpiece_{name}"] for name in ("precision", "recall", "f1", "accuracy")}
+
+
+@pytest.mark.parametrize("corpus", ["tiny", "sample"])
+def test_wordpieces_are_scored_as_the_recipe_does(
+    corpus: str, tmp_path: Path, tiny_file: Path
+) -> None:
+    path = {"tiny": tiny_file, "sample": SAMPLE / "valid.txt"}[corpus]
+    checkpoint = make_checkpoint(tmp_path / "checkpoint")
+    nlp = import_checkpoint(str(checkpoint))
+    pipe(nlp, "transformer").model.attrs["windowing"] = float32(nlp)
+    found = evaluate_file(nlp, path, {}, gold_sentences=True)["wordpiece"]
+    assert found == pytest.approx(by_transformers(checkpoint, path))
+    assert 0 < found["accuracy"] < 1
+
+
+def test_wordpieces_of_bilou_are_read_as_bio(tmp_path: Path) -> None:
+    names = ["O", "B-A", "I-A", "L-A", "U-A"]
+    nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint", names=names)))
+    docs = [Doc(nlp.vocab, words=list("abcdefghijklmnop")), Doc(nlp.vocab, words=["\n"])]
+    letters, blank = annotate_gold(nlp, docs)
+    head = pipe(nlp, "token_ner")
+    found = label_wordpieces(head, letters)
+    assert len(found) == 16
+    assert {"O", "B-A", "I-A"} >= set(found) != {"O"}
+    assert label_wordpieces(head, blank) == []
+
+
+def test_wordpieces_skip_what_has_none(tmp_path: Path) -> None:
+    nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint")))
+    docs = [Doc(nlp.vocab), Doc(nlp.vocab, words=["\n"]), Doc(nlp.vocab, words=["Ada", "\n", "x"])]
+    scores = score_wordpieces(nlp, docs, annotate_gold(nlp, docs), iob2_labels(docs))
+    assert scores is not None
+    assert scores["recall"] == 0
+
+
+def test_wordpieces_of_another_pipeline_are_none() -> None:
+    nlp = spacy.blank("en")
+    docs = [Doc(nlp.vocab, words=["a"])]
+    assert score_wordpieces(nlp, docs, docs, [["O"]]) is None

@@ -1,0 +1,156 @@
+"""Annotated documents in each format, and back: parts joined are the whole."""
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+import spacy
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
+
+import token_ner  # noqa: F401  for ent._.score
+from common.console import InputError
+from corpus.conll import read_corpus
+from texts.outputs import FORMATS, list_mentions
+from texts.records import Record
+
+NLP = spacy.blank("en")
+TEXTS = ["Ada Lindqvist left Varnholm.", "", "Nothing here.", "Ada\nLindqvist & <b>Norden</b>"]
+
+
+def annotated(text: str) -> Doc:
+    """Names are mentions, with a score of a half."""
+    doc = NLP(text)
+    names = re.finditer(r"Ada\s+Lindqvist|Varnholm|<b>", text)
+    spans = [doc.char_span(*m.span(), "PER", alignment_mode="expand") for m in names]
+    doc.ents = [span for span in spans if span is not None]
+    attrs = {"by": "token_ner", "scores": [0.5] * len(doc.ents)}
+    doc.spans["token_ner"] = SpanGroup(doc, name="token_ner", spans=list(doc.ents), attrs=attrs)
+    return doc
+
+
+DOCS = [annotated(text) for text in TEXTS]
+RECORDS = [Record("a.txt", i, text, {"id": i, "who": None}) for i, text in enumerate(TEXTS)]
+
+
+def write(suffix: str, folder: Path, cuts: Sequence[int] = (2,)) -> Path:
+    """Records and documents in parts, joined."""
+    bounds = [0, *cuts, len(DOCS)]
+    parts = []
+    for start, end in pairwise(bounds):
+        parts.append(folder / f"{start}{suffix}")
+        FORMATS[suffix].write(RECORDS[start:end], DOCS[start:end], parts[-1])
+    FORMATS[suffix].join(parts, folder / f"all{suffix}")
+    return folder / f"all{suffix}"
+
+
+def test_mentions_have_text_label_score_and_characters() -> None:
+    assert list_mentions(DOCS[0]) == [
+        {"text": "Ada Lindqvist", "label": "PER", "score": 0.5, "start": 0, "end": 13},
+        {"text": "Varnholm", "label": "PER", "score": 0.5, "start": 19, "end": 27},
+    ]
+    for doc in DOCS:
+        for mention in list_mentions(doc):
+            assert doc.text[mention["start"] : mention["end"]] == mention["text"]
+
+
+def test_mentions_of_a_pipeline_without_scores() -> None:
+    doc = NLP("Ada")
+    doc.ents = [Span(doc, 0, 1, "PER")]
+    assert list_mentions(doc)[0]["score"] is None
+
+
+def test_jsonl_has_fields_text_and_mentions(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in write(".jsonl", tmp_path).read_text().splitlines()]
+    assert [row["text"] for row in rows] == TEXTS
+    assert [row["id"] for row in rows] == [0, 1, 2, 3]
+    assert [row["mentions"] for row in rows] == [list_mentions(doc) for doc in DOCS]
+
+
+def test_parquet_has_fields_text_and_mentions(tmp_path: Path) -> None:
+    rows = pyarrow.parquet.read_table(write(".parquet", tmp_path)).to_pylist()
+    assert [row["text"] for row in rows] == TEXTS
+    assert [row["mentions"] for row in rows] == [list_mentions(doc) for doc in DOCS]
+    assert list(rows[0]) == ["id", "who", "text", "mentions"]
+
+
+def test_parquet_columns_of_parts_are_united(tmp_path: Path) -> None:
+    fields: list[dict[str, Any]] = [{"a": None, "b": 1}, {"a": "x", "c": 0.5}, {"b": 2.5}]
+    parts = []
+    for i, values in enumerate(fields):
+        parts.append(tmp_path / f"{i}.parquet")
+        FORMATS[".parquet"].write([Record("x", 1, "", values)], [NLP("")], parts[-1])
+    FORMATS[".parquet"].join(parts, tmp_path / "all.parquet")
+    rows = pyarrow.parquet.read_table(tmp_path / "all.parquet").to_pylist()
+    assert [{name: row[name] for name in "abc"} for row in rows] == [
+        {"a": None, "b": 1.0, "c": None},
+        {"a": "x", "b": None, "c": 0.5},
+        {"a": None, "b": 2.5, "c": None},
+    ]
+
+
+def test_parquet_columns_of_several_types_are_told_of(tmp_path: Path) -> None:
+    records = [Record("x", 1, "", {"a": value}) for value in (1, "x")]
+    write = FORMATS[".parquet"].write
+    with pytest.raises(InputError, match='the field "a" has values of several types'):
+        write(records, [NLP(""), NLP("")], tmp_path / "a.parquet")
+    for i, record in enumerate(records):
+        write([record], [NLP("")], tmp_path / f"{i}.parquet")
+    parts = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    with pytest.raises(InputError, match=r"no one type for a column .* write \.jsonl"):
+        FORMATS[".parquet"].join(parts, tmp_path / "all.parquet")
+
+
+def test_conll_is_read_back(tmp_path: Path) -> None:
+    """Whitespace is no word of a column file; an empty document is none."""
+    documents = read_corpus(write(".conll", tmp_path, cuts=(1, 2, 3))).documents
+    found = [
+        [(sentence.words, sentence.mentions) for sentence in document.sentences]
+        for document in documents
+    ]
+    words = [[token.text for token in doc if not token.is_space] for doc in DOCS if len(doc)]
+    assert [sentences[0][0] for sentences in found] == words
+    spans = [[(m.start, m.end, m.type) for m in sentences[0][1]] for sentences in found]
+    # "Ada", the line's end between, "Lindqvist": two words.
+    assert spans[0] == [(0, 2, "PER"), (3, 4, "PER")]
+    assert spans[1] == []
+    assert spans[2][0] == (0, 2, "PER")
+
+
+def test_docbin_keeps_mentions_and_scores(tmp_path: Path) -> None:
+    docs = list(DocBin().from_disk(write(".spacy", tmp_path)).get_docs(NLP.vocab))
+    assert [doc.text for doc in docs] == TEXTS
+    assert [list_mentions(doc) for doc in docs] == [list_mentions(doc) for doc in DOCS]
+
+
+def test_html_escapes_all(tmp_path: Path) -> None:
+    page = write(".html", tmp_path).read_text()
+    assert page.startswith("<!doctype html>")
+    assert page.endswith("</html>\n")
+    assert page.count("<p>") == len(DOCS)
+    assert "Ada Lindqvist <b>PER</b>" in page
+    assert 'title="0.500"' in page
+    body = page.split("<body>")[1]
+    assert "<b>Norden" not in body
+    assert "&lt;b&gt;" in body
+    assert "&amp;" in body
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".conll", ".html", ".spacy"])
+def test_parts_do_not_show(suffix: str, tmp_path: Path) -> None:
+    for name, cuts in (("a", ()), ("b", (1, 3))):
+        (tmp_path / name).mkdir()
+        write(suffix, tmp_path / name, cuts)
+    a, b = ((tmp_path / name / f"all{suffix}").read_bytes() for name in "ab")
+    assert a == b
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_no_document_at_all(suffix: str, tmp_path: Path) -> None:
+    FORMATS[suffix].write([], [], tmp_path / f"0{suffix}")
+    FORMATS[suffix].join([tmp_path / f"0{suffix}"], tmp_path / f"all{suffix}")
+    assert (tmp_path / f"all{suffix}").is_file()
