@@ -30,7 +30,8 @@ from huggingface.importing import import_checkpoint
 from huggingface.labels import read_labels
 from huggingface.loading import check_head
 from tests.conftest import ROOT
-from token_ner import Windowing, add_case_embedding
+from token_ner.shim import add_case_embedding
+from token_ner.windows import Windowing
 
 runner = CliRunner()
 NAMES = label_names({"PER", "ORG", "LOC", "MISC"})

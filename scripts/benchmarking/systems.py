@@ -67,7 +67,7 @@ def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
     from common.pipelines import load_pipeline
     from corpus.docs import read_gold
     from scoring.scores import annotate_gold, score
-    from token_ner import has_bfloat16
+    from token_ner.forward import has_bfloat16
 
     nlp = load_pipeline(str(model))
     transformer: Any = nlp.get_pipe("transformer")

@@ -16,9 +16,8 @@ from common.files import atomic_write
 from corpus.wordpiece_labels import label_names
 from huggingface.importing import SPACY_CONFIG
 from huggingface.loading import as_input_error, check_head, find_component
-from token_ner import TokenNER
+from token_ner import WINDOWED_TRANSFORMER, TokenNER
 
-TRANSFORMER = "windowed-transformer"  # the model's name in token_ner.py
 EXPORTED = ("sentencizer", "transformer", "token_ner")  # factories
 
 
@@ -28,7 +27,7 @@ def build_classifier(nlp: Language, pipeline: str) -> tuple[Any, Any]:
     RAISES (InputError): If transformers has no such model."""
     token_ner: TokenNER = find_component(nlp, "token_ner", pipeline)
     transformer = find_component(nlp, "transformer", pipeline).model
-    if transformer.name != TRANSFORMER or not token_ner.model.has_ref("output"):
+    if transformer.name != WINDOWED_TRANSFORMER or not token_ner.model.has_ref("output"):
         raise InputError(
             f"{pipeline}: only conll_ner.WindowedTransformer under conll_ner.TokenClassifier can "
             "be exported"

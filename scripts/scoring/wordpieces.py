@@ -15,7 +15,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from corpus.wordpiece_labels import align_labels, measure
-from token_ner import BIO_PREFIXES, TokenNER, sentence_starts
+from token_ner import BIO_PREFIXES, WINDOWED_TRANSFORMER, TokenNER, sentence_starts
 
 
 def score_wordpieces(
@@ -37,7 +37,7 @@ def score_wordpieces(
         component
         for name, component in nlp.pipeline
         if nlp.get_pipe_meta(name).factory == "transformer"
-        and component.model.name == "windowed-transformer"  # type: ignore[attr-defined]
+        and component.model.name == WINDOWED_TRANSFORMER  # type: ignore[attr-defined]
     ]
     if len(heads) != 1 or len(transformers) != 1:
         return None

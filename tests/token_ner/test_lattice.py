@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from token_ner import Lattice, Mentions, decode, find_mentions, follow, log_softmax, scan
+from token_ner.lattice import (
+    ChainMentions,
+    Lattice,
+    find_best_mentions,
+    find_mentions,
+    follow,
+    log_softmax,
+    scan,
+)
 
 LATTICES = [Lattice(n_types=k, bilou=bilou) for k in (1, 2) for bilou in (False, True)]
 Found = tuple[int, int, int]  # start, end, type
@@ -64,7 +72,7 @@ def random_words(lattice: Lattice, n: int, seed: int, scale: float = 2.0) -> num
     return log_softmax(random.normal(scale=scale, size=(n, lattice.n_labels)))
 
 
-def as_tuples(found: Mentions) -> list[Found]:
+def as_tuples(found: ChainMentions) -> list[Found]:
     return list(zip(found.starts.tolist(), found.ends.tolist(), found.types.tolist(), strict=True))
 
 
@@ -85,7 +93,7 @@ def weight_of(words: numpy.ndarray, mentions: list[Found], lattice: Lattice) -> 
 def test_decode_equals_brute_force(lattice: Lattice, n: int, seed: int) -> None:
     words = random_words(lattice, n, seed)
     best, probabilities = enumerate_all(words, lattice)
-    found = decode(lattice, numpy.concatenate([words, lattice.separator]))
+    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
     mentions = as_tuples(found)
     # Sequences with a B that could be an I have the same mentions in only one way.
     assert weight_of(words, mentions, lattice) == pytest.approx(best)
@@ -99,12 +107,12 @@ def test_decode_keeps_documents_apart(lattice: Lattice) -> None:
     documents = [random_words(lattice, n, seed=n) for n in (1, 5, 2, 30, 3)]
     offset, expected, scores = 0, [], []
     for document in documents:
-        alone = decode(lattice, numpy.concatenate([document, lattice.separator]))
+        alone = find_best_mentions(lattice, numpy.concatenate([document, lattice.separator]))
         expected += [(s + offset, e + offset, t) for s, e, t in as_tuples(alone)]
         scores += alone.scores.tolist()
         offset += len(document) + 1
     chain = numpy.concatenate([p for document in documents for p in (document, lattice.separator)])
-    together = decode(lattice, chain)
+    together = find_best_mentions(lattice, chain)
     assert as_tuples(together) == expected
     assert together.scores.tolist() == pytest.approx(scores)
 
@@ -112,7 +120,7 @@ def test_decode_keeps_documents_apart(lattice: Lattice) -> None:
 @pytest.mark.parametrize("lattice", LATTICES, ids=str)
 def test_decode_is_legal_when_all_is_equally_likely(lattice: Lattice) -> None:
     words = numpy.full((50, lattice.n_labels), -math.log(lattice.n_labels))
-    mentions = as_tuples(decode(lattice, numpy.concatenate([words, lattice.separator])))
+    mentions = as_tuples(find_best_mentions(lattice, numpy.concatenate([words, lattice.separator])))
     assert all(start < end <= 50 for start, end, _ in mentions)
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(mentions))
 
@@ -122,7 +130,7 @@ def test_decode_a_closed_scheme_ends_mentions_in_their_document() -> None:
     lattice = Lattice(n_types=1, bilou=True)
     # Columns O, B, I, L, U.
     words = numpy.log(numpy.array([[0.1, 0.7, 0.05, 0.05, 0.1]]))
-    found = decode(lattice, numpy.concatenate([words, lattice.separator]))
+    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
     assert found.scores.tolist() in ([], pytest.approx([0.5]))
 
 
@@ -130,7 +138,7 @@ def test_decode_scores_of_one_word_by_hand() -> None:
     """One word, BIO: I can't begin, so B has 0.6 of 0.6 + 0.3."""
     lattice = Lattice(n_types=1, bilou=False)
     words = numpy.log(numpy.array([[0.3, 0.6, 0.1]]))
-    found = decode(lattice, numpy.concatenate([words, lattice.separator]))
+    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
     assert as_tuples(found) == [(0, 1, 0)]
     assert found.scores.tolist() == pytest.approx([0.6 / 0.9])
 
@@ -141,8 +149,8 @@ def test_decode_stays_exact_over_a_long_document() -> None:
     words = random_words(lattice, 100_000, seed=0, scale=3.0)
     # A sure O in front and behind cuts the chain.
     words[[49_999, 50_010]] = lattice.separator
-    found = decode(lattice, numpy.concatenate([words, lattice.separator]))
-    part = decode(lattice, words[50_000:50_011])
+    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
+    part = find_best_mentions(lattice, words[50_000:50_011])
     inside = (found.starts >= 50_000) & (found.starts < 50_010)
     assert (found.starts[inside] - 50_000).tolist() == part.starts.tolist()
     assert found.scores[inside].tolist() == pytest.approx(part.scores.tolist(), abs=1e-9)

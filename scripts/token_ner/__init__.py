@@ -1,0 +1,43 @@
+"""`token_ner`: named-entity recognition with one label per word on top of a pretrained transformer.
+
+spaCy's config system joins two parts. The backbone cuts whole documents into windows of wordpieces
+and runs a Hugging Face model on them. The head gives every word, from its first wordpiece, a
+distribution over labels, and decodes each document to the best legal label sequence. The score of
+a mention is the probability of exactly that span with that label: the share of all legal
+sequences that contain it, each weighted by the product of its label probabilities.
+
+The package is self-contained. It is copied into model wheels, `pip install .` offers it to any
+spaCy environment, and `spacy train --code scripts/token_ner/__init__.py` loads it from a checkout.
+`windows`, `lattice` and `component` don't need torch.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+if __name__ in sys.modules:
+    from .about import __version__
+    from .component import BIO_PREFIXES, ScoredMention, TokenNER
+    from .registration import register
+    from .windows import WINDOWED_TRANSFORMER, sentence_starts
+
+    __all__ = [
+        "BIO_PREFIXES",
+        "WINDOWED_TRANSFORMER",
+        "ScoredMention",
+        "TokenNER",
+        "__version__",
+        "sentence_starts",
+    ]
+    register()
+else:
+    # spaCy's --code executes this file under another name and leaves it out of sys.modules, where
+    # relative imports and pickle look. Import it under its own name instead.
+    spec = importlib.util.spec_from_file_location(
+        "token_ner", __file__, submodule_search_locations=[str(Path(__file__).parent)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["token_ner"] = module
+    spec.loader.exec_module(module)

@@ -1,0 +1,315 @@
+"""The spaCy component `token_ner`."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy
+from spacy.errors import Errors
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer
+from thinc.types import Floats2d
+
+from .lattice import Lattice, find_best_mentions, log_softmax
+from .windows import Array
+
+ModelArray = Any  # of numpy or CuPy, where the model is
+Scheme = Literal["bio", "bilou"]
+DEFAULT_CONFIG = Config().from_str(
+    """
+[model]
+@architectures = "conll_ner.TokenClassifier.v1"
+
+[model.tok2vec]
+@architectures = "conll_ner.FirstWordpiece.v1"
+upstream = "*"
+"""
+)
+BIO_PREFIXES = {"B": "B", "I": "I", "L": "I", "U": "B"}  # of BILUO, as spaCy gives gold
+GROUP_MARK = "token_ner"  # span groups with attrs["by"] of this value hold scored mentions
+
+
+class ScoredMention(NamedTuple):
+    """A predicted mention of one document."""
+
+    start: int  # index of its first word
+    end: int  # index after its last word
+    label: str
+    score: float  # probability of exactly this span with this label
+
+
+def make_token_ner(
+    nlp: Language,
+    name: str,
+    model: Model[list[Doc], list[Floats2d]],
+    scheme: Scheme,
+    threshold: float | None,
+    learn_rate_factor: float,
+    scorer: Callable[..., Any] | None,
+) -> "TokenNER":
+    return TokenNER(
+        nlp.vocab,
+        model,
+        name,
+        scheme=scheme,
+        threshold=threshold,
+        learn_rate_factor=learn_rate_factor,
+        scorer=scorer,
+    )
+
+
+def span_score(span: Span) -> float | None:
+    """RETURNS (float | None): The probability that a mention was predicted with: of exactly its
+    span with its label. None for a span that `token_ner` didn't predict."""
+    key = (span.start, span.end)
+    for group in span.doc.spans.values():
+        if group.attrs.get("by") != GROUP_MARK:
+            continue
+        i = bisect_left(group, key, key=lambda mention: (mention.start, mention.end))
+        if (
+            i < len(group)
+            and (group[i].start, group[i].end) == key
+            and group[i].label == span.label
+        ):
+            return cast(float, group.attrs["scores"][i])
+    return None
+
+
+class TokenNER(TrainablePipe):  # type: ignore[misc]
+    """Named-entity recognition by one label a word, a legal sequence of them, and a score for
+    each mention.
+
+    Mentions are in `doc.ents`, and in `doc.spans[name]` (name: the component's, "token_ner"
+    unless it is given another), in the same order, with `attrs["scores"]` parallel to them; the
+    score of an `ent` is `ent._.score` too. A score is the probability of exactly that span with
+    that label: the share of all legal label sequences of the document, each weighted by the
+    product of its labels' probabilities, in which it is a mention.
+
+    vocab (Vocab): The shared vocabulary.
+    model (Model): Gives each word of a document a row of logits.
+    name (str): The component's name.
+    scheme (str): "bio" or "bilou": the labels that the model learns.
+    threshold (float | None): Mentions with a lower score are left out; None keeps all.
+    learn_rate_factor (float): The head's learning rate, as a multiple of the optimizer's.
+    scorer (Callable | None): Scores `doc.ents`.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[list[Doc], list[Floats2d]],
+        name: str = "token_ner",
+        *,
+        scheme: Scheme = "bio",
+        threshold: float | None = None,
+        learn_rate_factor: float = 1.0,
+        scorer: Callable[..., Any] | None = None,
+    ) -> None:
+        if scheme not in ("bio", "bilou"):
+            raise ValueError(f'{name}: scheme must be "bio" or "bilou", not "{scheme}"')
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"{name}: threshold must be from 0 to 1, not {threshold}")
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.scorer = scorer
+        self.cfg: dict[str, Any] = {
+            "labels": [],
+            "scheme": scheme,
+            "threshold": threshold,
+            "learn_rate_factor": learn_rate_factor,
+        }
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (tuple[str, ...]): The types of mentions."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> list[str]:
+        """RETURNS (list[str]): What `spacy init labels` saves."""
+        return list(self.cfg["labels"])
+
+    @property
+    def lattice(self) -> Lattice:
+        return Lattice(n_types=len(self.labels), bilou=self.cfg["scheme"] == "bilou")
+
+    @property
+    def word_labels(self) -> list[str]:
+        """RETURNS (list[str]): The names of the model's columns: O, all B, all I, and in BILOU
+        all L and all U."""
+        prefixes = "BILU" if self.cfg["scheme"] == "bilou" else "BI"
+        return ["O", *(f"{prefix}-{type_}" for prefix in prefixes for type_ in self.labels)]
+
+    def add_label(self, label: str) -> int:
+        """Add a type of mentions, before the model is initialized.
+
+        RETURNS (int): 1 if it was added, 0 if it was there.
+        """
+        if not isinstance(label, str) or not label:
+            raise ValueError(Errors.E187)
+        if label in self.labels:
+            return 0
+        if self.model.get_ref("output").has_dim("nO"):
+            raise ValueError(Errors.E922.format(name=self.name, nO=len(self.word_labels)))
+        self.cfg["labels"].append(label)
+        self.vocab.strings.add(label)
+        return 1
+
+    def predict(self, docs: Iterable[Doc]) -> list[list[ScoredMention]]:
+        """RETURNS (list[list[ScoredMention]]): For each document its mentions, in order."""
+        docs = list(docs)
+        if not any(len(doc) for doc in docs):
+            return [[] for _ in docs]
+        return self.decode_docs(docs, self.model.predict(docs))
+
+    def decode_docs(
+        self, docs: Sequence[Doc], logits: Sequence[ModelArray]
+    ) -> list[list[ScoredMention]]:
+        """Decode all documents in one chain, whitespace left out, separators between.
+
+        logits (Sequence[ModelArray]): For each document (n_words, n_labels).
+        RETURNS (list[list[ScoredMention]]): For each document its mentions, in order.
+        RAISES (FloatingPointError): If a logit isn't finite.
+        """
+        lattice = self.lattice
+        kept = [numpy.flatnonzero(doc.to_array("IS_SPACE") == 0) for doc in docs]
+        parts = []
+        for scores, words in zip(logits, kept, strict=True):
+            own = self.model.ops.to_numpy(scores)[words]
+            if not numpy.isfinite(own).all():
+                raise FloatingPointError(
+                    f"{self.name}: logits are not finite: the weights are broken, as after "
+                    "training at too high a learning rate"
+                )
+            parts += [own, lattice.separator]
+        chain_words = log_softmax(numpy.concatenate(parts).astype("float64"))
+        # The words' places in their documents; a separator's is never looked at.
+        places = numpy.concatenate([numpy.append(words, -1) for words in kept])
+        found = find_best_mentions(lattice, chain_words)
+        firsts, lasts = places[found.starts], places[found.ends - 1]
+        bounds = numpy.cumsum([len(words) + 1 for words in kept])
+        owners = numpy.searchsorted(bounds, found.starts, side="right")
+        threshold = self.cfg["threshold"] or 0.0
+        mentions: list[list[ScoredMention]] = [[] for _ in docs]
+        rows = (owners, firsts, lasts, found.types, found.scores)
+        for owner, first, last, type_, score in zip(*(row.tolist() for row in rows), strict=True):
+            if score >= threshold:
+                mentions[owner].append(ScoredMention(first, last + 1, self.labels[type_], score))
+        return mentions
+
+    def set_annotations(self, docs: Iterable[Doc], predictions: list[list[ScoredMention]]) -> None:
+        """Write mentions into `doc.ents` and `doc.spans`.
+
+        Mentions that others set stay, and what overlaps them is left out, as is what covers a
+        token that `doc.set_ents` blocked.
+        """
+        for doc, mentions in zip(docs, predictions, strict=True):
+            others, blocked = self.earlier_annotations(doc)
+            if others or blocked:
+                taken = numpy.zeros(len(doc), dtype=bool)
+                for span in (*others, *blocked):
+                    taken[span.start : span.end] = True
+                mentions = [m for m in mentions if not taken[m.start : m.end].any()]
+            spans = [Span(doc, m.start, m.end, label=m.label) for m in mentions]
+            doc.set_ents(sorted([*others, *spans]), blocked=blocked, default="outside")
+            attrs = {"by": GROUP_MARK, "scores": [m.score for m in mentions]}
+            doc.spans[self.name] = SpanGroup(doc, name=self.name, spans=spans, attrs=attrs)
+
+    def earlier_annotations(self, doc: Doc) -> tuple[list[Span], list[Span]]:
+        """RETURNS (tuple[list[Span], list[Span]]): Mentions that this component didn't set, and
+        blocked tokens."""
+        if not doc.has_annotation("ENT_IOB"):
+            return [], []
+        own = {(s.start, s.end, s.label) for s in doc.spans.get(self.name, ())}
+        others = [ent for ent in doc.ents if (ent.start, ent.end, ent.label) not in own]
+        iob, types = doc.to_array(["ENT_IOB", "ENT_TYPE"]).T
+        # spaCy marks a blocked token by B without a type.
+        blocked = [doc[i : i + 1] for i in numpy.flatnonzero((iob == 3) & (types == 0)).tolist()]
+        return others, blocked
+
+    def get_loss(
+        self, examples: Iterable[Example], scores: Sequence[ModelArray]
+    ) -> tuple[float, list[ModelArray]]:
+        """Cross-entropy of the gold labels, its mean over the words that have one.
+
+        scores (Sequence[ModelArray]): For each document logits (n_words, n_labels).
+        RETURNS (tuple[float, list[ModelArray]]): The loss, and its gradients by the logits.
+            Words whose gold is missing or doesn't align, and whitespace, have zeros.
+        """
+        ids = {label: i for i, label in enumerate(self.word_labels)}
+        gold = numpy.concatenate([self.gold_ids(eg, ids) for eg in examples])
+        logits = numpy.concatenate([self.model.ops.to_numpy(s) for s in scores])
+        log_probabilities = log_softmax(logits.astype("float64"))
+        rows = numpy.flatnonzero(gold >= 0)
+        gradient = numpy.zeros_like(log_probabilities)
+        n = max(1, len(rows))
+        gradient[rows] = numpy.exp(log_probabilities[rows]) / n
+        gradient[rows, gold[rows]] -= 1 / n
+        loss = -float(log_probabilities[rows, gold[rows]].sum()) / n
+        ends = numpy.cumsum([len(s) for s in scores])[:-1]
+        parts: list[Any] = numpy.split(gradient.astype("float32"), ends)
+        return loss, [self.model.ops.asarray(part) for part in parts]
+
+    def gold_ids(self, eg: Example, ids: dict[str, int]) -> Array:
+        """RETURNS (Array): Each word's column, or -1 where gold is missing or doesn't align.
+        RAISES (ValueError): If gold has a type that the component doesn't know."""
+        bilou = self.cfg["scheme"] == "bilou"
+        spaces = eg.predicted.to_array("IS_SPACE")
+        columns = []
+        for label, space in zip(eg.get_aligned_ner(), spaces, strict=True):
+            if label is None or label == "-" or space:
+                columns.append(-1)
+                continue
+            name = label if bilou or label == "O" else BIO_PREFIXES[label[0]] + label[1:]
+            if name not in ids:
+                raise ValueError(
+                    f"{self.name}: the label {label} is not among {', '.join(self.labels)}: "
+                    "initialize the pipeline on data with all types"
+                )
+            columns.append(ids[name])
+        return numpy.array(columns, dtype="int64")
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Update the weights: the head's by its own learning rate and without weight decay."""
+        self.model.get_ref("tok2vec").finish_update(sgd)
+        at_own_rate = partial(sgd, lr_scale=self.cfg["learn_rate_factor"])
+        decay, sgd.L2 = sgd.L2, 0.0
+        try:
+            self.model.get_ref("output").finish_update(cast(Optimizer, at_own_rate))
+        finally:
+            sgd.L2 = decay
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,  # noqa: ARG002
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        """Collect the types and give the model its shape.
+
+        get_examples (Callable): Gives gold examples.
+        labels (Sequence[str] | None): The types, if known (`spacy init labels`).
+        RAISES (ValueError): If there is no example, or no type.
+        """
+        sample: list[Doc] = []
+        found: set[str] = set()
+        for eg in get_examples():
+            if len(sample) < 10 and len(eg.predicted):
+                sample.append(eg.predicted)
+            if labels is None:
+                found.update(ent.label_ for ent in eg.reference.ents)
+        for label in sorted(found) if labels is None else labels:
+            self.add_label(label)
+        if not self.labels:
+            raise ValueError(Errors.E143.format(name=self.name))
+        if not sample:
+            raise ValueError(Errors.E923.format(name=self.name))
+        self.model.get_ref("output").set_dim("nO", len(self.word_labels))
+        self.model.initialize(X=sample)

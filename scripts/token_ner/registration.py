@@ -1,0 +1,108 @@
+"""Make the component known to spaCy: the factory, the architectures, and `ent._.score`.
+
+A process can hold several copies of this package: every model wheel carries one, `conll-ner` may
+be installed, and a checkout may be on the path. One rule covers everything that is registered:
+
+- A copy registers all of it or nothing, so a component never runs with another copy's models.
+- The newest copy is used. Of copies with the same version, the first one stays.
+- spaCy looks at entry points first. So where `conll-ner` is installed, copies in wheels register
+  nothing, and `conll-ner` must be at least as new as they are.
+
+For this to be safe, the behaviour behind a published name never changes. A changed architecture
+gets a new suffix (`conll_ner.TokenClassifier.v2`) and the old one stays.
+"""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any
+
+import catalogue
+from packaging.version import Version
+from spacy.language import Language
+from spacy.tokens import Span
+from spacy.util import registry
+
+from .about import __version__
+from .component import DEFAULT_CONFIG, make_token_ner, span_score
+
+FACTORY = "token_ner"
+OLDEST = "0"  # the version of copies that don't state one
+
+
+def register() -> None:
+    """Register this copy, unless one that is at least as new is registered or installed.
+
+    RAISES (ImportError): If `conll-ner` is installed and older than this copy.
+    """
+    if is_served_by_installed() or Version(registered_version()) >= Version(__version__):
+        return
+    make_token_ner.version = __version__  # type: ignore[attr-defined]
+    # Language.factory refuses to replace another function, but accepts the one that is there.
+    registry.factories.register(FACTORY, func=make_token_ner)
+    Language.factory(
+        FACTORY,
+        assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
+        default_config={
+            "model": DEFAULT_CONFIG["model"],
+            "scheme": "bio",
+            "threshold": None,
+            "learn_rate_factor": 1.0,
+            "scorer": {"@scorers": "spacy.ner_scorer.v1"},
+        },
+        default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+        func=make_token_ner,
+    )
+    for name, build in architectures().items():
+        registry.architectures.register(name, func=build)
+    register_score()
+
+
+def architectures() -> dict[str, Callable[..., Any]]:
+    """RETURNS (dict[str, Callable]): The architectures by name. There are none where
+    spacy-transformers, which they need, isn't installed."""
+    if find_spec("spacy_transformers") is None:
+        return {}
+    from .backbone import build_first_wordpiece_transformer, build_windowed_transformer
+    from .head import build_first_wordpiece, build_token_classifier
+
+    return {
+        "conll_ner.WindowedTransformer.v1": build_windowed_transformer,
+        "conll_ner.FirstWordpieceTransformer.v1": build_first_wordpiece_transformer,
+        "conll_ner.TokenClassifier.v1": build_token_classifier,
+        "conll_ner.FirstWordpiece.v1": build_first_wordpiece,
+    }
+
+
+def register_score() -> None:
+    """Add `ent._.score`, unless someone else defined an extension of that name."""
+    if Span.has_extension("score"):
+        getter = Span.get_extension("score")[2]
+        if getattr(getter, "__name__", "") != span_score.__name__:
+            return
+    Span.set_extension("score", getter=span_score, force=True)
+
+
+def is_served_by_installed() -> bool:
+    """RETURNS (bool): Whether this is a copy in a wheel, and `conll-ner` is installed, whose
+    entry points spaCy uses.
+    RAISES (ImportError): If the installed one is older."""
+    package = __name__.rpartition(".")[0]
+    for entry_point in entry_points(group="spacy_factories", name=FACTORY):
+        if entry_point.module.partition(".")[0] == package or entry_point.dist is None:
+            return False
+        name, version = entry_point.dist.metadata["Name"], entry_point.dist.version
+        if Version(version) < Version(__version__):
+            raise ImportError(
+                f"{package} needs {name} {__version__} or newer, but {version} is installed: "
+                f"upgrade it (pip install -U {name}) or uninstall it (pip uninstall {name})"
+            )
+        return True
+    return False
+
+
+def registered_version() -> str:
+    """RETURNS (str): The version of the copy that is registered; "0" if it has none, or if there
+    is none."""
+    function = catalogue.REGISTRY.get(("spacy", "factories", FACTORY))
+    return str(getattr(function, "version", OLDEST))

@@ -1,0 +1,50 @@
+"""Backbones for the tests of this folder, and what transformers itself says about them."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+import transformers
+from spacy.tokens import Doc
+from spacy.util import registry
+from spacy.vocab import Vocab
+from thinc.api import Model
+
+WORDS = ["Ada", "Lindqvist", "left", "Varnholm", ".", "\n", "The", "Norden", "Bank", "fell", "."]
+
+
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+def build(backbone: Path, **settings: Any) -> Model[list[Doc], Any]:
+    settings = {"precision": "float32", "transformer_config": NO_DROPOUT} | settings
+    build_model = registry.architectures.get("conll_ner.WindowedTransformer.v1")
+    model: Model[list[Doc], Any] = build_model(name=str(backbone), **settings)
+    model.initialize()
+    return model
+
+
+def hugging_face_states(backbone: Path, words: list[str]) -> numpy.ndarray:
+    """Last hidden states of the words' wordpieces, by transformers alone."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(backbone, add_prefix_space=True)
+    model = transformers.AutoModel.from_pretrained(backbone).eval()
+    inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+    with torch.no_grad():
+        states = model(**inputs).last_hidden_state[0]
+    chosen = [i for i, word in enumerate(inputs.word_ids()) if word is not None]
+    return states[chosen].numpy()  # type: ignore[no-any-return]
+
+
+def uncased(backbone: Path, folder: Path) -> Path:
+    """RETURNS (Path): A copy whose tokenizer lower-cases."""
+    shutil.copytree(backbone, folder)
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(folder, do_lower_case=True)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def states_of(model: Model[list[Doc], Any], vocab: Vocab, words: list[str]) -> numpy.ndarray:
+    (data,) = model.predict([Doc(vocab, words=words)]).doc_data
+    return data.model_output.last_hidden_state[0]  # type: ignore[no-any-return]
