@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,14 +17,16 @@ from spacy.util import load_config
 
 from common.console import InputError, exit_on_input_error, msg
 from common.files import atomic_write
+from common.paths import ROOT
 from reporting.tables import format_table
 
-CODE = Path(__file__).parent / "token_ner.py"
-LICENSE = Path(__file__).parent.parent / "LICENSE"
-# Beside what `spacy package` finds out by itself (spacy, what the config's functions are of):
-# the oldest torch that a wheel was seen to load with, and what CODE imports.
+LICENSE = ROOT / "LICENSE"
+# In addition to what `spacy package` finds by itself (spaCy, and the packages of the functions in
+# the config): the oldest torch that a wheel was tested with, and what `token_ner` imports.
 REQUIREMENTS = ["torch>=2.13"]
+CODE = "token_ner"
 CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<1.5"]
+DISTRIBUTION = "conll-ner"  # this project, if installed; wheels carry the code instead
 BACKBONES = {
     "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),
     "bert-base-cased": ("bert-base-cased", "Apache-2.0"),
@@ -86,14 +89,14 @@ def corpus_of(metrics: dict[str, Any]) -> tuple[str, str, str]:
     return CORPORA.get(name, (name, "", "see its own"))
 
 
-def describe(
+def fill_meta(
     meta: dict[str, Any],
     metrics: dict[str, Any],
     name: str,
     version: str,
     requirements: list[str] = REQUIREMENTS,
 ) -> None:
-    """Fill a pipeline's meta with what is true of it."""
+    """Write name, version, license, sources and scores into a pipeline's meta."""
     backbone, backbone_license = backbone_of(metrics)
     corpus, url, corpus_license = corpus_of(metrics)
     scores = performance(metrics)
@@ -166,22 +169,56 @@ def has_token_ner(pipeline: Path) -> bool:
     return any(component.get("factory") == "token_ner" for component in components)
 
 
+def code_folder() -> Path:
+    """RETURNS (Path): The folder of the package `token_ner`, found without importing it."""
+    spec = find_spec("token_ner")
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"the package {CODE} is not on the path")
+    return Path(spec.origin).parent
+
+
+def add_code(made: Path, package: str) -> None:
+    """Copy `token_ner` into a package that `spacy package` made, which can't copy folders itself.
+
+    made (Path): The folder of setup.py.
+    """
+    target = made / package / CODE
+    shutil.copytree(code_folder(), target, ignore=shutil.ignore_patterns("__pycache__"))
+    replace_once(
+        made / package / "__init__.py", "\n__version__", f"from . import {CODE}\n\n__version__"
+    )
+    replace_once(made / "setup.py", "[model_name]", f'[model_name, model_name + ".{CODE}"]')
+    meta = read_json(made / "meta.json")
+    meta["requirements"] = [r for r in meta["requirements"] if not r.startswith(DISTRIBUTION)]
+    srsly.write_json(made / "meta.json", meta)
+
+
+def replace_once(path: Path, old: str, new: str) -> None:
+    """RAISES (RuntimeError): If the text isn't there exactly once, as after a change in spaCy."""
+    text = path.read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        raise RuntimeError(f"{path}: found {text.count(old)} times instead of once: {old!r}")
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
 def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -> Path:
-    """Run `spacy package` on a copy of the pipeline that holds `meta` and `card`; a pipeline
-    with `token_ner` gets its code.
+    """Run `spacy package` on a copy of the pipeline that holds `meta` and `card`. A pipeline with
+    `token_ner` gets its code.
 
     RETURNS (Path): The package's folder, made inside `folder`; the wheel is in its dist/.
+    RAISES (RuntimeError): If the build fails.
     """
-    code = [CODE] if has_token_ner(pipeline) else []
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / "pipeline"
         shutil.copytree(pipeline, copy)
         srsly.write_json(copy / "meta.json", meta)
         (copy / "README.md").write_text(card, encoding="utf-8")
         shutil.copy(LICENSE, copy)
-        spacy_package(copy, folder, code_paths=code, create_sdist=False, require_parent=True)
+        spacy_package(copy, folder, create_sdist=False, require_parent=True)
     made = folder / f"{meta['lang']}_{meta['name']}-{meta['version']}"
-    # Without isolation: an isolated build fetches its tools from the network.
+    if has_token_ner(pipeline):
+        add_code(made, f"{meta['lang']}_{meta['name']}")
+    # Without isolation: an isolated build would download its tools.
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(made)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
@@ -202,7 +239,7 @@ def main(
         metrics = read_json(metrics_path)
         meta = read_json(pipeline / "meta.json")
         requirements = REQUIREMENTS + (CODE_REQUIREMENTS if has_token_ner(pipeline) else [])
-        describe(meta, metrics, split_name(package, meta["lang"]), version, requirements)
+        fill_meta(meta, metrics, split_name(package, meta["lang"]), version, requirements)
         output.mkdir(parents=True, exist_ok=True)
         with atomic_write(output / f"{package}-{version}") as temporary:
             build_wheel(pipeline, temporary.parent, meta, model_card(meta, metrics))

@@ -18,6 +18,9 @@ from common.console import InputError
 from common.files import sha256
 from corpus.conll import read_corpus
 from corpus.docs import make_doc, write_docs
+from tests.conftest import ROOT
+
+CODE = ROOT / "scripts" / "token_ner"
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_package_conll2003_may_not_be_passed_on() -> None:
         },
     }
     meta: dict[str, Any] = {}
-    package.describe(meta, metrics, "ner", "1")
+    package.fill_meta(meta, metrics, "ner", "1")
     assert "bert-base-cased (Apache-2.0)" in meta["notes"]
     assert "CoNLL-2003 (Reuters text, for research: not to be redistributed" in meta["notes"]
 
@@ -177,7 +180,11 @@ def test_install_token_ner_gives_the_same_scores(tiny_backbone: Path, tmp_path: 
     built = package.build_wheel(tmp_path / "pipeline", tmp_path, meta, "# card")
     wheel = next((built / "dist").glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read("en_ner_scored/token_ner.py") == package.CODE.read_bytes()
+        names = {n for n in archive.namelist() if n.startswith("en_ner_scored/token_ner/")}
+        code = {f"en_ner_scored/token_ner/{path.name}" for path in CODE.glob("*.py")}
+        assert names == code
+        for path in CODE.glob("*.py"):
+            assert archive.read(f"en_ner_scored/token_ner/{path.name}") == path.read_bytes()
     found = install.install_and_load(wheel)
     assert found["ents"] == install.expected_ents(str(tmp_path / "pipeline"))
     assert any(0 < ent[4] <= 1 for ents in found["ents"] for ent in ents)

@@ -5,8 +5,8 @@ be installed, and a checkout may be on the path. One rule covers everything that
 
 - A copy registers all of it or nothing, so a component never runs with another copy's models.
 - The newest copy is used. Of copies with the same version, the first one stays.
-- spaCy looks at entry points first. So where `conll-ner` is installed, copies in wheels register
-  nothing, and `conll-ner` must be at least as new as they are.
+- spaCy looks for architectures among the entry points first. So where `conll-ner` is installed,
+  copies in wheels register nothing, and `conll-ner` must be at least as new as they are.
 
 For this to be safe, the behaviour behind a published name never changes. A changed architecture
 gets a new suffix (`conll_ner.TokenClassifier.v2`) and the old one stays.
@@ -17,7 +17,6 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
-import catalogue
 from packaging.version import Version
 from spacy.language import Language
 from spacy.tokens import Span
@@ -104,5 +103,4 @@ def is_served_by_installed() -> bool:
 def registered_version() -> str:
     """RETURNS (str): The version of the copy that is registered; "0" if it has none, or if there
     is none."""
-    function = catalogue.REGISTRY.get(("spacy", "factories", FACTORY))
-    return str(getattr(function, "version", OLDEST))
+    return str(getattr(registry.factories.get_all().get(FACTORY), "version", OLDEST))

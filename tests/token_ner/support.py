@@ -1,6 +1,10 @@
 """Backbones for the tests of this folder, and what transformers itself says about them."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +52,42 @@ def uncased(backbone: Path, folder: Path) -> Path:
 def states_of(model: Model[list[Doc], Any], vocab: Vocab, words: list[str]) -> numpy.ndarray:
     (data,) = model.predict([Doc(vocab, words=words)]).doc_data
     return data.model_output.last_hidden_state[0]  # type: ignore[no-any-return]
+
+
+# A process that has imported what is slow to import, but not `token_ner`, runs every case in a
+# fork of its own. A case prints one line of JSON.
+FORKING = """
+import json, os, sys, traceback
+import spacy, spacy.cli, spacy_transformers, torch, transformers
+assert "token_ner" not in sys.modules
+for case in json.loads(sys.argv[1]):
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sys.path[:0] = case["path"]
+            exec(case["code"], {"arguments": case["arguments"]})
+        except SystemExit as error:
+            os._exit(error.code or 0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        finally:
+            sys.stdout.flush()
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        sys.exit(f"case {case['arguments']} ended with {status}")
+"""
+
+
+def run_cases(cases: list[dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in fresh interpreters, as a new user's process would: each case has `code`,
+    `arguments` for it and a `path` in front of sys.path."""
+    return subprocess.run(
+        [sys.executable, "-c", FORKING, json.dumps(cases)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": "", "HF_HUB_OFFLINE": "1"},
+    )

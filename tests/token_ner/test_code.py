@@ -1,0 +1,78 @@
+"""spaCy's own commands with --code scripts/token_ner/__init__.py."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+
+import token_ner  # noqa: F401  to register the component
+from corpus.docs import convert_to_docs
+from tests.conftest import ROOT, SAMPLE
+from tests.token_ner.support import run_cases
+
+# What `spacy assemble` is for: trained components beside others.
+ASSEMBLED = """
+[nlp]
+lang = "en"
+pipeline = ["sentencizer", "transformer", "token_ner", "cleaner"]
+
+[components]
+
+[components.sentencizer]
+factory = "sentencizer"
+
+[components.transformer]
+source = "trained/model-best"
+
+[components.token_ner]
+source = "trained/model-best"
+
+[components.cleaner]
+factory = "doc_cleaner"
+"""
+CODE = str(ROOT / "scripts" / "token_ner" / "__init__.py")
+CONFIG = str(ROOT / "configs" / "token_ner.cfg")
+COMMAND = """
+import json, sys
+from spacy.cli import app
+app(arguments, prog_name="spacy", standalone_mode=False)
+import token_ner
+from token_ner.component import TokenNER
+print(json.dumps([token_ner.__file__, TokenNER.__module__]))
+"""
+
+
+@pytest.mark.slow
+def test_code_spacy_train_evaluate_and_assemble(tiny_backbone: Path, tmp_path: Path) -> None:
+    for split, name in (("train", "train"), ("valid", "dev")):
+        convert_to_docs(SAMPLE / f"{split}.txt", tmp_path / f"{name}.spacy", "auto", "en")
+    paths = ["--paths.train", str(tmp_path / "train.spacy"), "--paths.dev"]
+    paths += [str(tmp_path / "dev.spacy"), "--paths.backbone", str(tiny_backbone)]
+    steps = ["--training.max_steps", "4", "--training.eval_frequency", "2"]
+    commands = [
+        ["train", CONFIG, "--code", CODE, "--output", "trained", *paths, *steps],
+        ["evaluate", "trained/model-best", "dev.spacy", "--code", CODE, "--output", "scores.json"],
+        ["assemble", "assembled.cfg", "assembled", "--code", CODE],
+    ]
+    (tmp_path / "assembled.cfg").write_text(ASSEMBLED, encoding="utf-8")
+    cases: list[dict[str, Any]] = [
+        {"code": COMMAND, "arguments": command, "path": []} for command in commands
+    ]
+    result = run_cases(cases, tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith('["')]
+    assert rows == [[CODE, "token_ner.component"]] * 3
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    trained = spacy.load(tmp_path / "trained" / "model-best")
+    dev = trained.meta["performance"]
+    assert scores["ents_f"] == pytest.approx(dev["ents_f"], abs=0.02)
+    assert trained.pipe_names == ["sentencizer", "transformer", "token_ner"]
+    assembled = spacy.load(tmp_path / "assembled")
+    assert assembled.pipe_names == ["sentencizer", "transformer", "token_ner", "cleaner"]
+    text = "Ada Lindqvist left Varnholm."
+    found = [
+        [(e.text, e.label_, e._.score) for e in nlp(text).ents] for nlp in (trained, assembled)
+    ]
+    assert found[0] == found[1]

@@ -1,0 +1,175 @@
+"""Several copies of the code in one process, and the installed one: one rule for all of them."""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import install
+import package
+from common.console import InputError
+from tests.conftest import ROOT
+from tests.token_ner.support import run_cases
+from token_ner import __version__
+from token_ner.registration import architectures
+
+KEPT = ROOT / "tests" / "data" / "pipeline-0.1.0"
+# Loads pipelines in order, each with its mentions, and says whose code each part of it is.
+LOAD = """
+import json, spacy
+rows = []
+for name in arguments:
+    nlp = spacy.load(name)
+    component, transformer = nlp.get_pipe("token_ner"), nlp.get_pipe("transformer")
+    functions = [layer._func for layer in [*transformer.model.walk(), *component.model.walk()]]
+    modules = {function.__module__ for function in functions if "token_ner" in function.__module__}
+    modules |= {type(component).__module__, type(transformer.model.shims[0]).__module__}
+    copies = sorted({module.partition("token_ner")[0] for module in modules})
+    doc = nlp("Ada Lindqvist left Varnholm.")
+    rows.append([name, copies, [[e.text, e._.score] for e in doc.ents]])
+print(json.dumps(rows))
+"""
+ADD = """
+import json, spacy
+from spacy.util import load_config, load_model_from_config
+nlp = spacy.blank("en")
+nlp.add_pipe("token_ner")
+config = load_config(arguments[0], overrides={"paths.backbone": "x"}, interpolate=True)
+import token_ner
+print(json.dumps([load_model_from_config(config).pipe_names, token_ner.__file__]))
+"""
+
+
+def make_package(folder: Path, name: str, version: str | None) -> None:
+    """Make a model wheel of the kept pipeline and unpack it in a folder, as pip does. `version`
+    is that of the code in it."""
+    meta = json.loads((KEPT / "meta.json").read_text(encoding="utf-8"))
+    meta |= {"name": name, "requirements": package.CODE_REQUIREMENTS}
+    built = package.build_wheel(KEPT, folder / "build", meta, "# card")
+    with zipfile.ZipFile(next((built / "dist").glob("*.whl"))) as wheel:
+        wheel.extractall(folder / "site")
+    about = folder / "site" / f"xx_{name}" / "token_ner" / "about.py"
+    if version:
+        about.write_text(f'__version__ = "{version}"\n', encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model wheels with older and newer code, unpacked."""
+    folder = tmp_path_factory.mktemp("copies")
+    (folder / "build").mkdir()
+    for name, version in (("older", "0.1.9"), ("same", None), ("newer", "99.0")):
+        make_package(folder, name, version)
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def project_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pip install .` builds."""
+    folder = tmp_path_factory.mktemp("project")
+    source = folder / "source"
+    for name in ("scripts/token_ner", "pyproject.toml", "README.md", "LICENSE"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
+    subprocess.run([*command, str(source)], check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def case(code: str, arguments: list[str], *path: Path) -> dict[str, Any]:
+    return {"code": code, "arguments": arguments, "path": [str(folder) for folder in path]}
+
+
+def rows(output: str) -> list[Any]:
+    return [json.loads(line) for line in output.splitlines() if line.startswith("[")]
+
+
+@pytest.mark.slow
+def test_registration_newest_of_several_copies_serves_whole_pipelines(
+    site: Path, tmp_path: Path
+) -> None:
+    """In whatever order they are loaded, no pipeline mixes two copies."""
+    old, new, same = "xx_older", "xx_newer", "xx_same"
+    orders = [[old, new, old], [new, old], [same, old, new]]
+    result = run_cases([case(LOAD, order, site) for order in orders], tmp_path)
+    assert result.returncode == 0, result.stderr
+    loaded = rows(result.stdout)
+    copies = [[copy for _, copy, _ in order] for order in loaded]
+    assert copies == [
+        [["xx_older."], ["xx_newer."], ["xx_newer."]],
+        [["xx_newer."], ["xx_newer."]],
+        [["xx_same."], ["xx_same."], ["xx_newer."]],
+    ]
+    mentions = [found for order in loaded for _, _, found in order]
+    assert len(mentions[0]) > 2
+    assert all(found == mentions[0] for found in mentions)
+
+
+@pytest.mark.slow
+def test_registration_installed_package_serves_wheels_that_are_no_newer(
+    site: Path, project_wheel: Path, tmp_path: Path
+) -> None:
+    """In a new venv: the factory without --code, a model wheel beside it, and a newer one."""
+    python = str(install.make_venv(tmp_path / "venv"))
+    pip = [python, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
+    install.run_apart([*pip, str(project_wheel)], tmp_path)
+    config = str(ROOT / "configs" / "token_ner.cfg")
+    program = f"arguments = {[config]!r}\n{ADD}"
+    (pipes, file) = rows(install.run_apart([python, "-I", "-c", program], tmp_path))[0]
+    assert pipes == ["sentencizer", "transformer", "token_ner"]
+    assert str(tmp_path / "venv") in file
+    path = f"import sys; sys.path.append({str(site)!r})\n"
+    program = f"{path}arguments = ['xx_same', 'xx_older']\n{LOAD}"
+    (loaded,) = rows(install.run_apart([python, "-I", "-c", program], tmp_path))
+    assert [copies for _, copies, _ in loaded] == [[""], [""]]
+    assert all(len(found) > 2 for _, _, found in loaded)
+    with pytest.raises(InputError) as error:
+        program = f"{path}arguments = ['xx_newer']\n{LOAD}"
+        install.run_apart([python, "-I", "-c", program], tmp_path)
+    assert f"needs conll-ner 99.0 or newer, but {__version__} is installed" in str(error.value)
+
+
+def test_registration_entry_points_are_what_is_registered() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = project["entry-points"]
+    named = groups["spacy_architectures"]
+    assert named.keys() == architectures().keys()
+    for name, build in architectures().items():
+        assert EntryPoint(name, named[name], "spacy_architectures").load() is build
+    assert groups["spacy_factories"] == {"token_ner": "token_ner.component:make_token_ner"}
+
+
+WITHOUT_TORCH = """
+import sys
+sys.path[:0] = sys.argv[1:]
+import importlib.util
+assert not any(map(importlib.util.find_spec, ("torch", "transformers", "spacy_transformers")))
+import token_ner.component, token_ner.lattice, token_ner.windows
+import spacy
+from spacy.tokens import Span
+assert spacy.blank("en").has_factory("token_ner")
+assert Span.has_extension("score")
+"""
+TORCH_HALF = ("torch", "functorch", "transformers", "spacy_transformers")
+
+
+def test_registration_half_of_the_package_does_without_torch(tmp_path: Path) -> None:
+    """In an environment where torch, transformers and spacy-transformers are not installed."""
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if not path.name.startswith(TORCH_HALF):
+            (tmp_path / path.name).symlink_to(path)
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", WITHOUT_TORCH, str(tmp_path), str(ROOT / "scripts")],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
