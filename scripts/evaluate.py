@@ -42,10 +42,16 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
     print()
 
 
-def training_record(pipeline: str) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): What training wrote beside the pipeline, if it did."""
-    path = Path(pipeline).parent / "run.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def read_training_record(path: Path | None) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What the train step wrote about the run; nothing without a path.
+    RAISES (InputError): If there is no such file, or it isn't JSON."""
+    if path is None:
+        return {}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--training-record {path}: {error}; run.json of the train step") from None
+    return record
 
 
 def main(
@@ -55,6 +61,9 @@ def main(
     corpus: Annotated[Path | None, typer.Option(help="Folder of the column files")] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Folder for the annotated documents, SPLIT.spacy")
+    ] = None,
+    training_record: Annotated[
+        Path | None, typer.Option(help="run.json of the training, to be copied into the metrics")
     ] = None,
     gold_sentences: Annotated[
         bool,
@@ -69,6 +78,7 @@ def main(
     with exit_on_input_error():
         if len({path.stem for path in files}) < len(files):
             raise InputError("two files have the same name, by which scores go: rename one")
+        training = read_training_record(training_record)
         nlp, gpu = load_on_device(pipeline, device)
         buckets = make_buckets(corpus)
         splits = {
@@ -88,7 +98,7 @@ def main(
             metrics = {
                 "name": output.stem,
                 "pipeline": pipeline,
-                "training": training_record(pipeline),
+                "training": training,
                 "corpus": {str(path): sha256(path) for path in corpus_files},
                 "evaluation": {
                     "gold_sentences": gold_sentences,

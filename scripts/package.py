@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ import typer
 from spacy.cli.package import package as spacy_package
 from spacy.util import load_config
 
+import token_ner  # `spacy package` looks up the functions of the config
 from common.console import InputError, exit_on_input_error, msg
 from common.files import atomic_write
 from common.paths import ROOT
@@ -169,21 +169,14 @@ def has_token_ner(pipeline: Path) -> bool:
     return any(component.get("factory") == "token_ner" for component in components)
 
 
-def code_folder() -> Path:
-    """RETURNS (Path): The folder of the package `token_ner`, found without importing it."""
-    spec = find_spec("token_ner")
-    if spec is None or spec.origin is None:
-        raise RuntimeError(f"the package {CODE} is not on the path")
-    return Path(spec.origin).parent
-
-
 def add_code(made: Path, package: str) -> None:
     """Copy `token_ner` into a package that `spacy package` made, which can't copy folders itself.
 
     made (Path): The folder of setup.py.
     """
+    folder = Path(token_ner.__file__).parent
     target = made / package / CODE
-    shutil.copytree(code_folder(), target, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("__pycache__"))
     replace_once(
         made / package / "__init__.py", "\n__version__", f"from . import {CODE}\n\n__version__"
     )

@@ -12,15 +12,17 @@ from reporting.tables import format_results, format_table, write_between
 
 def main(
     metrics: Annotated[list[Path], typer.Argument(help="Files that evaluate.py wrote")],
-    readme: Annotated[Path | None, typer.Option(help="File to write the table into")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Markdown file whose marked block is replaced by the table")
+    ] = None,
 ) -> None:
     """Print the scores of one or more runs as a Markdown table."""
     with exit_on_input_error():
         runs = list(map(read_run, metrics))
         print(format_table(runs))
-        if readme is not None:
-            write_between(readme, format_results(runs))
-            msg.good(f"{readme}: results of {', '.join(run['name'] for run in runs)}")
+        if output is not None:
+            write_between(output, format_results(runs))
+            msg.good(f"{output}: results of {', '.join(run['name'] for run in runs)}")
 
 
 if __name__ == "__main__":

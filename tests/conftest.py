@@ -1,9 +1,13 @@
 """Shared fixtures: a tiny real BERT, a tiny corpus, and the choice of slow tests."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # the suite is offline; tests of the hub unset it
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # a worker per core; torch reads it at import
 
 import pytest
 import spacy
@@ -11,11 +15,17 @@ from spacy.vocab import Vocab
 
 from corpus.conll import read_corpus
 from fetching import backbones
+from tests.forkserver import fork_server
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "assets" / "sample"
 CONLL2003 = ROOT.parent / "shared" / "conll2003"
 SPLITS = ("train", "valid", "test")
+# What makes `all` small: the sample corpus, the small backbone, one epoch.
+SMALL = (
+    "--vars.corpus sample --vars.backbone minilm --vars.epochs 1 --vars.eval_frequency 80 "
+    "--vars.device cpu --vars.learn_rate 5e-4"
+)
 
 # Invented; a document of two sentences and one of a headline, with both IOB2 prefixes.
 TINY = """\
@@ -136,13 +146,20 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python() -> Iterator[Path]:
+    """Stands in for `python`, without the seconds that imports take."""
+    with tempfile.TemporaryDirectory(prefix="fork") as folder, fork_server(Path(folder)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
     """A copy of the project after `all`: the sample corpus, the small backbone, one epoch."""
-    from tests.test_project import SMALL, copy_project, run
+    from tests.test_project import copy_project, run
 
     folder = tmp_path_factory.mktemp("project")
     copy_project(folder)
-    result = run(folder, "all", ".", WEASEL_CONFIG_OVERRIDES=SMALL)
+    result = run(folder, "all", ".", python=python, WEASEL_CONFIG_OVERRIDES=SMALL)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
 

@@ -140,9 +140,9 @@ def run_command(request: dict[str, Any], streams: list[int]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
+        for output in (sys.stdout, sys.stderr):
             try:
-                stream.flush()
+                output.flush()
             except (OSError, ValueError):
                 code = code or 1
         os._exit(code)

@@ -72,6 +72,7 @@ def test_a_service_that_does_not_start_is_told_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_serve_under_load_is_nearly_as_fast_as_predict(
     trained: Path, sentences: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""docs/use.md and README: each code block runs, in order, in a copy of the project."""
+"""README and docs/: every block of bash and Python runs, in order, in a copy of the project."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
@@ -15,28 +16,33 @@ import pyarrow.parquet
 import pytest
 
 from benchmarking.service_load import wait_until_taken
-from tests.conftest import ROOT, SAMPLE
+from tests.conftest import ROOT, SAMPLE, SMALL
 from tests.test_hf import make_checkpoint
-from tests.test_project import SMALL, steps
+from tests.test_project import steps
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("docs")]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What stands in README for a name of the reader's, by the line that it is in.
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+# What stands in for a name in capitals, by the command of its line.
 PLACEHOLDERS = {
-    "scripts/predict.py": {"PIPELINE": "en_ner_conll03_trf", "INPUT": "mine", "OUTPUT": "a.jsonl"},
-    "scripts/annotate.py": {
+    "scripts/predict.py PIPELINE": {
+        "PIPELINE": "en_ner_conll03_trf",
+        "INPUT": "mine",
+        "OUTPUT": "a.jsonl",
+    },
+    "scripts/annotate.py PIPELINE": {
         "PIPELINE": "en_ner_conll03_trf",
         "INPUT": "texts.parquet",
         "OUTPUT": "annotated",
     },
-    "scripts/benchmark_serve.py": {
-        "PIPELINE": "en_ner_conll03_trf",
-        "INPUT": "mine/valid.txt --seconds 1 --rounds 1",
-    },
     "scripts/hf.py import": {"CHECKPOINT": "training/hf/best", "PIPELINE": "training/imported"},
     "scripts/hf.py export": {"PIPELINE": "training/imported", "CHECKPOINT": "exported"},
     "scripts/hf.py predict": {"CHECKPOINT": "exported"},
-    "scripts/evaluate.py": {"PIPELINE": "training/imported", "FILE …": "mine/valid.txt"},
-    "scripts/compare.py": {"A.json": "token_ner.json", "B.json": "hf.json"},
+    "scripts/evaluate.py PIPELINE": {
+        "PIPELINE": "training/token_ner/model-best",
+        "FILE …": "mine/valid.txt",
+    },
+    "scripts/compare.py metrics/A.json": {"A.json": "token_ner.json", "B.json": "token_ner.json"},
 }
 
 
@@ -44,21 +50,61 @@ def blocks(path: Path) -> list[tuple[str, str]]:
     return BLOCK.findall(path.read_text(encoding="utf-8"))
 
 
+def fill_in(code: str, used: set[str]) -> str:
+    """RETURNS (str): The code with the names in capitals replaced."""
+    lines = code.splitlines()
+    for start, names in PLACEHOLDERS.items():
+        for i, line in enumerate(lines):
+            if start in line:
+                used.add(start)
+                for name, value in names.items():
+                    assert name in line, f"{name} is not in the line of {start}"
+                    line = line.replace(name, value)
+                lines[i] = line
+    return "\n".join(lines) + "\n"
+
+
+def runnable(path: Path) -> list[tuple[str, str]]:
+    """RETURNS (list[tuple[str, str]]): A page's blocks, without README's two commands, which the
+    gate and test_project run, and without `serve`, which doesn't end."""
+    left = []
+    for language, code in blocks(path):
+        if not code.startswith("python3 -m venv") and "project run serve" not in code:
+            left.append((language, fill_in(code, set())))
+    return left
+
+
 @pytest.fixture
-def project(trained: Path, tmp_path: Path) -> Path:
+def project(trained: Path, python: Path, tmp_path: Path) -> Path:
     """A copy of the trained project, with its wheel unpacked, and files of one's own."""
     folder = tmp_path / "project"
     shutil.copytree(trained, folder)
     (wheel,) = folder.glob("packages/*/dist/*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
-    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / ".venv" / "bin" / "python").symlink_to(python)
     (folder / "mine").mkdir()
     for split in ("train", "valid"):
         text = (SAMPLE / f"{split}.txt").read_text(encoding="utf-8")
         renamed = re.sub(r"\b([BI])-PER\b", r"\1-HUMAN", text)
         (folder / "mine" / f"{split}.txt").write_text(renamed, encoding="utf-8")
+    texts = pyarrow.table({"text": ["Ada Lindqvist left Varnholm."] * 3})
+    pyarrow.parquet.write_table(texts, folder / "texts.parquet")
     return folder
+
+
+def execute(project: Path, command: list[str], **variables: str) -> str:
+    result = subprocess.run(
+        command,
+        cwd=project,
+        env=environment(project) | variables,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+    return result.stdout
 
 
 def environment(project: Path) -> dict[str, str]:
@@ -71,126 +117,63 @@ def environment(project: Path) -> dict[str, str]:
     }
 
 
-def execute(project: Path, command: list[str], **variables: str) -> str:
-    result = subprocess.run(
-        command,
-        cwd=project,
-        env=environment(project) | variables,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+def run_blocks(project: Path, found: Iterable[tuple[str, str]], **variables: str) -> str:
+    """Run blocks in order; Python continues the Python blocks before it.
 
-
-@pytest.mark.slow
-def test_use_every_block_runs(project: Path) -> None:
-    """Python blocks go on from those before; a block of bash sees the files that they wrote."""
-    found = blocks(ROOT / "docs" / "use.md")
-    assert len(found) > 12
-    so_far = ""
-    printed = ""
+    RETURNS (str): What they printed.
+    """
+    python = str(project / ".venv" / "bin" / "python")
+    found = list(found)
+    so_far, printed = "", ""
     for i, (language, code) in enumerate(found):
         if language == "bash":
-            printed += execute(project, ["bash", "-e", "-c", code])
+            printed += execute(project, ["bash", "-e", "-c", code], **variables)
             continue
         so_far += code
         if i + 1 == len(found) or found[i + 1][0] == "bash":
-            printed += execute(project, [sys.executable, "-c", so_far])
+            printed += execute(project, [python, "-c", so_far], **variables)
+    return printed
+
+
+def test_docs_every_placeholder_is_used() -> None:
+    used: set[str] = set()
+    for path in PAGES:
+        for _, code in blocks(path):
+            fill_in(code, used)
+    assert used == PLACEHOLDERS.keys()
+
+
+def test_docs_every_page_is_linked_from_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"docs/{path.name})" in readme for path in PAGES)
+
+
+def test_readme_python_runs(project: Path) -> None:
+    printed = run_blocks(project, runnable(ROOT / "README.md"))
+    assert re.search(r"^\w.* (PER|LOC|ORG|MISC) \d+ \d+ 0\.\d+$", printed, re.MULTILINE)
+
+
+def test_use_every_block_runs(project: Path) -> None:
+    found = runnable(ROOT / "docs" / "use.md")
+    assert len(found) > 14
+    printed = run_blocks(project, found)
     assert '{"documents":[{"mentions":[' in printed
-    assert "| 3 seeds | test |" in printed
     assert (project / "mentions.parquet").is_file()
     assert (project / "training" / "mine" / "model-best").is_dir()
-
-
-@pytest.mark.slow
-def test_readme_python_runs(project: Path) -> None:
-    code = [code for language, code in blocks(ROOT / "README.md") if language == "python"]
-    assert code
-    for block in code:
-        printed = execute(project, [sys.executable, "-c", block])
-        assert re.search(r"^\w.* (PER|LOC|ORG|MISC) \d+ \d+ 0\.\d+$", printed, re.MULTILINE)
-
-
-def readme_commands() -> list[str]:
-    """README's lines of bash but its two commands, which CI and test_project run; placeholders
-    filled in."""
-    lines = [
-        line
-        for language, code in blocks(ROOT / "README.md")
-        for line in code.splitlines()
-        if language == "bash" and not line.startswith("python3 -m venv")
-    ]
-    for start, names in PLACEHOLDERS.items():
-        (i,) = (i for i, line in enumerate(lines) if f"{start} " in line)
-        for name, value in names.items():
-            assert name in lines[i], f"{name} is not in README's line of {start}"
-            lines[i] = lines[i].replace(name, value)
-    return lines
-
-
-@pytest.mark.slow
-def test_readme_every_command_runs(project: Path, tmp_path: Path) -> None:
-    """On the sample corpus; `roberta-base` is a folder here, with random weights."""
-    make_checkpoint(project / "roberta-base", family="roberta")
-    texts = pyarrow.table({"text": ["Ada Lindqvist left Varnholm."] * 3})
-    pyarrow.parquet.write_table(texts, project / "texts.parquet")
-    shutil.copytree(SAMPLE, tmp_path / "home" / "conll2003")
-    commands = readme_commands()
-    assert len(commands) > 12
-    printed = ""
-    for line in commands:
-        if "project run serve" in line:
-            serve_once(project, line)
-            continue
-        # A corpus that isn't in assets/ yet is taken from the folder that is named.
-        corpus = " --vars.corpus mine" if "corpus_dir" in line else ""
-        # hf_train's own scores are of gold sentences; and of the better of two epochs.
-        recipe = " --vars.sentences gold --vars.epochs 2 --vars.learn_rate 3e-4"
-        recipe = recipe if "all-hf" in line else ""
-        variables = {"WEASEL_CONFIG_OVERRIDES": SMALL + corpus + recipe}
-        variables |= {"HOME": str(tmp_path / "home")}
-        printed += execute(project, ["bash", "-e", "-c", line], **variables)
-        if "all-hf" in line:
-            check_recipe(project)
-            check_report_of_recipe(project, **variables)
-    assert (project / "assets" / "mine" / "train.txt").is_file()
     assert len((project / "a.jsonl").read_text(encoding="utf-8").splitlines()) > 100
     assert len(pyarrow.parquet.read_table(project / "annotated")) == 3
-    assert (project / "exported" / "model.safetensors").is_file()
-    assert (project / "metrics" / "report.html").is_file()
-    assert (project / "metrics" / "token_ner" / "training.png").is_file()
-    assert "| hf | test |" in printed
 
 
-def check_recipe(project: Path) -> None:
-    """The well-known recipe's checkpoint and the pipeline of it have the same scores."""
-    metrics = json.loads((project / "metrics" / "hf.json").read_text(encoding="utf-8"))
-    assert metrics["training"]["config"] == "hf"
-    log = (project / "training" / "hf" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    best = max(map(json.loads, log), key=lambda row: row["word_f1"])
-    dev = metrics["splits"]["dev"]
-    # By wordpiece and argmax the same, but for bfloat16; legal sequences can only be near.
-    assert dev["wordpiece"]["f1"] == pytest.approx(best["wordpiece_f1"], abs=0.01)
-    assert dev["conlleval"]["overall"]["f1"] == pytest.approx(best["word_f1"], abs=0.1)
-    assert (project / "packages" / "en_ner_conll03_trf-0.1.0" / "install.json").is_file()
-
-
-def check_report_of_recipe(project: Path, **variables: str) -> None:
-    """Its scores are there already, and its log is one that the page can draw."""
-    command = [sys.executable, "-m", "spacy", "project", "run", "report", ".", "--vars.run", "hf"]
-    printed = execute(project, command, **variables)
-    assert steps(printed) == (["robustness", "page"], ["evaluate"])
-    assert (project / "metrics" / "report.html").is_file()
-    assert (project / "metrics" / "hf" / "training.png").is_file()
-    (project / "metrics" / "report.html").unlink()  # for README's own report to make
-
-
-def serve_once(project: Path, line: str) -> None:
-    """Start the service by README's line, ask for its page, and stop it as Ctrl-C does."""
+def test_use_serve_runs(project: Path) -> None:
+    """Start the service by its line, ask for its page, and stop it as Ctrl-C does."""
+    (line,) = (
+        code for _, code in blocks(ROOT / "docs" / "use.md") if code.count("project run serve")
+    )
     server = subprocess.Popen(
-        ["bash", "-e", "-c", line], cwd=project, env=environment(project), start_new_session=True
+        ["bash", "-e", "-c", line],
+        cwd=project,
+        env=environment(project) | {"REAL_PYTHON": "1"},
+        start_new_session=True,
     )
     try:
         wait_until_taken(server, 8000)
@@ -199,3 +182,83 @@ def serve_once(project: Path, line: str) -> None:
     finally:
         os.killpg(server.pid, signal.SIGINT)
         server.wait(60)
+
+
+def test_project_every_block_runs(project: Path, tmp_path: Path) -> None:
+    """On the sample corpus; `roberta-base` is a folder here, with random weights."""
+    make_checkpoint(project / "roberta-base", family="roberta")
+    shutil.copytree(SAMPLE, tmp_path / "home" / "conll2003")
+    lines = [
+        line for _, code in runnable(ROOT / "docs" / "project.md") for line in code.splitlines()
+    ]
+    assert len(lines) == 4
+    for line in lines:
+        # A corpus that isn't in assets/ yet is taken from the folder that is named.
+        corpus = " --vars.corpus mine" if "corpus_dir" in line else ""
+        variables = {"WEASEL_CONFIG_OVERRIDES": SMALL + corpus, "HOME": str(tmp_path / "home")}
+        run_blocks(project, [("bash", line)], **variables)
+    assert (project / "assets" / "mine" / "train.txt").is_file()
+    metrics = json.loads((project / "metrics" / "token_ner.json").read_text(encoding="utf-8"))
+    assert metrics["training"]["backbone"]["name"] == "minilm"
+
+
+def test_evaluation_every_block_runs(project: Path) -> None:
+    printed = run_blocks(project, runnable(ROOT / "docs" / "evaluation.md"))
+    assert "| token_ner | test |" in printed
+    assert (project / "metrics" / "report.html").is_file()
+    assert (project / "metrics" / "token_ner" / "training.png").is_file()
+    assert json.loads((project / "metrics" / "token_ner.json").read_text())["training"]["seed"] == 0
+
+
+def test_results_every_block_runs(project: Path) -> None:
+    printed = run_blocks(project, runnable(ROOT / "docs" / "results.md"))
+    assert "| 3 seeds | test |" in printed
+
+
+def test_huggingface_every_block_runs(project: Path) -> None:
+    # hf_train's own scores are of gold sentences; and of the better of two epochs.
+    recipe = f"{SMALL} --vars.sentences gold --vars.epochs 2 --vars.learn_rate 3e-4"
+    found = runnable(ROOT / "docs" / "huggingface.md")
+    run_blocks(project, found, WEASEL_CONFIG_OVERRIDES=recipe)
+    check_recipe(project)
+    assert (project / "exported" / "model.safetensors").is_file()
+    check_report_of_recipe(project, recipe)
+    python = str(project / ".venv" / "bin" / "python")
+    evaluated = ["scripts/evaluate.py", "training/imported", "mine/valid.txt", "--device", "cpu"]
+    assert "all (conlleval)" in execute(project, [python, *evaluated])
+    both = ["metrics/token_ner.json", "metrics/hf.json"]
+    assert "difference" in execute(project, [python, "scripts/compare.py", *both])
+    assert "| hf | test |" in execute(project, [python, "scripts/report.py", *both])
+
+
+def check_recipe(project: Path) -> None:
+    """The recipe's checkpoint and the pipeline made of it have the same scores."""
+    metrics = json.loads((project / "metrics" / "hf.json").read_text(encoding="utf-8"))
+    assert metrics["training"]["config"] == "hf"
+    log = (project / "training" / "hf" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    best = max(map(json.loads, log), key=lambda row: row["f1"])
+    dev = metrics["splits"]["dev"]
+    # By wordpiece and argmax the same, but for bfloat16; legal sequences can only be near.
+    assert dev["wordpiece"]["f1"] == pytest.approx(best["scores"]["wordpiece_f1"], abs=0.01)
+    assert dev["conlleval"]["overall"]["f1"] == pytest.approx(best["f1"], abs=0.1)
+    assert (project / "packages" / "en_ner_conll03_trf-0.1.0" / "install.json").is_file()
+
+
+def check_report_of_recipe(project: Path, overrides: str) -> None:
+    """Its scores are there already, and the page draws its log."""
+    python = str(project / ".venv" / "bin" / "python")
+    command = [python, "-m", "spacy", "project", "run", "report", ".", "--vars.run", "hf"]
+    printed = execute(project, command, WEASEL_CONFIG_OVERRIDES=overrides)
+    assert steps(printed) == (["robustness", "page"], ["evaluate"])
+    assert (project / "metrics" / "report.html").is_file()
+    assert (project / "metrics" / "hf" / "training.png").is_file()
+
+
+def test_fork_server_is_a_python(python: Path, tmp_path: Path) -> None:
+    """What stands in for `python` in these tests has its exit codes, streams and arguments."""
+    for arguments in (["-c", "import sys; print(sys.argv[1:]); sys.exit(3)", "a b"], ["none.py"]):
+        own, real = (
+            subprocess.run([exe, *arguments], cwd=tmp_path, capture_output=True, text=True)
+            for exe in (str(python), sys.executable)
+        )
+        assert (own.stdout, bool(own.returncode)) == (real.stdout, bool(real.returncode))

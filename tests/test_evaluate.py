@@ -150,9 +150,11 @@ def test_evaluate_files_into_metrics(
     path = tmp_path / f"dev.{ending}"
     docs = [make_doc(document, VOCAB) for document in read_corpus(tiny_file).documents]
     write_docs(docs, path) if ending == "spacy" else path.write_text(TINY)
-    (tmp_path / "run.json").write_text('{"seed": 7}')  # what training leaves beside a pipeline
+    record = tmp_path / "run.json"
+    record.write_text('{"seed": 7}')
     output = tmp_path / "metrics" / "rules.json"
-    result = run(rules, path, "--output", output, "--corpus", tmp_path, "--device", "cpu")
+    options = ("--output", output, "--corpus", tmp_path, "--training-record", record)
+    result = run(rules, path, *options, "--device", "cpu")
     assert result.exit_code == 0, result.output
     metrics = json.loads(output.read_text())
     dev = metrics["splits"]["dev"]
@@ -195,6 +197,8 @@ def test_evaluate_files_into_metrics(
         (["rules", "none.spacy"], "none.spacy: no mention in it, so that there is no F1"),
         (["rules", "tiny.txt", "tiny.txt"], "two files have the same name"),
         (["rules", "tiny.txt", "--device", "x"], "--device x is not auto"),
+        (["rules", "tiny.txt", "--training-record", "no.json"], "--training-record no.json: "),
+        (["rules", "tiny.txt", "--training-record", "tiny.txt"], "--training-record tiny.txt: "),
     ],
 )
 @pytest.mark.usefixtures("rules")

@@ -47,6 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [folder / "test.spacy"],
         metrics,
         corpus=folder / "sample",
+        training_record=folder / "run" / "run.json",
         device="cpu",
     )
     package.main(

@@ -34,13 +34,6 @@ COPIED = (
 )
 
 
-# What makes `all` small: the sample corpus, the small backbone, one epoch.
-SMALL = (
-    "--vars.corpus sample --vars.backbone minilm --vars.epochs 1 --vars.eval_frequency 80 "
-    "--vars.device cpu --vars.learn_rate 5e-4"
-)
-
-
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
     config: dict[str, Any] = load_project_config(ROOT)
@@ -122,11 +115,21 @@ def test_project_readme_and_ci_run_the_same_tests() -> None:
     assert len(tests) == 1
     gate = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
     assert tests[0] in gate
-    # The other command: its set-up is CI's too, and its end is the fixture `demo` here.
+    # The other command: its set-up is CI's too, but for the lock, which the tests' lock includes;
+    # its end is the fixture `demo` here.
     (demo,) = set(lines) - set(tests)
     set_up = {step for line in gate for step in line.split(" && ")}
+    lock = ".venv/bin/pip install -q --no-build-isolation -r requirements.txt"
     left = [step for step in demo.split(" && ") if step not in set_up]
-    assert left == [".venv/bin/python -m spacy project run demo"]
+    assert left == [lock, ".venv/bin/python -m spacy project run demo"]
+    assert lock.replace(".txt", "-dev.txt") in set_up
+    assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
+
+
+def test_project_readme_is_short() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    by_hand = readme.partition("<!-- WEASEL: AUTO-GENERATED DOCS START")[0]
+    assert len(by_hand.splitlines()) <= 130
 
 
 def test_project_readme_documents_this_project(tmp_path: Path) -> None:
@@ -297,12 +300,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy_project(folder)
     result = run(folder, "demo")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "| demo | test |" in result.stdout  # the table comes last
+    assert "| demo | test |" in result.stdout
+    # Last, the commands that show the report and serve the pipeline, to be copied.
+    lines = [line.partition(": ")[2] for line in result.stdout.splitlines()[-4:]]
+    for name in ("report", "serve"):
+        (line,) = (line for line in lines if f"run {name} . --vars.run demo" in line)
+        assert line.startswith(".venv/bin/python -m spacy project run")
     assert steps(result.stdout)[0] == ["demo", *ALL, "scores"]
     return folder
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("demo")
 def test_project_demo_finds_names(demo: Path) -> None:
     """On 600 invented sentences a pipeline learns something: far from 0, and not its own gold."""
     metrics = json.loads((demo / "metrics" / "demo.json").read_text())
@@ -313,6 +322,7 @@ def test_project_demo_finds_names(demo: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("demo")
 def test_project_demo_second_run_skips_everything(demo: Path) -> None:
     result = run(demo, "demo")
     assert result.returncode == 0
@@ -320,6 +330,7 @@ def test_project_demo_second_run_skips_everything(demo: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("demo")
 def test_project_demo_change_runs_what_depends_on_it(demo: Path) -> None:
     """The one case that the stubs' tests above are checked against."""
     path = demo / "scripts" / "install.py"
@@ -330,6 +341,7 @@ def test_project_demo_change_runs_what_depends_on_it(demo: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("demo")
 def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
     path = demo / "assets" / "sample" / "train.txt"
     old = path.read_text("utf-8")

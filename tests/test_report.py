@@ -74,12 +74,19 @@ def test_report_writes_between_the_marks_of_a_readme(metrics: Path, tmp_path: Pa
 
 
 def test_report_readme_has_the_published_results() -> None:
-    """Of docs/results, and nothing by hand: report.py docs/results/*.json --readme README.md."""
+    """In docs/results.md and nothing by hand: report.py docs/results/*.json --output
+    docs/results.md; and the means in README."""
     paths = sorted((ROOT / "docs" / "results").glob("*.json"))
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     assert len(runs) >= 3
     block = f"{tables.START}\n\n{tables.format_results(runs)}\n\n{tables.END}"
-    assert block in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert block in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    means = [row for row in tables.format_table(runs).splitlines() if row.startswith("| 3 seeds")]
+    assert len(means) == 2
+    for row in means:
+        split, precision, recall, f1 = row.split(" | ")[1:5]
+        assert f"| {split} | {precision} | {recall} | {f1} |" in readme
 
 
 def test_report_readme_without_marks_stays(metrics: Path, tmp_path: Path) -> None:

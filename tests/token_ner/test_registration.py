@@ -94,6 +94,7 @@ def rows(output: str) -> list[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("copies")
 def test_registration_newest_of_several_copies_serves_whole_pipelines(
     site: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_registration_newest_of_several_copies_serves_whole_pipelines(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("copies")
 def test_registration_installed_package_serves_wheels_that_are_no_newer(
     site: Path, project_wheel: Path, tmp_path: Path
 ) -> None:
