@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ if os.environ.get("REAL_PYTHON"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 connection = socket.socket(socket.AF_UNIX)
 connection.connect({address!r})
-request = {{"argv": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ), "exe": sys.argv[0]}}
+request = {{"argv": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ), "exe": os.path.abspath(sys.argv[0])}}
 socket.send_fds(connection, [b"."], [0, 1, 2])
 connection.sendall(json.dumps(request).encode() + b"\\0")
 replies = connection.makefile("r")
@@ -115,7 +115,8 @@ def monitor(connection: socket.socket) -> None:
         os.close(stream)
     connection.sendall(f"{pid}\n".encode())
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    connection.sendall(f"{status}\n".encode())
+    with suppress(BrokenPipeError):  # the client was killed
+        connection.sendall(f"{status}\n".encode())
 
 
 def run_command(request: dict[str, Any], streams: list[int]) -> None:
@@ -165,6 +166,9 @@ def interpret(argv: list[str]) -> None:
         sys.path[0] = ""
         exec(compile(argv[1], "<string>", "exec"), {"__name__": "__main__"})
     elif argv[0] == "-m":
+        # weasel's default for the project's folder is the working directory at its import.
+        for name in [name for name in sys.modules if name.startswith(("weasel", "spacy.cli"))]:
+            del sys.modules[name]
         sys.argv = argv[1:]
         sys.path[0] = str(Path.cwd())
         runpy.run_module(argv[1], run_name="__main__", alter_sys=True)

@@ -375,15 +375,16 @@ def cut(source: Path, target: Path, documents: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not here")
-def test_project_all_on_a_cut_of_conll2003(tmp_path: Path) -> None:
-    """The commands of `all`, the small backbone, a tenth of the real corpus."""
+def test_project_all_on_a_cut_of_conll2003(python: Path, tmp_path: Path) -> None:
+    """The commands of `all`, the small backbone, a part of the real corpus."""
     copy_project(tmp_path)
-    for split, documents in zip(SPLITS, (90, 30, 30), strict=True):
+    for split, documents in zip(SPLITS, (60, 15, 15), strict=True):
         cut(CONLL2003 / f"{split}.txt", tmp_path / "cut" / f"{split}.txt", documents)
     result = run(
         tmp_path,
         *("all", "."),
         *("--vars.corpus", "cut", "--vars.corpus_dir", "cut", "--vars.backbone", "minilm"),
+        python=python,
         WEASEL_CONFIG_OVERRIDES="--vars.learn_rate 3e-4 --vars.epochs 5 --vars.device cpu",
     )
     assert result.returncode == 0, result.stdout + result.stderr
