@@ -1,8 +1,9 @@
-"""Mentions for Parquet of any size by the workers of a Ray cluster, a partition at a time."""
+"""Annotate Parquet of any size on a Ray cluster, partition by partition."""
 
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,32 @@ from tqdm import tqdm
 
 from cluster.driver import annotate_partitions, check_address
 from cluster.output import check_rows, finish_output, identify_run, prepare_output, target_of
-from cluster.partitions import Job, first_line, list_partitions
+from cluster.partitions import Job, Partition, first_line, list_partitions
 from common.console import InputError, exit_on_input_error, msg
 from texts.annotating import load_for_annotation
 from texts.records import SOME_REJECTED
+
+
+def run_job(
+    job: Job, partitions: Sequence[Partition], workers: int, gpus: float, address: str
+) -> tuple[Counter[str], Counter[str]]:
+    """Annotate all partitions, with a progress bar.
+
+    RETURNS (tuple[Counter, Counter]): Rows, words, mentions and rejected rows in total, and the
+        words and seconds of the partitions that this run annotated.
+    RAISES (RuntimeError): Unless every partition was done exactly once with all its rows.
+    """
+    totals: Counter[str] = Counter()
+    names: Counter[str] = Counter()
+    new: Counter[str] = Counter()
+    with tqdm(unit=" words", unit_scale=True, disable=None) as progress:
+        for counts in annotate_partitions(job, partitions, workers, gpus, address):
+            names[counts.pop("name")] += 1
+            totals.update(counts)
+            new.update({key: counts[key] for key in ("words", "seconds") if counts["new"]})
+            progress.update(counts["words"])
+    check_rows(partitions, names, totals["rows"])
+    return totals, new
 
 
 def main(
@@ -26,19 +49,21 @@ def main(
     output: Annotated[str, typer.Argument(help="Folder or URI; new or empty")],
     text_field: Annotated[str, typer.Option(help="Column of the text")] = "text",
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score of a mention")
+        float | None, typer.Option(min=0, max=1, help="Minimum score of a mention")
     ] = None,
-    labels: Annotated[str, typer.Option(help="Types to keep, by commas; else all")] = "",
-    workers: Annotated[int, typer.Option(min=1, help="Processes, with a core each")] = 1,
-    gpus: Annotated[float, typer.Option(min=0, max=1, help="GPUs, or a part of one, each")] = 0,
+    labels: Annotated[str, typer.Option(help="Types to keep, comma-separated; default: all")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes with one core each")] = 1,
+    gpus: Annotated[
+        float, typer.Option(min=0, max=1, help="GPUs per worker; fractions share one")
+    ] = 0,
     address: Annotated[
-        str, typer.Option(help="local starts a cluster here; auto, or HOST:PORT, joins one")
+        str, typer.Option(help="local starts a cluster; auto or HOST:PORT joins one")
     ] = "local",
-    resume: Annotated[bool, typer.Option(help="Go on with a run that was broken off")] = False,
+    resume: Annotated[bool, typer.Option(help="Resume an interrupted run")] = False,
 ) -> None:
-    """Find the mentions of Parquet of any size, on Ray: predict for a cluster. To each row come
-    `mentions` and `rejected`, why there are none; with any rejected the exit code is 3. OUTPUT is
-    whole or not there; on an object store it is whole when it has _SUCCESS."""
+    """Annotate Parquet of any size on Ray. Adds the columns `mentions` and `rejected` (the reason
+    why there are none); if any row is rejected, the exit code is 3. OUTPUT appears when it is
+    complete; on an object store it is complete when it contains _SUCCESS."""
     with exit_on_input_error():
         check_address(address)
         partitions = list_partitions(source, text_field)
@@ -62,28 +87,19 @@ def main(
             prepare_output(output, identify_run(job, partitions), resume)
         except OSError as error:
             raise InputError(f"{output} can't be written: {first_line(error)}") from None
-        totals: Counter[str] = Counter()
-        names: Counter[str] = Counter()
-        new: Counter[str] = Counter()
         start = time.perf_counter()
         try:
-            with tqdm(unit=" words", unit_scale=True, disable=None) as progress:
-                for counts in annotate_partitions(job, partitions, workers, gpus, address):
-                    names[counts.pop("name")] += 1
-                    totals.update(counts)
-                    new.update({key: counts[key] for key in ("words", "seconds") if counts["new"]})
-                    progress.update(counts["words"])
+            totals, new = run_job(job, partitions, workers, gpus, address)
         except KeyboardInterrupt:
-            print(f"Interrupted. {job.target} is kept: go on with --resume", file=sys.stderr)
+            print(f"Interrupted. {job.target} is kept: continue with --resume", file=sys.stderr)
             sys.exit(130)
         seconds = time.perf_counter() - start
         unit = "GPU" if gpus else "core"
-        check_rows(partitions, names, totals["rows"])
         finish_output(output)
         msg.good(
             f"{output}: {totals['rows']:,} rows, {totals['words']:,} words, "
             f"{totals['mentions']:,} mentions, {new['words'] / seconds:,.0f} words/s, "
-            f"{new['words'] / max(new['seconds'], 1e-9):,.0f} a second of a {unit}"
+            f"{new['words'] / max(new['seconds'], 1e-9):,.0f} per second of a {unit}"
         )
         if totals["rejected"]:
             msg.warn(f"{totals['rejected']:,} rows rejected, with reasons in `rejected`")

@@ -1,7 +1,7 @@
-"""Three recognisers side by side: speed, F1 and memory, in one run on one machine.
+"""Compare speed, F1 and memory of several recognisers in one run on one machine.
 
-The systems take turns of some seconds, stopped and continued by signals, so that whatever else
-slows the machine slows them alike: compare their seconds as ratios.
+The systems alternate every few seconds, stopped and continued by signals, so other load on the
+machine slows all of them alike. Compare ratios, not seconds.
 """
 
 import json
@@ -31,7 +31,7 @@ def work(
     backbone: Path,
     number: Annotated[int, typer.Argument(help="Epochs, or passes")],
 ) -> None:
-    """One system's part; `run` calls it."""
+    """Train or predict with one system; `run` calls it."""
     install_clock()
     (system,) = [system for system in SYSTEMS if system.name == name]
     trainer = system.recipe == "trainer"
@@ -47,10 +47,12 @@ def work(
 def run(
     corpus: Annotated[Path, typer.Argument(help="Folder of the column files")],
     backbone: Annotated[Path, typer.Argument(help="Folder of the backbone")],
-    output: Annotated[Path, typer.Argument(help="Folder for results and models, made anew")],
-    quick: Annotated[bool, typer.Option(help="A cut of the corpus: minutes, F1 of no use")] = False,
+    output: Annotated[Path, typer.Argument(help="Folder for results and models; replaced")],
+    quick: Annotated[
+        bool, typer.Option(help="Part of the corpus: minutes, F1 is meaningless")
+    ] = False,
     epochs: Annotated[int, typer.Option()] = 3,
-    passes: Annotated[int, typer.Option(help="Over dev, to time prediction")] = 3,
+    passes: Annotated[int, typer.Option(help="Passes over dev to time prediction")] = 3,
 ) -> None:
     """Train and time all systems: OUTPUT/results.json, results.md, results.png."""
     with exit_on_input_error():

@@ -1,4 +1,4 @@
-"""The service under load and `predict` on the same texts, by turns: words/s, latency, errors."""
+"""Load test of the service, alternating with `predict` on the same texts."""
 
 import statistics
 from collections import Counter
@@ -32,15 +32,19 @@ def format_turn(seen: Load, alone: float) -> tuple[str, ...]:
 
 def main(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Texts, as predict reads them")],
-    clients: Annotated[int, typer.Option(min=1, help="At once, a text a request")] = 64,
-    seconds: Annotated[float, typer.Option(min=1, help="Of each turn")] = 20.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each")] = 3,
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Texts, in any format of predict")
+    ],
+    clients: Annotated[
+        int, typer.Option(min=1, help="Concurrent clients, one text per request")
+    ] = 64,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of a turn")] = 20.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of both")] = 3,
     text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU's number")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
 ) -> None:
-    """Put a service of the pipeline under load, by turns with predict on the same texts. The exit
-    code is 1 if any answer isn't 200."""
+    """Start a service and send it texts from many clients, alternating with predict on the same
+    texts. The exit code is 1 if any response isn't 200."""
     with exit_on_input_error():
         items = read_records(list_files(source, None), text_field)
         texts = [item.text for item in islice(items, MAX_TEXTS) if isinstance(item, Record)]

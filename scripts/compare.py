@@ -1,4 +1,4 @@
-"""Two pipelines on the same documents: is one better, and how sure is that?"""
+"""Compare two pipelines on the same documents by the paired bootstrap."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from scoring.bootstrap import SAMPLES, paired_bootstrap
 
 def main(
     first: Annotated[Path, typer.Argument(help="JSON file that evaluate.py wrote")],
-    second: Annotated[Path, typer.Argument(help="Another's, on the same files")],
+    second: Annotated[Path, typer.Argument(help="The other pipeline's, on the same files")],
     samples: Annotated[int, typer.Option(min=100)] = SAMPLES,
 ) -> None:
     """Compare two pipelines by the paired bootstrap over documents."""

@@ -1,4 +1,4 @@
-"""Column files to DocBin, one Doc a document, and back."""
+"""Convert column files to DocBin, one Doc per document, and back."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""A pipeline on gold tokens, compared by seqeval; spaCy's own scorer must agree."""
+"""Evaluate a pipeline on gold tokens with seqeval; spaCy's own scorer must agree."""
 
 import json
 from pathlib import Path
@@ -69,10 +69,10 @@ def main(
         bool,
         typer.Option(
             "--gold-sentences/--own-sentences",
-            help="Tell the pipeline where sentences start, as recipes by sentence do",
+            help="Give the pipeline the gold sentence boundaries",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU's number")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
 ) -> None:
     """Score a pipeline on gold tokens: by type, in conlleval's protocol and in strict IOB2."""
     with exit_on_input_error():

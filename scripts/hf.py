@@ -1,4 +1,4 @@
-"""Hugging Face token-classification checkpoints in and out: the same model in both worlds."""
+"""Import and export Hugging Face token-classification checkpoints."""
 
 import json
 import time
@@ -26,16 +26,16 @@ def folder_size_mb(folder: Path) -> float:
 def import_command(
     checkpoint: Annotated[str, typer.Argument(help="Folder or hub id")],
     output: Annotated[Path, typer.Argument(help="Folder for the pipeline")],
-    lang: Annotated[str, typer.Option(help="spaCy's code of the language")] = "en",
+    lang: Annotated[str, typer.Option(help="spaCy's language code")] = "en",
     sentences: Annotated[
         bool,
         typer.Option(
             "--sentences/--documents",
-            help="What the model reads at once: a sentence, or as much as it can",
+            help="Input of the model: one sentence, or as much as it can read",
         ),
     ] = True,
 ) -> None:
-    """Turn a token-classification checkpoint into a pipeline, without training."""
+    """Convert a token-classification checkpoint to a pipeline, without training."""
     transformers.utils.logging.set_verbosity_error()  # the head that AutoModel leaves out
     with exit_on_input_error():
         start = time.perf_counter()
@@ -51,7 +51,7 @@ def export_command(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
     output: Annotated[Path, typer.Argument(help="Folder for the checkpoint")],
 ) -> None:
-    """Turn a pipeline into a checkpoint that transformers loads."""
+    """Export a pipeline to a checkpoint that transformers loads."""
     with exit_on_input_error():
         start = time.perf_counter()
         export_pipeline(load_pipeline(pipeline), pipeline, output)
@@ -62,9 +62,9 @@ def export_command(
 @app.command("predict")
 def predict_command(
     model: Annotated[str, typer.Argument(help="Checkpoint, pipeline or installed package")],
-    text: Annotated[str, typer.Argument(help="The text itself")],
+    text: Annotated[str, typer.Argument(help="Text")],
 ) -> None:
-    """Print a text's mentions in the form of transformers' pipeline, one a line."""
+    """Print the mentions of a text in the format of transformers' pipeline, one per line."""
     transformers.utils.logging.set_verbosity_error()
     with exit_on_input_error():
         is_checkpoint = (Path(model) / "config.json").is_file()

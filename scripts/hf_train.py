@@ -1,4 +1,4 @@
-"""The well-known recipe in full, on Accelerate: one process or many, the same script.
+"""Train a token classifier with the Hugging Face course's recipe, on Accelerate.
 
 Sentences padded to the longest of a batch, a label on every wordpiece or on the first of each
 word, AdamW, a linear schedule with warm-up, and after each epoch seqeval on dev, gathered over
@@ -29,20 +29,20 @@ def main(
     output: Annotated[Path, typer.Argument(help="Folder for best/, last/, log.jsonl, run.json")],
     epochs: Annotated[int, typer.Option(min=1)] = 3,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Sentences a step, of all processes together")
+        int, typer.Option(min=1, help="Sentences per step, over all processes")
     ] = 8,
-    learn_rate: Annotated[float, typer.Option(help="At the top of the schedule")] = 2e-5,
-    warmup: Annotated[float, typer.Option(min=0, max=1, help="Share of all steps")] = 0.0,
+    learn_rate: Annotated[float, typer.Option(help="Peak of the schedule")] = 2e-5,
+    warmup: Annotated[float, typer.Option(min=0, max=1, help="Fraction of all steps")] = 0.0,
     weight_decay: Annotated[float, typer.Option(min=0)] = 0.01,
     labels: Annotated[
         str, typer.Option(help="all: on every wordpiece; first: on the first of each word")
     ] = "all",
     seed: Annotated[int, typer.Option()] = 0,
     resume: Annotated[
-        bool, typer.Option(help="Go on after the last whole epoch of OUTPUT.partial")
+        bool, typer.Option(help="Resume after the last finished epoch of OUTPUT.partial")
     ] = False,
 ) -> None:
-    """Fine-tune a token classifier. A run in progress, or broken off, is in OUTPUT.partial."""
+    """Fine-tune a token classifier. An unfinished run is in OUTPUT.partial."""
     with exit_on_input_error():
         if labels not in ("all", "first"):
             raise InputError(f"--labels {labels} is not all or first")

@@ -1,4 +1,4 @@
-"""The wheel as its users get it: a new venv, no network, no hub, no project on the path."""
+"""Test the wheel as users install it: in a new venv, without network, hub or project."""
 
 import json
 import os
@@ -40,7 +40,7 @@ print(json.dumps({"meta": nlp.meta, "import_seconds": imported - start,
 
 
 def make_venv(folder: Path) -> Path:
-    """Make a venv that finds this one's packages (spaCy, torch) but nothing of the project.
+    """Create a venv that finds this one's packages (spaCy, torch) but nothing of the project.
 
     RETURNS (Path): Its Python.
     """
@@ -54,10 +54,10 @@ def make_venv(folder: Path) -> Path:
 
 
 def run_apart(command: list[str], folder: Path) -> str:
-    """Run a command outside the project, without its environment, its hub switched off.
+    """Run a command outside the project, without its environment, in offline mode.
 
     RETURNS (str): What it printed.
-    RAISES (InputError): If it fails, with the last line it said.
+    RAISES (InputError): If it fails, with its last line.
     """
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
@@ -110,8 +110,8 @@ def format_mention(ent: list[Any]) -> str:
 
 def main(
     folder: Annotated[Path, typer.Argument(help="The package's folder, with dist/*.whl")],
-    pipeline: Annotated[str, typer.Argument(help="The pipeline that it was made of")],
-    output: Annotated[Path, typer.Argument(help="JSON file for what was found")],
+    pipeline: Annotated[str, typer.Argument(help="The pipeline that it was built from")],
+    output: Annotated[Path, typer.Argument(help="JSON file for the result")],
 ) -> None:
     """Install a wheel in a new venv without network, load it, and compare its mentions and
     their scores."""
@@ -122,7 +122,7 @@ def main(
         found = install_and_load(wheel)
         if found["ents"] != expected_ents(pipeline):
             raise InputError(
-                f"{wheel} finds other mentions or scores than {pipeline}; package it anew"
+                f"{wheel} finds other mentions or scores than {pipeline}; package it again"
             )
         record = {
             "wheel": wheel.name,

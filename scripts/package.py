@@ -1,4 +1,4 @@
-"""A trained pipeline into a wheel, with a meta and a model card that tell the truth."""
+"""Package a trained pipeline as a wheel, with scores and sources in meta and model card."""
 
 import json
 import re
@@ -223,7 +223,7 @@ def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -
 def main(
     pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline")],
     metrics_path: Annotated[Path, typer.Argument(help="Its metrics, by evaluate.py")],
-    output: Annotated[Path, typer.Argument(help="Folder to put the package's folder in")],
+    output: Annotated[Path, typer.Argument(help="Folder for the package's folder")],
     package: Annotated[str, typer.Option(help="Name, language first")] = "en_ner_conll03_trf",
     version: Annotated[str, typer.Option()] = "0.1.0",
 ) -> None:

@@ -1,4 +1,4 @@
-"""Mentions for files of any size: in parts, so that a broken-off run can go on."""
+"""Annotate files of any size. Work is saved in parts, so an interrupted run can be resumed."""
 
 import sys
 import time
@@ -27,20 +27,22 @@ def main(
     ],
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="text (a text a line), jsonl, csv, parquet; else by ending"),
+        typer.Option(
+            "--format", help="text (one per line), jsonl, csv, parquet; default: by suffix"
+        ),
     ] = None,
     text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score of a mention")
+        float | None, typer.Option(min=0, max=1, help="Minimum score of a mention")
     ] = None,
-    labels: Annotated[str, typer.Option(help="Types to keep, by commas; else all")] = "",
+    labels: Annotated[str, typer.Option(help="Types to keep, comma-separated; default: all")] = "",
     processes: Annotated[int, typer.Option(min=1)] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU's number")] = "auto",
-    resume: Annotated[bool, typer.Option(help="Go on with OUTPUT.partial")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
+    resume: Annotated[bool, typer.Option(help="Resume from OUTPUT.partial")] = False,
 ) -> None:
-    """Find the mentions of any number of texts. Records that can't be read go to
-    OUTPUT.rejects.jsonl, and the exit code is then 3. A run that is broken off leaves
-    OUTPUT.partial: --resume goes on from there, to the same bytes."""
+    """Find the mentions in any number of texts. Records that can't be read go to
+    OUTPUT.rejects.jsonl, and the exit code is then 3. An interrupted run leaves OUTPUT.partial:
+    --resume continues from there, and the output is the same."""
     with exit_on_input_error():
         if output.suffix not in OUTPUT_FORMATS:
             raise InputError(f"{output} must end in one of {', '.join(OUTPUT_FORMATS)}")
@@ -67,10 +69,10 @@ def main(
                     new_words += counts["words"] if is_new else 0
                     progress.update(counts["words"])
         except KeyboardInterrupt:
-            print(f"Interrupted. {folder} is kept: go on with --resume", file=sys.stderr)
+            print(f"Interrupted. {folder} is kept: continue with --resume", file=sys.stderr)
             sys.exit(130)
         except OSError as error:  # a full disk
-            raise InputError(f"{error}; {folder} is kept: go on with --resume") from None
+            raise InputError(f"{error}; {folder} is kept: continue with --resume") from None
         seconds = time.perf_counter() - start
         rejects = join_parts(folder, output, n_parts, totals["rejected"])
         msg.good(

@@ -1,4 +1,4 @@
-"""Metrics into tables: on the console, and into the README."""
+"""Print metrics as a Markdown table, or write it into a file."""
 
 from pathlib import Path
 from typing import Annotated

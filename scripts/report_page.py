@@ -1,4 +1,4 @@
-"""One page on one run: scores, charts, and every mistake. A single file, without network."""
+"""Write the report page of a run: scores, charts and mistakes, in one self-contained file."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def main(
     robustness: Annotated[Path | None, typer.Option(help="JSON file of robustness.py")] = None,
     charts: Annotated[Path | None, typer.Option(help="Folder for the charts as PNG")] = None,
 ) -> None:
-    """Write a page on a run: scores with intervals, charts, and a browser of its mistakes."""
+    """Write the report page of a run: scores with confidence intervals, charts, mistakes."""
     with exit_on_input_error():
         run = read_metrics(metrics)
         curve = read_curve(log) if log else []

@@ -1,8 +1,7 @@
-"""What an app sees: raw text in place of gold tokens, and text that isn't like the corpus's.
+"""Score a pipeline on raw text and on perturbed text.
 
-Raw text is the documents detokenised, cut into words by the pipeline's own tokenizer, and
-mentions are compared by characters. The perturbations keep gold tokens, so that what they cost
-is the recogniser's own.
+For raw text, documents are detokenized and tokenized again by the pipeline, and mentions are
+compared by characters. The perturbations keep gold tokens, so they measure the recogniser alone.
 """
 
 import json
@@ -22,9 +21,9 @@ def main(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
     files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
     output: Annotated[Path | None, typer.Option(help="JSON file for the scores")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU's number")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
 ) -> None:
-    """F1 on raw text, in other case, without final punctuation, with typos."""
+    """Print F1 on raw text, changed case, missing final punctuation, and typos."""
     with exit_on_input_error():
         nlp, _ = load_on_device(pipeline, device)
         results: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""A pipeline as a service: POST /predict, and a page at / to try it on."""
+"""Serve a pipeline over HTTP: POST /predict, and a page at / to try it."""
 
 from typing import Annotated
 
@@ -15,13 +15,15 @@ def main(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
     host: Annotated[str, typer.Option(help="0.0.0.0 for all interfaces")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU's number")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
     max_characters: Annotated[
-        int, typer.Option(min=1, help="Of a request")
+        int, typer.Option(min=1, help="Maximum per request")
     ] = Limits.max_characters,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds")] = Limits.timeout,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Maximum seconds in the queue")
+    ] = Limits.timeout,
 ) -> None:
-    """Serve a pipeline over HTTP, until it is told to stop: then what was accepted is finished."""
+    """Serve a pipeline over HTTP. On shutdown, accepted requests are finished."""
     with exit_on_input_error():
         nlp = load_for_annotation(pipeline, device, None, ())
         limits = Limits(max_characters=min(max_characters, nlp.max_length), timeout=timeout)

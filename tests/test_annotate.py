@@ -331,7 +331,7 @@ def test_annotate_broken_off_goes_on(
         patch.setattr(annotate, "annotate_partitions", breaks)
         result = run(pipeline, source, output)
     assert result.exit_code == 130
-    assert "go on with --resume" in result.stderr
+    assert "continue with --resume" in result.stderr
     assert not output.exists()
     partial = source.with_name("out.partial")
     before = {name: (partial / name).stat().st_mtime_ns for name in written}
@@ -356,7 +356,7 @@ def test_annotate_starts_anew_without_resume(
     assert len(read(output)) == len(sentences)
     result = run(pipeline, source, output)
     assert result.exit_code == 1
-    assert "out is there already, and no empty folder" in result.stderr
+    assert "out exists and isn't an empty folder" in result.stderr
 
 
 @pytest.mark.usefixtures("no_cluster")
@@ -377,13 +377,15 @@ def test_annotate_on_an_object_store(
     assert len(read(output)) == len(sentences)
     assert not success.exists()
     monkeypatch.setattr(annotate, "finish_output", finish)
-    assert "is there already" in run(pipeline, source.as_uri(), output.as_uri()).stderr
+    assert (
+        "exists and isn't an empty folder" in run(pipeline, source.as_uri(), output.as_uri()).stderr
+    )
     assert run(pipeline, source.as_uri(), output.as_uri(), "--resume").exit_code == 0
     assert success.exists()
     names = {path.name for path in output.iterdir() if path.suffix != ".parquet"}
     assert names == {"_SUCCESS"}
     result = run(pipeline, source.as_uri(), output.as_uri(), "--resume")
-    assert "is there already" in result.stderr
+    assert "exists and isn't an empty folder" in result.stderr
 
 
 def test_rows_are_counted_before_the_output_is_there() -> None:
@@ -400,13 +402,13 @@ def test_rows_are_counted_before_the_output_is_there() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere", "in.parquet", "out"], "nowhere is no pipeline"),
+        (["nowhere", "in.parquet", "out"], "nowhere is not a pipeline"),
         (["blank", "none.parquet", "out"], "none.parquet: no such file or folder"),
         (["blank", "empty", "out"], "empty: no file in it ends in .parquet"),
-        (["blank", "in.txt", "out"], "in.txt is no Parquet file, or not all of it"),
+        (["blank", "in.txt", "out"], "in.txt is not a complete Parquet file"),
         (["blank", "nocloud://in", "out"], "nocloud://in can't be reached"),
-        (["blank", "in.parquet", "full"], "full is there already, and no empty folder"),
-        (["blank", "in.parquet", "in.parquet"], "in.parquet is there already"),
+        (["blank", "in.parquet", "full"], "full exists and isn't an empty folder"),
+        (["blank", "in.parquet", "in.parquet"], "in.parquet exists and isn't an empty folder"),
         (["blank", "in.parquet", "out", "--text-field", "x"], 'no column "x"; its columns are'),
         (["blank", "in.parquet", "out", "--text-field", "id"], '"id" is of type int64, not string'),
         (["blank", "done.parquet", "out"], 'done.parquet has a column "mentions" already'),
@@ -466,7 +468,7 @@ def test_annotate_of_an_address_where_nobody_answers_is_one_line(
         given = "auto" if by_variable else address
         result = run(pipeline, source, source.with_name("out"), "--address", given)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: --address {address}: nobody answers (")
+    assert result.stderr.startswith(f"Error: --address {address}: no answer (")
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not source.with_name("out.partial").exists()
@@ -486,7 +488,7 @@ def test_workers_errors_are_told_by_their_cause() -> None:
     error.__cause__ = InputError("the weights are broken")
     assert driver.explain_failure(error) == "the weights are broken"
     error.__cause__ = OSError("no space")
-    assert "go on with --resume (OSError: no space)" in driver.explain_failure(error)
+    assert "continue with --resume (OSError: no space)" in driver.explain_failure(error)
 
 
 def test_runs_description_survives_json() -> None:

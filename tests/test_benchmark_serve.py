@@ -51,7 +51,7 @@ def test_answers_that_are_errors_are_counted(nlp: Language) -> None:  # noqa: F8
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere", "in.txt"], "nowhere is no pipeline"),
+        (["nowhere", "in.txt"], "nowhere is not a pipeline"),
         (["blank", "none.txt"], "none.txt: no such file or folder"),
         (["blank", "empty.txt"], "empty.txt: no text in it"),
     ],

@@ -190,9 +190,9 @@ def test_evaluate_files_into_metrics(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere", "tiny.txt"], "nowhere is no pipeline"),
+        (["nowhere", "tiny.txt"], "nowhere is not a pipeline"),
         (["rules", "missing.spacy"], "missing.spacy: no such file; run the steps before"),
-        (["rules", "half.spacy"], "half.spacy: no DocBin, or not all of it"),
+        (["rules", "half.spacy"], "half.spacy: not a complete DocBin file"),
         (["rules", "empty.spacy"], "empty.spacy: no word in it"),
         (["rules", "none.spacy"], "none.spacy: no mention in it, so that there is no F1"),
         (["rules", "tiny.txt", "tiny.txt"], "two files have the same name"),

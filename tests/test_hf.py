@@ -446,7 +446,7 @@ def test_export_refuses_what_transformers_has_no_model_for(
     nlp.to_disk(tmp_path / "told")
     for pipeline, message in [
         ("blank", "a checkpoint is made of one transformer and one token_ner"),
-        ("told", "is told the letter case of words"),
+        ("told", "has a letter-case embedding"),
         ("nothing", "is no pipeline"),
     ]:
         arguments = ["export", str(tmp_path / pipeline), str(tmp_path / "out")]

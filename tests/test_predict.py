@@ -90,7 +90,7 @@ def test_predict_interrupted_and_resumed_ends_with_the_same_bytes(
     monkeypatch.setattr(parts.Annotator, "write_part", interrupted)
     result = run(pipeline, source, "-o", broken)
     assert result.exit_code == 130
-    assert "go on with --resume" in result.stderr
+    assert "continue with --resume" in result.stderr
     assert not broken.exists()
 
     written: list[int] = []
@@ -237,7 +237,7 @@ def test_predict_of_nothing_is_an_empty_file(pipeline: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere", "in.txt", "-o", "out.jsonl"], "nowhere is no pipeline"),
+        (["nowhere", "in.txt", "-o", "out.jsonl"], "nowhere is not a pipeline"),
         (["blank", "none.txt", "-o", "out.jsonl"], "none.txt: no such file or folder"),
         (["blank", "in.jsonl", "-o", "in.jsonl"], "in.jsonl is among the input; write somewhere"),
         (["blank", ".", "-o", "in.jsonl"], "in.jsonl is among the input; write somewhere else"),
@@ -282,7 +282,7 @@ def test_predict_on_a_full_disk_goes_on_when_there_is_room(
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )
     assert result.returncode == 1
-    kept = f"{output}.partial is kept: go on with --resume"
+    kept = f"{output}.partial is kept: continue with --resume"
     assert result.stderr.splitlines()[-1] == f"Error: [Errno 27] File too large; {kept}"
     assert "Traceback" not in result.stderr
     assert not output.exists()

@@ -58,7 +58,7 @@ def test_report_table(metrics: Path) -> None:
         metrics.write_text(text)
         result = CliRunner().invoke(app, [str(metrics)])
         assert result.exit_code == 1
-        assert "run.json is not what evaluate writes, or not all of it" in result.stderr
+        assert "run.json is not a complete metrics file of evaluate" in result.stderr
 
 
 def test_report_writes_between_the_marks_of_a_readme(metrics: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_page_shows_what_was_counted() -> None:
         low, high = scores["f1_interval"]
         assert f"{100 * low:.2f}–{100 * high:.2f}" in page
         assert scores["sha256"] in page
-    rows = [("gold tokens", "50.00"), ("typos", "25.00"), ("cuts amiss in raw text", "10.00")]
+    rows = [("gold tokens", "50.00"), ("typos", "25.00"), ("splits wrongly in raw text", "10.00")]
     for form, value in rows:
         assert f"{form}</th><td>{value}</td><td>{value}</td>" in page
     cards = re.findall(r'data-split="(\w+)" data-kind="([\w ]+)".*?>(?=\n<header)', page)

@@ -24,12 +24,12 @@ def prepare_corpus(corpus: Path, folder: Path, documents: dict[str, int | None])
 
 
 def seconds_until(curve: Iterable[Sequence[float]], f1: float) -> float | None:
-    """RETURNS (float | None): Training seconds until dev F1 is `f1`; None if it never is."""
+    """RETURNS (float | None): Training seconds until dev F1 reaches `f1`; None if it doesn't."""
     return next((seconds for seconds, value in curve if value >= f1), None)
 
 
 def ratios(systems: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    """RETURNS (dict[str, float | None]): What `token_ner` needs or gives, against the others."""
+    """RETURNS (dict[str, float | None]): Figures of `token_ner` relative to the others."""
     ours, theirs = systems["token_ner"], systems[REFERENCE]
     pipeline = max(theirs["words_per_second"].values())
     transition = systems["transition_ner"]["words_per_second"]

@@ -30,7 +30,7 @@ WARM_UP_SECONDS = 3.0
 
 
 class Load(NamedTuple):
-    """What the clients saw.
+    """Measurements of the clients.
 
     seconds (float): From the first request to the last answer.
     words (int): Annotated meanwhile, as the service counts them.
@@ -49,7 +49,7 @@ class Load(NamedTuple):
 
 
 def free_port() -> int:
-    """RETURNS (int): A port of this machine that nobody has."""
+    """RETURNS (int): A free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Start `serve` in a process of its own, and stop it.
+    """Start `serve` in its own process, and stop it at the end.
 
     YIELDS (tuple[Popen, str]): The process, ready to answer, and its address.
     RAISES (InputError): If it doesn't start.
@@ -75,7 +75,7 @@ def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes
 
 
 def wait_until_taken(server: subprocess.Popen[bytes], port: int) -> None:
-    """Wait for the service to listen, which it does when it can answer.
+    """Wait until the service listens, which means that it is ready.
 
     RAISES (InputError): If it ends, or takes too long.
     """
@@ -90,7 +90,7 @@ def wait_until_taken(server: subprocess.Popen[bytes], port: int) -> None:
 
 
 async def send(url: str, texts: Sequence[str], clients: int, seconds: float) -> Load:
-    """Ask for one text a request, each client the next when it has its answer."""
+    """Send requests of one text. Every client sends its next one after a response."""
     bodies = cycle([json.dumps({"text": text}).encode() for text in texts])
     headers = {"Content-Type": "application/json"}
     latencies: list[float] = []
@@ -142,7 +142,7 @@ def predict_words_per_second(annotator: Annotator, texts: Sequence[str], seconds
 def take_turns(
     pipeline: str, texts: Sequence[str], clients: int, seconds: float, rounds: int, device: str
 ) -> Generator[tuple[Load, float], None, None]:
-    """YIELDS (tuple[Load, float]): What the clients saw, and predict's words/s after it.
+    """YIELDS (tuple[Load, float]): The clients' measurements, and predict's words/s after them.
     RAISES (InputError): If the pipeline can't be loaded, or the service ends."""
     nlp = load_for_annotation(pipeline, device, None, ())
     with TemporaryDirectory() as folder, serving(pipeline, device) as (_, url):

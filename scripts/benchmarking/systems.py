@@ -18,7 +18,7 @@ SPACY_BATCH_SIZE = 128  # documents: nlp.batch_size of spaCy's quickstart for tr
 
 
 class System(NamedTuple):
-    """What is compared. `recipe` is "trainer" or the name of a config."""
+    """A system to compare. `recipe` is "trainer" or the name of a config."""
 
     name: str
     recipe: str
@@ -63,7 +63,7 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
 
 
 def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): F1 on dev and test; for `token_ner` in either precision."""
+    """RETURNS (dict[str, Any]): F1 on dev and test; for `token_ner` in both precisions."""
     from common.pipelines import load_pipeline
     from corpus.docs import read_gold
     from scoring.scores import annotate_gold, score
@@ -156,8 +156,7 @@ def predict_trainer(system: System, corpus: Path, passes: int) -> dict[str, floa
 
 
 def time_passes(runs: dict[str, Callable[[], object]], words: int, passes: int) -> dict[str, float]:
-    """RETURNS (dict[str, float]): Words per second, the median of some passes; the first pass
-    of all warms up."""
+    """RETURNS (dict[str, float]): Words per second, the median over passes after a warm-up."""
     next(iter(runs.values()))()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(passes):

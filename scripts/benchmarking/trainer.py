@@ -1,4 +1,4 @@
-"""The well-known recipe, to compare with: transformers' Trainer on sentences.
+"""The Hugging Face course's recipe as a baseline: transformers' Trainer on sentences.
 
 Batches of 8 sentences padded to the longest, a label on every wordpiece with B- turned into I- on
 continuations, special tokens ignored, three epochs, linear decay, argmax
@@ -19,7 +19,7 @@ WEIGHT_DECAY = 0.01
 
 
 class EpochTimer(transformers.TrainerCallback):  # type: ignore[misc]
-    """Takes the seconds that each epoch trained, and the dev scores after it."""
+    """Logs the training seconds and dev scores of every epoch."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

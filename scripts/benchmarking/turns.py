@@ -10,7 +10,7 @@ from common.console import InputError, msg
 
 
 class PausableClock:
-    """A clock of a worker that stands still while the worker is stopped."""
+    """A clock that pauses while its process is stopped."""
 
     def __init__(self) -> None:
         self.now = time.perf_counter  # the real one: `time` gets this clock instead
@@ -26,14 +26,14 @@ class PausableClock:
 
 
 def install_clock() -> None:
-    """Make `time.perf_counter` leave out the pauses, for all that this process times."""
+    """Make `time.perf_counter` exclude pauses in this process."""
     clock = PausableClock()
     signal.signal(signal.SIGTSTP, clock.pause)
     time.perf_counter = clock
 
 
 def take_turns(commands: dict[str, list[str]], logs: Path, turn: float) -> None:
-    """Run commands by turns until all have ended.
+    """Run commands in alternation until all have ended.
 
     commands (dict[str, list[str]]): By name; each writes logs/NAME.log.
     turn (float): Seconds.
@@ -75,8 +75,8 @@ def ended(worker: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def stop(worker: subprocess.Popen[bytes]) -> None:
-    """Ask a worker to stop, and wait until it has: its handler runs between two steps of
-    Python, after the current call into torch."""
+    """Stop a worker and wait until it has stopped: its handler runs between Python bytecodes,
+    after the current call into torch."""
     while worker.poll() is None:
         worker.send_signal(signal.SIGTSTP)
         for _ in range(20):

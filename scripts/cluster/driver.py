@@ -12,15 +12,15 @@ from cluster.worker import Worker
 from common.console import InputError
 from common.paths import SCRIPTS
 
-MAX_BLOCKS = 10_000  # that Ray's driver keeps account of
-ANSWER_SECONDS = 10.0  # for the head node to take a connection
-OBJECT_STORE_BYTES = 100_000_000  # of a local cluster: nothing but counts goes through it
-# No reports home; and not its warning that it holds its own arguments of workers in memory.
+MAX_BLOCKS = 10_000  # that Ray's driver tracks
+ANSWER_SECONDS = 10.0  # until the head node must accept a connection
+OBJECT_STORE_BYTES = 100_000_000  # of a local cluster; only counts go through it
+# No usage reports, and no warning that arguments of workers are kept in memory.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
 
 def check_address(address: str) -> None:
-    """RAISES (InputError): If nobody answers there: Ray would wait for many minutes."""
+    """RAISES (InputError): If the address doesn't answer. Ray would wait for many minutes."""
     place = (os.environ.get("RAY_ADDRESS") if address == "auto" else None) or address
     if place in ("auto", "local") or "://" in place:
         return
@@ -29,7 +29,7 @@ def check_address(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(
-            f"--address {place}: nobody answers ({first_line(error)}); name the head node's "
+            f"--address {place}: no answer ({first_line(error)}); name the head node's "
             "HOST:PORT, or auto on a machine of the cluster"
         ) from None
 
@@ -41,7 +41,7 @@ def list_packages() -> list[str]:
 
 @contextmanager
 def ray_cluster(address: str, workers: int) -> Iterator[None]:
-    """Start a cluster on this machine, or join one, and leave it.
+    """Start a cluster on this machine or join one, and disconnect at the end.
 
     RAISES (InputError): If Ray isn't installed, or there is no such cluster.
     """
@@ -76,8 +76,8 @@ def ray_cluster(address: str, workers: int) -> Iterator[None]:
 def annotate_partitions(
     job: Job, partitions: Sequence[Partition], workers: int, gpus: float, address: str
 ) -> Iterator[dict[str, Any]]:
-    """YIELDS (dict[str, Any]): Each partition's counts, as they come.
-    RAISES (InputError): As the worker, or if the cluster gives up."""
+    """YIELDS (dict[str, Any]): The counts of each partition, in order of completion.
+    RAISES (InputError): An error of a worker, or if the cluster gives up."""
     with ray_cluster(address, workers):
         import ray.data
         from ray.data.exceptions import ExecutionTimeoutError
@@ -108,10 +108,12 @@ def annotate_partitions(
 
 
 def explain_failure(error: BaseException) -> str:
-    """RETURNS (str): The worker's own InputError, if it is one; else what was at the root of it."""
+    """RETURNS (str): The InputError of a worker if there is one, else the root cause."""
     root = error
     while (deeper := getattr(root, "cause", None) or root.__cause__) is not None:
         root = deeper
     if isinstance(root, InputError):
         return first_line(root)  # Ray adds lines of its own
-    return f"the cluster gave up, go on with --resume ({type(root).__name__}: {first_line(root)})"
+    return (
+        f"the cluster gave up, continue with --resume ({type(root).__name__}: {first_line(root)})"
+    )

@@ -18,8 +18,8 @@ RUN_FILE, ASIDE, SUCCESS_FILE = "_run.json", "_temporary", "_SUCCESS"
 
 
 def target_of(output: str) -> tuple[str, bool]:
-    """RETURNS (tuple[str, bool]): Where files go until all are there, OUTPUT.partial or on an
-    object store OUTPUT itself; and whether files there are whole when they are seen.
+    """RETURNS (tuple[str, bool]): The folder for unfinished output, OUTPUT.partial or on an object
+    store OUTPUT itself; and whether files there appear only when they are complete.
     RAISES (InputError): If there is no such file system."""
     files, _ = locate(output)
     if files.type_name in OBJECT_STORES:
@@ -29,7 +29,7 @@ def target_of(output: str) -> tuple[str, bool]:
 
 
 def identify_run(job: Job, partitions: Sequence[Partition]) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): What a resumed run must have in common with the first."""
+    """RETURNS (dict[str, Any]): What must be the same in a resumed run."""
     return {
         "job": list(job),
         "pipeline": read_meta(job.pipeline),
@@ -38,16 +38,16 @@ def identify_run(job: Job, partitions: Sequence[Partition]) -> dict[str, Any]:
 
 
 def read_meta(pipeline: str) -> str:
-    """RETURNS (str): The meta.json of a pipeline in a folder; training anew changes it."""
+    """RETURNS (str): The meta.json of a pipeline in a folder; it changes with every training."""
     path = Path(pipeline) / "meta.json"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def prepare_output(output: str, run: dict[str, Any], resume: bool) -> None:
-    """Make the folder that files go to; a resumed run finds the files of the first there.
+    """Create the folder for unfinished output; a resumed run keeps its files.
 
-    run (dict[str, Any]): What a resumed run must have in common with the first.
-    RAISES (InputError): If OUTPUT is there already, or what is begun is another run.
+    run (dict[str, Any]): What must be the same in a resumed run.
+    RAISES (InputError): If OUTPUT exists, or the unfinished output belongs to another run.
     """
     files, path = locate(output)
     target, atomic = target_of(output)
@@ -55,13 +55,13 @@ def prepare_output(output: str, run: dict[str, Any], resume: bool) -> None:
     settings = f"{folder}/{RUN_FILE}"
     goes_on = resume and files.get_file_info(settings).is_file
     if not is_empty(files, path) and not (atomic and goes_on):
-        raise InputError(f"{output} is there already, and no empty folder; name another")
+        raise InputError(f"{output} exists and isn't an empty folder; name another")
     if goes_on:
         with files.open_input_stream(settings) as stream:
             if json.loads(stream.read()) != run:
                 raise InputError(
-                    f"{target} is of another pipeline, other files or other options; leave "
-                    "--resume out to start anew"
+                    f"{target} belongs to another pipeline, other files or other options; omit "
+                    "--resume to start over"
                 )
         return
     if not is_empty(files, folder):
@@ -76,7 +76,7 @@ def write_text(files: FileSystem, path: str, text: str) -> None:
 
 
 def is_empty(files: FileSystem, path: str) -> bool:
-    """RETURNS (bool): Whether it isn't there, or is a folder with nothing in it."""
+    """RETURNS (bool): Whether the path is missing or an empty folder."""
     info = files.get_file_info(path)
     if info.type == FileType.Directory:
         return not files.get_file_info(FileSelector(path))
@@ -84,7 +84,7 @@ def is_empty(files: FileSystem, path: str) -> bool:
 
 
 def finish_output(output: str) -> None:
-    """Say that the output is whole: by its name, or on an object store by _SUCCESS."""
+    """Mark the output as complete: by its name, or on an object store by _SUCCESS."""
     files, path = locate(output)
     target, atomic = target_of(output)
     folder = locate(target)[1]
@@ -94,15 +94,15 @@ def finish_output(output: str) -> None:
         return
     files.delete_file(f"{folder}/{RUN_FILE}")
     if files.get_file_info(f"{folder}/{ASIDE}").type == FileType.Directory:
-        files.delete_dir(f"{folder}/{ASIDE}")  # with what dead workers left
+        files.delete_dir(f"{folder}/{ASIDE}")  # files of workers that died
     if files.get_file_info(path).type == FileType.Directory:
         files.delete_dir(path)  # it is empty
     files.move(folder, path)
 
 
 def check_rows(partitions: Sequence[Partition], names: Counter[str], rows: int) -> None:
-    """RAISES (RuntimeError): If not each partition was done, once, and with all its rows."""
+    """RAISES (RuntimeError): Unless every partition was done exactly once with all its rows."""
     expected = Counter(partition.name for partition in partitions)
     expected_rows = sum(partition.stop - partition.start for partition in partitions)
     if names != expected or rows != expected_rows:
-        raise RuntimeError(f"{rows} rows of {expected_rows}, partitions amiss: {names - expected}")
+        raise RuntimeError(f"{rows} rows of {expected_rows}, wrong partitions: {names - expected}")

@@ -25,7 +25,7 @@ COUNTS_KEY = b"annotate"  # the key in a file's metadata
 
 
 class Partition(NamedTuple):
-    """Rows of a Parquet file, and where they go.
+    """Rows of a Parquet file, and the name of their output file.
 
     path (str): Of the input, without the file system.
     start, stop (int): The first row and the one after the last.
@@ -39,9 +39,9 @@ class Partition(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What all workers have in common.
+    """The settings that all workers share.
 
-    source (str): File or folder, as a path or URI that is the same on each machine.
+    source (str): File or folder, as a path or URI that is the same on every machine.
     target (str): Where the files go until all are there.
     atomic (bool): Whether a file is there only when it is whole (object stores).
     """
@@ -57,7 +57,7 @@ class Job(NamedTuple):
 
 
 def locate(place: str) -> tuple[FileSystem, str]:
-    """RETURNS (tuple[FileSystem, str]): Of a path or URI its file system, and the path there.
+    """RETURNS (tuple[FileSystem, str]): The file system of a path or URI, and the path in it.
     RAISES (InputError): If there is no such file system."""
     if "://" not in place:
         return LocalFileSystem(), str(Path(place).resolve())
@@ -73,9 +73,8 @@ def first_line(error: BaseException) -> str:
 
 
 def list_parquet(source: str) -> list[tuple[str, str]]:
-    """RETURNS (list[tuple[str, str]]): The path and the name within the folder of the file, or of
-    each file in the folder that ends in .parquet, in order; not those with a part that begins
-    with "_" or ".", as is the custom.
+    """RETURNS (list[tuple[str, str]]): Path and relative name of the file, or of every .parquet
+    file in the folder, in order. By convention, names that start with "_" or "." are skipped.
     RAISES (InputError): If there is none."""
     files, path = locate(source)
     try:
@@ -100,10 +99,10 @@ def list_parquet(source: str) -> list[tuple[str, str]]:
 
 
 def list_partitions(source: str, text_field: str) -> list[Partition]:
-    """RETURNS (list[Partition]): All rows of the input, cut; it depends on the input alone.
-    RAISES (InputError): If a file isn't Parquet, or not with such columns."""
+    """RETURNS (list[Partition]): The partitions of the input; they depend on the input only.
+    RAISES (InputError): If a file isn't Parquet or has the wrong columns."""
     files, _ = locate(source)
-    with ThreadPoolExecutor() as pool:  # a footer of an object store takes its time
+    with ThreadPoolExecutor() as pool:  # reading footers from an object store is slow
         cuts = pool.map(
             lambda found: cut_file(files, found[0], found[1], text_field), list_parquet(source)
         )
@@ -111,14 +110,14 @@ def list_partitions(source: str, text_field: str) -> list[Partition]:
 
 
 def cut_file(files: FileSystem, path: str, name: str, text_field: str) -> list[Partition]:
-    """RETURNS (list[Partition]): At least one, which may be of no rows: then there is a file of
-    the same columns in the output, too."""
+    """RETURNS (list[Partition]): At least one, possibly without rows, so that the output has a
+    file with the same columns."""
     try:
         with pyarrow.parquet.ParquetFile(path, filesystem=files) as file:
             schema, metadata = file.schema_arrow, file.metadata
     except (OSError, pyarrow.ArrowException) as error:
         reason = first_line(error)
-        raise InputError(f"{path} is no Parquet file, or not all of it: {reason}") from None
+        raise InputError(f"{path} is not a complete Parquet file: {reason}") from None
     check_column(text_field, schema.names, Path(path))
     check_types(schema, text_field, path)
     text_bytes = sum(
@@ -138,7 +137,7 @@ def cut_file(files: FileSystem, path: str, name: str, text_field: str) -> list[P
 
 
 def check_types(schema: pyarrow.Schema, text_field: str, path: str) -> None:
-    """RAISES (InputError): If the text is none, or a column of the output is there already."""
+    """RAISES (InputError): If the column isn't text, or a column of the output exists."""
     type_ = schema.field(text_field).type
     inner = type_.value_type if pyarrow.types.is_dictionary(type_) else type_
     known = (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.null())
@@ -163,8 +162,8 @@ def read_rows(files: FileSystem, partition: Partition) -> pyarrow.Table:
 
 
 def write_rows(job: Job, name: str, table: pyarrow.Table) -> None:
-    """Write a file that is whole or not there, over one of the same name: a worker that was
-    thought lost may have come to its end."""
+    """Write a file atomically. It may replace one of the same name: a worker that was considered
+    lost may have finished."""
     files, folder = locate(job.target)
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table, sink)
@@ -180,7 +179,7 @@ def write_rows(job: Job, name: str, table: pyarrow.Table) -> None:
 
 
 def read_counts(job: Job, name: str) -> dict[str, Any] | None:
-    """RETURNS (dict[str, Any] | None): Of a file of the output, if it is there."""
+    """RETURNS (dict[str, Any] | None): The counts in a file of the output, if it exists."""
     files, folder = locate(job.target)
     if not files.get_file_info(f"{folder}/{name}").is_file:
         return None

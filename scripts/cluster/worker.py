@@ -24,16 +24,16 @@ from texts.records import Record, Reject, check
 
 
 class Worker:
-    """Annotates partitions, with a pipeline of its own; there is one in each process."""
+    """Annotates partitions with its own pipeline. There is one per process."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        # Loaded with the first partition: of what is raised here, Ray passes on the text alone.
+        # Loaded with the first partition: Ray passes on only the text of errors raised here.
         self.nlp: Language | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Annotate a partition and write it, unless that is done: by a worker that died after,
-        or in the run that this one goes on with.
+        """Annotate a partition and write it, unless its file exists: from a worker that died after
+        writing, or from the run that is resumed.
 
         row (dict[str, Any]): A Partition.
         RETURNS (dict[str, Any]): Its name, rows, words, mentions, rejected rows, the seconds of
@@ -69,8 +69,8 @@ class Worker:
     def annotate_table(
         self, nlp: Language, table: pyarrow.Table, partition: Partition
     ) -> tuple[list[list[dict[str, Any]] | None], list[str | None], int]:
-        """RETURNS (tuple[list, list, int]): For each row its mentions, and why there are none;
-        and the words."""
+        """RETURNS (tuple[list, list, int]): The mentions of each row, the reason why it was
+        rejected, and the number of words."""
         mentions: list[list[dict[str, Any]] | None] = []
         reasons: list[str | None] = []
         words = 0
@@ -94,8 +94,8 @@ class Worker:
 
 
 def read_texts(column: pyarrow.ChunkedArray) -> list[str | None]:
-    """RETURNS (list[str | None]): With bytes that are no UTF-8 as surrogates, which `check`
-    finds: nothing keeps them out of Parquet, and Arrow would give up the whole column."""
+    """RETURNS (list[str | None]): Invalid UTF-8 is decoded to surrogates, which `check` detects.
+    Parquet doesn't exclude it, and Arrow would reject the whole column."""
     if pyarrow.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     texts = column.cast(pyarrow.large_binary()).to_pylist()

@@ -1,4 +1,4 @@
-"""What the scripts say, and how they end on bad input."""
+"""Messages on the console, and how commands end on invalid input."""
 
 import sys
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ __all__ = ["InputError", "exit_on_input_error", "msg"]
 
 
 class InputError(ValueError):
-    """Bad input: what is wrong, where, and how to mend it, in words for the user."""
+    """Invalid input. The message tells the user what is wrong, where, and how to fix it."""
 
 
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
-    """Turn an InputError, or what the system refuses (a full disk, a file that may not be read),
-    into its words on stderr and the exit code 1."""
+    """Print an InputError, or an OSError such as a full disk, as one line on stderr, and exit with
+    code 1."""
     try:
         yield
     except (InputError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: write temporary, then rename."""
+"""Atomic writes: to a temporary path first, then renamed."""
 
 import hashlib
 import tempfile
@@ -9,10 +9,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target` that takes its place if the block succeeds.
+    """Yield a temporary path that replaces `target` if the block succeeds.
 
-    target (Path): The file or folder to make; its parents are made too.
-    YIELDS (Path): A path that doesn't exist yet: write a file there, or make a folder.
+    target (Path): The file or folder to write. Missing parents are created.
+    YIELDS (Path): A path that doesn't exist yet: write a file there, or create a folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:

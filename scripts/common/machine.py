@@ -1,4 +1,4 @@
-"""Which device a command runs on, and what machine it is."""
+"""The device that a command runs on, and facts about the machine."""
 
 import platform
 import resource
@@ -14,11 +14,11 @@ PACKAGES = ("spacy", "thinc", "spacy-transformers", "transformers", "torch", "se
 
 
 def resolve_device(device: str) -> int:
-    """Find the GPU that a `--device` means, and say where the work will run.
+    """Resolve the option `--device`, and report where the work will run.
 
-    device (str): "auto" (the first GPU if there is one), "cpu", or a GPU's number.
+    device (str): "auto" (the first GPU if there is one), "cpu", or the number of a GPU.
     RETURNS (int): spaCy's GPU id: -1 for the CPU.
-    RAISES (InputError): If the GPU that was asked for, or found, can't be used.
+    RAISES (InputError): If the GPU can't be used.
     """
     if device == "auto" and not torch.cuda.is_available():
         msg.info("No GPU found: running on the CPU")
@@ -54,7 +54,7 @@ def has_cupy() -> bool:
 
 
 def describe_hardware(gpu: int) -> str:
-    """RETURNS (str): The GPU's name, or the processor's with the threads in use."""
+    """RETURNS (str): The name of the GPU, or of the processor with the number of threads."""
     if gpu >= 0:
         return str(torch.cuda.get_device_name(gpu))
     return f"{processor_name()}, {torch.get_num_threads()} threads"
@@ -70,7 +70,7 @@ def processor_name() -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """RETURNS (dict[str, str]): Versions of Python and of what the scores depend on."""
+    """RETURNS (dict[str, str]): Versions of Python and of the packages that scores depend on."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -81,6 +81,6 @@ def package_versions() -> dict[str, str]:
 
 
 def peak_memory_mb() -> float:
-    """RETURNS (float): The most memory this process has held so far, in MiB (RAM, not GPU)."""
+    """RETURNS (float): The peak memory of this process so far, in MiB (RAM, not GPU)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1024 if sys.platform != "darwin" else peak / 1024**2

@@ -10,19 +10,19 @@ from common.machine import resolve_device
 
 
 def load_pipeline(path: str) -> Language:
-    """RETURNS (Language): A pipeline from its folder or its installed package.
+    """RETURNS (Language): The pipeline in a folder or an installed package.
     RAISES (InputError): If there is none."""
     try:
         return spacy.load(path)
     except OSError as error:
         raise InputError(
-            f"{path} is no pipeline: name a folder that training wrote (training/…/model-best) "
+            f"{path} is not a pipeline: name a folder that training wrote (training/…/model-best) "
             f"or an installed package ({str(error).splitlines()[0]})"
         ) from None
 
 
 def load_on_device(path: str, device: str) -> tuple[Language, int]:
-    """RETURNS (tuple[Language, int]): A pipeline on the device that a `--device` means, and
+    """RETURNS (tuple[Language, int]): A pipeline on the device of the option `--device`, and
     spaCy's GPU id: -1 for the CPU.
     RAISES (InputError): If there is no such pipeline or device."""
     gpu = resolve_device(device)

@@ -1,7 +1,7 @@
-"""Column files and their label schemes: parse, validate, write. Pure: knows no spaCy.
+"""Column files: parse, validate, write. Independent of spaCy.
 
-One word a line, the named-entity label last, a blank line after each sentence, and a line that
-starts with `-DOCSTART-` before each document: the form of the CoNLL-2003 shared task
+One word per line with the named-entity label last, a blank line after each sentence, and a line
+that starts with `-DOCSTART-` before each document: the format of the CoNLL-2003 shared task
 (Tjong Kim Sang and De Meulder, 2003, https://aclanthology.org/W03-0419).
 """
 
@@ -15,8 +15,8 @@ from common.console import InputError
 from corpus.schemes import LabelError, Mention, decode_mentions, encode_iob2
 
 DOCSTART = "-DOCSTART-"
-MISSING = "_"  # CoNLL-U's sign for a column without a value
-# What the columns are by their number: four as in English CoNLL-2003, five as in German.
+MISSING = "_"  # a column without a value, as in CoNLL-U
+# The columns by their number: four as in English CoNLL-2003, five as in German.
 COLUMNS = {
     2: ("word", "ner"),
     3: ("word", "pos", "ner"),
@@ -27,7 +27,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Sentence:
-    """Parallel lists, one item a word (empty strings where the file has no such column)."""
+    """Parallel lists with one item per word; empty strings where the file has no such column."""
 
     words: list[str]
     pos: list[str]
@@ -43,18 +43,18 @@ class Document:
 
 @dataclass
 class Corpus:
-    """What a file holds, and what was odd about it."""
+    """The content of a file, and what was skipped."""
 
     documents: list[Document]
     scheme: str
     has_docstarts: bool
-    empty_sentences: int = 0  # skipped: blank lines where a sentence was due
-    empty_documents: int = 0  # skipped: a document start with no word before the next
+    empty_sentences: int = 0  # skipped: extra blank lines
+    empty_documents: int = 0  # skipped: a document start without a word before the next
 
 
 @dataclass
 class Block:
-    """A sentence's rows as they stand in the file."""
+    """The rows of a sentence as they are in the file."""
 
     line: int  # number of the first row's line, from 1
     rows: list[list[str]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Block:
 
 
 def detect_scheme(blocks: Sequence[Block], path: str) -> str:
-    """Find the one scheme that the whole file is legal in; IOB2 where several are.
+    """Find the scheme in which the whole file is legal; IOB2 if several are.
 
     RAISES (InputError): If there is none; names the lines that contradict each other.
     """
@@ -99,7 +99,7 @@ def detect_scheme(blocks: Sequence[Block], path: str) -> str:
 
 
 def decode_block(block: Block, scheme: str, path: str) -> list[Mention]:
-    """decode_mentions, its errors with file and line."""
+    """decode_mentions, with file and line in errors."""
     try:
         return decode_mentions(block.labels, scheme)
     except LabelError as error:
@@ -131,7 +131,7 @@ def split_row(line: str) -> list[str]:
 
 
 def read_row(line: str, width: int | None, where: str) -> list[str]:
-    """Split a word's line and check it against `width`, the first row's number of columns."""
+    """Split the line of a word and check its columns against `width`, those of the first row."""
     row = split_row(line)
     if width is None and len(row) not in COLUMNS:
         raise InputError(f"{where}: {len(row)} columns, not 2 to 5 with the label last: {line!r}")
@@ -143,7 +143,7 @@ def read_row(line: str, width: int | None, where: str) -> list[str]:
 
 
 def read_blocks(text: str, path: str) -> tuple[list[list[Block]], Corpus]:
-    """Cut a file in documents of sentences, not looking at the labels yet.
+    """Split a file into documents of sentences, without reading the labels.
 
     RETURNS (tuple[list[list[Block]], Corpus]): The sentences of each document, and a Corpus
         without documents that holds the counts. With no document start in the file nothing is
@@ -191,11 +191,11 @@ def parse_sentence(block: Block, scheme: str, path: str) -> Sentence:
 
 
 def read_corpus(path: Path, scheme: str = "auto") -> Corpus:
-    """Read a column file of any common shape.
+    """Read a column file in any common format.
 
-    path (Path): 2 to 5 columns as in COLUMNS, parted by blanks or tabs; UTF-8; LF, CRLF or CR.
-    scheme (str): A key of SCHEMES, or "auto" to find it out.
-    RAISES (InputError): With file, line and what is wrong.
+    path (Path): 2 to 5 columns as in COLUMNS, separated by spaces or tabs; UTF-8; LF, CRLF or CR.
+    scheme (str): A key of SCHEMES, or "auto" to detect it.
+    RAISES (InputError): With the file, the line, and what is wrong.
     """
     documents, corpus = read_blocks(read_text(path), str(path))
     blocks = [block for document in documents for block in document]
@@ -234,7 +234,7 @@ def format_sentence(sentence: Sentence) -> str:
 
 
 def format_corpus(documents: Iterable[Document], *, docstarts: bool = True) -> str:
-    """RETURNS (str): The canonical form: word, POS, chunk, NER in IOB2, parted by one blank; a
+    """RETURNS (str): The canonical format: word, POS, chunk, NER in IOB2, separated by one space; a
     document start before each document; a blank line between blocks and none at the end."""
     blocks = []
     for document in documents:

@@ -66,7 +66,7 @@ def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
     try:
         doc_bin = DocBin(store_user_data=True).from_disk(path)
     except Exception as error:  # zlib's, msgpack's or a missing key: each means the same here
-        raise InputError(f"{path}: no DocBin, or not all of it; make it anew") from error
+        raise InputError(f"{path}: not a complete DocBin file; convert it again") from error
     return doc_bin.get_docs(vocab)
 
 

@@ -31,14 +31,14 @@ class LabelError(ValueError):
         self.index = index
 
 
-# A scheme tells of two neighbouring labels whether the second may follow the first, and whether
+# A rule decides for two neighbouring labels whether the second may follow the first, and whether
 # it opens a mention (http://www.clips.uantwerpen.be/conll2003/ner/ for IOB1).
 Rule = Callable[[Tag, Tag], tuple[bool, bool]]
 
 
 def _iob1(before: Tag, tag: Tag) -> tuple[bool, bool]:
     touches = before.type == tag.type and before != OUTSIDE
-    if tag.prefix == "B":  # only to part two touching mentions of one type
+    if tag.prefix == "B":  # only between two adjacent mentions of one type
         return touches, True
     return tag.prefix in "IO", tag.prefix == "I" and not touches
 
@@ -50,7 +50,7 @@ def _iob2(before: Tag, tag: Tag) -> tuple[bool, bool]:
 
 
 def _bilou(before: Tag, tag: Tag) -> tuple[bool, bool]:
-    if before.prefix in "BI":  # a mention is open: go on with it or end it
+    if before.prefix in "BI":  # a mention is open: continue or end it
         return tag.prefix in "IL" and tag.type == before.type, False
     return tag.prefix in "BUO", tag.prefix in "BU"
 
@@ -65,10 +65,10 @@ SCHEMES: dict[str, Rule] = {"iob1": _iob1, "iob2": _iob2, "bilou": _bilou, "iobe
 
 
 def parse_tag(label: str) -> Tag:
-    """Split a label in its prefix and type.
+    """Split a label into prefix and type.
 
     RETURNS (Tag): E.g. ("B", "PER"); a type may hold hyphens.
-    RAISES (ValueError): If the label is of no scheme known here.
+    RAISES (ValueError): If the label belongs to no known scheme.
     """
     if label == "O":
         return OUTSIDE
@@ -79,9 +79,9 @@ def parse_tag(label: str) -> Tag:
 
 
 def decode_mentions(labels: Sequence[str], scheme: str) -> list[Mention]:
-    """Read the mentions off one sentence's labels, strictly.
+    """Decode the mentions of one sentence from its labels, strictly.
 
-    labels (Sequence[str]): One label a word.
+    labels (Sequence[str]): One label per word.
     scheme (str): A key of SCHEMES.
     RETURNS (list[Mention]): In order, without overlap.
     RAISES (LabelError): At the first label that the scheme doesn't allow.

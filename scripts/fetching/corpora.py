@@ -13,7 +13,7 @@ from corpus.schemes import Mention, decode_mentions
 from fetching.sources import first_that_works, go_offline_without_hub
 
 SPLITS = ("train", "valid", "test")
-# Names that the splits go by: ours, other common ones, the original distribution's.
+# File names of the splits: ours, other common ones, and those of the original distribution.
 FILE_NAMES = {
     "train": ("train.txt", "train.conll", "train.iob", "train.bio", "eng.train"),
     "valid": (
@@ -28,8 +28,8 @@ FILE_NAMES = {
     "test": ("test.txt", "test.conll", "test.iob", "test.bio", "eng.testb"),
 }
 COUNTED = ("documents", "sentences", "words", "PER", "LOC", "ORG", "MISC")
-# What a whole corpus holds. CoNLL-2003: Tjong Kim Sang and De Meulder (2003), tables 1 and 2; the
-# numbers of sentences there include the document starts, these don't.
+# Published counts: Tjong Kim Sang and De Meulder (2003), tables 1 and 2. The numbers of sentences
+# there include the document starts, these don't.
 KNOWN_COUNTS = {
     "conll2003": {
         "train": (946, 14_041, 203_621, 6_600, 7_140, 6_321, 3_438),
@@ -59,7 +59,7 @@ def read_folder(folder: Path) -> Splits:
 
 
 def verify(name: str, splits: Splits) -> None:
-    """Compare a corpus with what is known of it.
+    """Compare a corpus with its published counts.
 
     RAISES (InputError): At the first split whose counts differ. Documents count only where the
         source has document boundaries.

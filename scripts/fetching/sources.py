@@ -10,8 +10,8 @@ from common.console import InputError
 
 
 def go_offline_without_hub() -> None:
-    """Where the hub can't be reached, say so to its libraries: they look in their cache at once
-    rather than retry for a minute. To be called before they are imported."""
+    """Set the hub's libraries to offline mode if the hub can't be reached, so that they use their
+    cache at once instead of retrying for a minute. Call it before they are imported."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
         requests.head(endpoint, timeout=10)
@@ -25,15 +25,15 @@ def first_that_works(
     """Try sources in order.
 
     RETURNS (tuple[str, Any]): The name and the outcome of the first one without an error.
-    RAISES (InputError): If none is left: names every source tried, and how to mend it.
+    RAISES (InputError): If all fail: names every source that was tried, and how to fix it.
     """
     tried = []
     for name, read in sources:
         try:
             return name, read()
-        except Exception as error:  # a library's error is no different from ours to the user
+        except Exception as error:  # for the user, a library's error is like ours
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             tried.append(f"  {name}: {reason}")
     raise InputError(
-        "\n".join([f"{problem}; tried in this order:", *tried, f"To mend it: {remedy}"])
+        "\n".join([f"{problem}; tried in this order:", *tried, f"To fix it: {remedy}"])
     )

@@ -26,8 +26,8 @@ def save_epoch(
     *,
     is_best: bool,
 ) -> None:
-    """Write last/, best/ if it is, and the state to go on from; each whole or not at all, and
-    the state last: what it tells of is there."""
+    """Write last/, best/ if this epoch is the best, and the state for resuming. All writes are
+    atomic, and the state comes last, when the others exist."""
     epoch = len(rows)
     if accelerator.is_main_process:
         with as_input_error(f"{output} can't be written"):
@@ -54,7 +54,7 @@ def load_last_epoch(accelerator: Accelerator, output: Path) -> list[LogRow]:
     """RETURNS (list[LogRow]): The log of the finished epochs."""
     states = sorted(output.glob("state-*"), key=lambda path: int(path.name.split("-")[1]))
     if not states:
-        msg.info(f"{output}: no epoch was finished; training begins anew")
+        msg.info(f"{output}: no epoch was finished; training starts from the beginning")
         return []
     with as_input_error(f"{states[-1]} can't be read; train without --resume"):
         accelerator.load_state(str(states[-1]))
@@ -62,7 +62,7 @@ def load_last_epoch(accelerator: Accelerator, output: Path) -> list[LogRow]:
 
 
 def check_resumed(partial: Path, settings: Settings) -> None:
-    """RAISES (InputError): If there is nothing to resume, or it is another training."""
+    """RAISES (InputError): If there is nothing to resume, or the settings differ."""
     path = partial / "settings.json"
     if not path.is_file():
         raise InputError(f"{partial}: no training to resume; train without --resume")
@@ -83,7 +83,7 @@ def finish_training(
     settings: Settings,
     result: dict[str, Any],
 ) -> None:
-    """Write run.json, as scripts/train.py does, and give the folder its name."""
+    """Write run.json, in the format of scripts/train.py, and rename the folder."""
     source = backbone / "source.json"
     run = {
         "config": "hf",

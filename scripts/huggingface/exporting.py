@@ -1,4 +1,4 @@
-"""Turn a pipeline into a checkpoint, and mentions into transformers' entity groups."""
+"""Export a pipeline to a checkpoint, and mentions to transformers' entity groups."""
 
 import copy
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ def build_classifier(nlp: Language, pipeline: str) -> tuple[Any, Any]:
     shim = transformer.shims[0]
     if hasattr(shim._model, "case_embedding"):
         raise InputError(
-            f"{pipeline}: its backbone is told the letter case of words, which no model of "
-            "transformers is; train with --components.transformer.model.case_embedding false"
+            f"{pipeline}: its backbone has a letter-case embedding, which no model of "
+            "transformers has; train with --components.transformer.model.case_embedding false"
         )
     names = export_names(token_ner)
     config = copy.deepcopy(shim._model.config)
@@ -64,7 +64,7 @@ def export_names(token_ner: TokenNER) -> list[str]:
 
 
 def export_config(nlp: Language) -> Config:
-    """RETURNS (Config): What of the pipeline the checkpoint keeps: windows, settings."""
+    """RETURNS (Config): The settings that the checkpoint keeps for a later import."""
     kept = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory in EXPORTED]
     config = nlp.config.interpolate()
     for name in kept:
@@ -78,7 +78,7 @@ def export_config(nlp: Language) -> Config:
 
 
 def model_card(nlp: Language, names: Sequence[str]) -> str:
-    """RETURNS (str): The checkpoint's README, with the scores that the pipeline knows of."""
+    """RETURNS (str): The README of the checkpoint, with the scores in the pipeline's meta."""
     performance = nlp.meta.get("performance", {})
     rows = {"": performance} | {
         name: {f"ents_{key}": value for key, value in scores.items()}
@@ -108,7 +108,7 @@ def model_card(nlp: Language, names: Sequence[str]) -> str:
 def export_pipeline(nlp: Language, pipeline: str, output: Path) -> None:
     """Write a folder that transformers loads as a token classifier.
 
-    pipeline (str): What to call the pipeline in errors.
+    pipeline (str): Name of the pipeline for error messages.
     RAISES (InputError): If it can't be one, or can't be written; `output` is then as it was.
     """
     model, tokenizer = build_classifier(nlp, pipeline)
@@ -124,8 +124,8 @@ def export_pipeline(nlp: Language, pipeline: str, output: Path) -> None:
 
 
 def entity_groups(doc: Doc) -> list[dict[str, Any]]:
-    """RETURNS (list[dict[str, Any]]): The mentions as transformers' pipeline gives them, but that
-    `score` is the probability of exactly that span with that label."""
+    """RETURNS (list[dict[str, Any]]): The mentions in the format of transformers' pipeline. `score`
+    is the probability of exactly that span with that label."""
     return [
         {
             "entity_group": ent.label_,

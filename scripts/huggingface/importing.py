@@ -1,4 +1,4 @@
-"""Turn a checkpoint into a pipeline, without training."""
+"""Import a checkpoint as a pipeline, without training."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +21,8 @@ NEVER = -1e4  # the logit of a label that the checkpoint doesn't have
 
 
 def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) -> Config:
-    """RETURNS (Config): An exported checkpoint's own config; for any other this project's, with
-    windows of the model's maximum, or of a sentence."""
+    """RETURNS (Config): The config in an exported checkpoint; for others that of this project, with
+    windows of one sentence or of the model's maximum."""
     own = Path(checkpoint) / SPACY_CONFIG
     overrides: dict[str, Any] = {"components.transformer.model.name": checkpoint}
     if own.is_file():
@@ -39,13 +39,13 @@ def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) ->
 
 
 def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = True) -> Language:
-    """Make a pipeline of a token-classification checkpoint, without training: the emission
+    """Build a pipeline from a token-classification checkpoint, without training: the emission
     scores of words are the checkpoint's logits at their first wordpieces.
 
     checkpoint (str): A hub id or a folder.
-    sentences (bool): Whether the model reads single sentences, as most were trained, or as much
-        of a document as it can. An exported checkpoint has its own windows.
-    RAISES (InputError): If it can't be taken over.
+    sentences (bool): Whether the model reads single sentences, as most were trained to, or as
+        much of a document as it can. An exported checkpoint has its own windows.
+    RAISES (InputError): If it can't be imported.
     """
     classifier = load_checkpoint(checkpoint)
     names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
@@ -53,7 +53,7 @@ def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = Tr
     nlp = load_model_from_config(
         pipeline_config(checkpoint, labels.scheme, lang, sentences), auto_fill=True, validate=True
     )
-    # A word for each type: what spaCy needs to give all parts their shapes.
+    # One word per type, for spaCy to infer all shapes.
     gold = Doc(nlp.vocab, words=labels.types, ents=[f"B-{type_}" for type_ in labels.types])
     with as_input_error(checkpoint):
         nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=labels.types), gold)])

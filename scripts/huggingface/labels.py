@@ -15,7 +15,7 @@ SCHEMES: dict[str, dict[str, str]] = {
 
 
 class Labels(NamedTuple):
-    """How a checkpoint's labels are those of `token_ner`."""
+    """The correspondence between the labels of a checkpoint and those of `token_ner`."""
 
     scheme: str  # "bio" or "bilou"
     types: list[str]  # sorted
@@ -23,7 +23,7 @@ class Labels(NamedTuple):
 
 
 def read_labels(names: Sequence[str]) -> Labels:
-    """Find the scheme that a checkpoint's labels are of.
+    """Detect the label scheme of a checkpoint.
 
     names (Sequence[str]): By column, as in the config's id2label.
     RAISES (InputError): If they are of none, or a type has no label that begins a mention.

@@ -1,4 +1,4 @@
-"""Load token-classification checkpoints, with errors on one line."""
+"""Load token-classification checkpoints, with one-line errors."""
 
 import os
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ LOADING_ERRORS = (
 
 @contextmanager
 def as_input_error(what: str) -> Iterator[None]:
-    """Turn what transformers raises over a checkpoint into one line."""
+    """Convert errors of transformers to an InputError of one line."""
     try:
         yield
     except InputError:
@@ -42,7 +42,7 @@ HEAD = "classifier"
 
 def load_checkpoint(checkpoint: str) -> Any:
     """RETURNS (PreTrainedModel): A checkpoint's token classifier.
-    RAISES (InputError): If it isn't one that `token_ner` can take over."""
+    RAISES (InputError): If `token_ner` can't import it."""
     if os.sep in checkpoint and not Path(checkpoint).is_dir() and not is_hub_id(checkpoint):
         raise InputError(f"{checkpoint}: no such folder; give a checkpoint's folder or a hub id")
     with as_input_error(f"{checkpoint} is no checkpoint that transformers can load"):
@@ -86,7 +86,7 @@ def check_head(model: Any, checkpoint: str) -> None:
 
 
 def check_vocabulary(model: Any, tokenizer: Any, checkpoint: str) -> None:
-    """RAISES (InputError): If the tokenizer is another model's, or a slow one."""
+    """RAISES (InputError): If the tokenizer belongs to another model, or is slow."""
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         raise InputError(

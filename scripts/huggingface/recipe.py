@@ -1,4 +1,4 @@
-"""The well-known recipe in full, on Accelerate: one process or many, the same script.
+"""The Hugging Face course's recipe: data, model, optimizer and evaluation.
 
 Sentences padded to the longest of a batch, a label on every wordpiece or on the first of each
 word, AdamW, a linear schedule with warm-up, and after each epoch seqeval on dev, gathered over
@@ -32,11 +32,11 @@ NOT_DECAYED = ("bias", "LayerNorm.weight")  # names' ends; google-research/bert,
 
 @dataclass(frozen=True)
 class Settings:
-    """What a training is, beside its data. A resumed one must be the same.
+    """The settings of a training run. They must be the same when it is resumed.
 
-    batch_size (int): Sentences a step, of all processes together.
-    first_only (bool): Whether a word's first wordpiece alone has its label.
-    warmup (float): Share of all steps.
+    batch_size (int): Sentences per step, over all processes.
+    first_only (bool): Whether only the first wordpiece of a word is labelled.
+    warmup (float): Fraction of all steps.
     """
 
     epochs: int
@@ -51,7 +51,7 @@ class Settings:
 def encode_all(
     sentences: Sequence[Sentence], tokenizer: Any, names: Sequence[str], first_only: bool
 ) -> list[Encoded]:
-    """RETURNS (list[Encoded]): As many, in order; says how many words the model can't read."""
+    """RETURNS (list[Encoded]): One per sentence. Warns about words beyond the model's maximum."""
     ids = {name: i for i, name in enumerate(names)}
     encoded = [encode(sentence, tokenizer, ids, first_only=first_only) for sentence in sentences]
     cut = sum(len(s.words) - sum(e["first"]) for s, e in zip(sentences, encoded, strict=True))
@@ -88,7 +88,7 @@ def evaluate_epoch(
     encoded: Sequence[Encoded],
     names: Sequence[str],
 ) -> dict[str, float]:
-    """Predict with all processes and score what they gather, in order and each sentence once.
+    """Predict with all processes and score the gathered labels, every sentence once.
 
     RETURNS (dict[str, float]): As `corpus.wordpiece_labels.score`; the same on all processes.
     """

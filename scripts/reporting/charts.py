@@ -1,4 +1,4 @@
-"""The report's charts, by matplotlib: from what evaluate.py counted to figures."""
+"""The charts of the report page, from the metrics of evaluate.py."""
 
 import io
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# As wide as a phone, so that words in it stay legible there.
+# The width of a phone, so that labels stay legible there.
 SIZE = (4.2, 3.2)  # inches
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -43,7 +43,7 @@ def draw_types(splits: dict[str, dict[str, Any]]) -> Figure:
         axes.bar(offsets, 100 * numpy.array(values), width, label=name)
         if scores["f1_interval"]:
             low, high = scores["f1_interval"]
-            # The interval is of samples: it needn't hold the F1 itself where documents are few.
+            # With few documents, the interval of the samples may not contain the F1 itself.
             ends = [[max(0.0, 100 * (overall - low))], [max(0.0, 100 * (high - overall))]]
             axes.errorbar(offsets[-1:], [100 * overall], ends, color="black", capsize=3)
     axes.set_xticks(places, [*types, "all"])

@@ -1,4 +1,4 @@
-"""A pipeline's mistakes, each with its sentence, as gold has it and as predicted, by displaCy."""
+"""The mistakes of a pipeline, each in its sentence, gold next to predicted, by displaCy."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -10,13 +10,13 @@ from spacy.tokens import Doc, Span
 from scoring.mistakes import Mistake, find_mistakes, mention_key
 from token_ner import sentence_starts
 
-# displaCy's own has its style in each mention: several times the text.
+# displaCy's own template repeats its style in every mention.
 MENTION = '<mark class="{mark}">{text}<b>{label}</b></mark>'
 AROUND = 15  # words before and after a mistake, where sentences are unknown
 
 
 class MistakeView(NamedTuple):
-    """One error, ready to be shown."""
+    """A mistake as HTML."""
 
     split: str
     document: int  # from 1
@@ -28,7 +28,7 @@ class MistakeView(NamedTuple):
 
 
 class DocumentView(NamedTuple):
-    """A document with mistakes, whole."""
+    """A complete document with mistakes, as HTML."""
 
     split: str
     number: int  # from 1

@@ -31,7 +31,7 @@ from scoring.mistakes import KINDS
 from training.log import read_log
 
 TEMPLATE = "page.html.jinja"
-DOUBTFUL = 0.95  # from this score a mistake is shown as one that may be gold's
+DOUBTFUL = 0.95  # from this score on, a mistake is marked as a possible error of the gold
 
 
 def read_split(name: str, scores: dict[str, Any], predictions: Path) -> tuple[list[Any], list[Any]]:

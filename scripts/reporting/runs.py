@@ -17,7 +17,7 @@ def read_run(path: Path) -> dict[str, Any]:
     except ValueError:
         run = None
     if not isinstance(run, dict) or "splits" not in run:
-        raise InputError(f"{path} is not what evaluate writes, or not all of it")
+        raise InputError(f"{path} is not a complete metrics file of evaluate")
     return run
 
 
@@ -48,5 +48,5 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """RAISES (InputError): If it isn't what evaluate.py wrote, with scores by document."""
     metrics = read_run(path)
     if not all("by_document" in scores for scores in metrics["splits"].values()):
-        raise InputError(f"{path} has no scores by document; write it anew with evaluate.py")
+        raise InputError(f"{path} has no scores by document; run evaluate.py again")
     return metrics

@@ -52,7 +52,7 @@ def row_values(scores: dict[str, Any], types: Sequence[str]) -> list[float]:
 
 
 def format_training(run: dict[str, Any]) -> str:
-    """RETURNS (str): A Markdown line on what it takes to get a run's scores again."""
+    """RETURNS (str): A Markdown line with what is needed to reproduce a run."""
     training = run["training"]
     versions = training["versions"]
     packages = ("spacy", "spacy-transformers", "torch")
@@ -70,7 +70,7 @@ def format_results(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def write_between(path: Path, text: str) -> None:
-    """Put `text` between the marks in a file.
+    """Replace the text between the marks in a file.
 
     RAISES (InputError): If the file has no marks.
     """

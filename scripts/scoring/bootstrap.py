@@ -1,7 +1,7 @@
-"""How sure an F1 is: the bootstrap over documents.
+"""Confidence intervals and comparisons of F1 by the bootstrap over documents.
 
-Documents are drawn with replacement, as many as there are; mentions of one document are not
-independent, so that drawing mentions or sentences would promise too much.
+Documents are resampled, because mentions and sentences of one document are not independent:
+resampling them would give intervals that are too narrow.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 
 from scoring.mistakes import mention_key
 
-Counts = Sequence[Sequence[int]]  # a document's right, predicted and gold mentions: (n, 3)
+Counts = Sequence[Sequence[int]]  # correct, predicted and gold mentions of each document: (n, 3)
 SAMPLES = 1000
 
 
@@ -57,7 +57,7 @@ def resample(columns: numpy.ndarray, statistic: Callable[..., Any], samples: int
 
 def f1_interval(counts: Counts, samples: int = SAMPLES, seed: int = 0) -> list[float] | None:
     """RETURNS (list[float] | None): Low and high end of the 95 % confidence interval of F1, by
-    percentiles; None for fewer than two documents, which tell nothing of others."""
+    percentiles; None for fewer than two documents."""
     if len(counts) < 2:
         return None
     result = resample(numpy.array(counts).T, f1_score, samples, seed)
@@ -65,7 +65,7 @@ def f1_interval(counts: Counts, samples: int = SAMPLES, seed: int = 0) -> list[f
 
 
 def paired_bootstrap(a: Counts, b: Counts, samples: int = SAMPLES, seed: int = 0) -> Difference:
-    """The paired bootstrap: is the first pipeline better than the second, on the same documents?
+    """Compare two pipelines on the same documents by the paired bootstrap.
 
     RETURNS (Difference): With `p_value` the share of samples in which the better one leads by
         more than twice its lead (Berg-Kirkpatrick et al. 2012, https://aclanthology.org/D12-1091,

@@ -1,5 +1,4 @@
-"""What the scores of mentions are worth: are they as often right as they say, and what does a
-threshold on them give?"""
+"""Calibration of the mention scores, and precision and recall at every threshold."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +25,7 @@ def scored_mentions(
         for ent in doc.ents:
             score = ent._.score if ent.has_extension("score") else None
             if score is not None:
-                if not 0 <= score <= 1:  # nor is it where the score is NaN
+                if not 0 <= score <= 1:  # also if it is NaN
                     raise InputError(
                         f'the score of "{ent.text}" ({ent.label_}) is {score}, not from 0 to 1: '
                         "ent._.score must be a probability"

@@ -36,7 +36,7 @@ def evaluate_file(
     """Score a pipeline on one file.
 
     buckets (dict[str, Bucket]): What to score mentions by.
-    gold_sentences (bool): Whether the pipeline is told where sentences start.
+    gold_sentences (bool): Whether the pipeline gets the gold sentence boundaries.
     predictions (Path | None): Where to write the annotated docs, as DocBin.
     RETURNS (dict[str, Any]): As `score`; `f1_interval`, the 95 % confidence interval of F1;
         `by_document`, each one's right, predicted and gold mentions; `errors` by kind and

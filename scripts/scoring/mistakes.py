@@ -1,4 +1,4 @@
-"""What a pipeline gets wrong: errors by kind, and F1 by what mentions are like."""
+"""Error analysis: mistakes by kind, and F1 by properties of mentions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ Key = tuple[int, int, str]  # start, end, type
 
 
 class Mistake(NamedTuple):
-    """A gold mention that wasn't found, a predicted one that isn't, or a pair of them."""
+    """A missed gold mention, a spurious predicted one, or a pair of overlapping ones."""
 
     kind: str  # of KINDS
     gold: Span | None
@@ -24,9 +24,9 @@ def mention_key(span: Span) -> Key:
 
 
 def find_mistakes(gold: Doc, predicted: Doc) -> list[Mistake]:
-    """Pair what is left, after exact mentions are taken away, by overlap: each predicted mention
-    with the first gold one that it shares a word with, one to one. That is the matching of the
-    MUC-style categories (nervaluate's "strict"), whose "incorrect" is three kinds here.
+    """Pair the mentions that don't match exactly by overlap: each predicted mention with the first
+    gold one that shares a word with it, one to one. This is the matching of the MUC categories
+    (nervaluate's "strict"); their "incorrect" is split into three kinds here.
 
     RETURNS (list[Mistake]): In the order of the document.
     """
@@ -58,7 +58,7 @@ def count_mistakes(gold: Iterable[Doc], predicted: Iterable[Doc]) -> dict[str, i
 
 
 def confusion(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
-    """Which types are taken for which: exact mentions, and those that find_errors pairs.
+    """Confusion matrix of types, over exact mentions and the pairs of find_mistakes.
 
     RETURNS (dict[str, Any]): `types`, sorted; `counts`, a row for each gold type and one for
         spurious mentions, a column for each predicted type and one for missed ones. A mention of
@@ -82,10 +82,10 @@ def label_of(span: Span | None) -> str:
 def f1_by(
     gold: Sequence[Doc], predicted: Sequence[Doc], bucket: Bucket
 ) -> dict[str, dict[str, float]]:
-    """Score mentions by what they are like.
+    """Score mentions in groups.
 
-    bucket (Bucket): What a mention is like, by its words and type alone: a right one is in the
-        same bucket in both.
+    bucket (Bucket): The group of a mention. It depends on words and type only, so a correct
+        mention is in the same group in gold and prediction.
     RETURNS (dict[str, dict[str, float]]): For each bucket precision, recall and f1 (0 where
         undefined) and support, its gold mentions; buckets in order.
     """

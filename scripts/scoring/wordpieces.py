@@ -1,9 +1,9 @@
-"""The protocol of the well-known recipe, for pipelines: a label on each wordpiece, by argmax.
+"""Score pipelines by wordpiece, as the Hugging Face course does: a label on each, by argmax.
 
-Gold labels are spread over wordpieces, B- turned into I- on continuations, and seqeval counts
-wordpieces instead of words, sentence by sentence; no decoding takes part. A head that learnt from
-first wordpieces alone, as `token_ner` does, was never told what to say of the others: of such a
-pipeline the figure tells the protocol's price, not the pipeline's quality.
+Gold labels are spread over wordpieces, with B- turned into I- on continuations, and seqeval counts
+wordpieces instead of words, sentence by sentence, without decoding. `token_ner` is trained on the
+first wordpieces only, so its labels for the others mean nothing: the figure shows the effect of the
+protocol, not the quality of the pipeline.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def score_wordpieces(
 ) -> dict[str, float] | None:
     """Score a pipeline of WindowedTransformer and `token_ner` by wordpieces.
 
-    predicted (Sequence[Doc]): As the pipeline annotated them, with the transformer's output.
+    predicted (Sequence[Doc]): Annotated by the pipeline, with the transformer's output.
     labels (Sequence[Sequence[str]]): For each doc the gold label of each word, IOB2.
     RETURNS (dict[str, float] | None): `precision`, `recall`, `f1`, `accuracy`; None for any
         other pipeline.

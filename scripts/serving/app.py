@@ -24,16 +24,16 @@ BYTES_PER_CHARACTER = 12  # at most, in JSON: a character beyond the first 65,53
 def check_size(texts: Sequence[str], limits: Limits) -> None:
     """RAISES (HTTPException): 413 if a request is too large."""
     if len(texts) > limits.max_texts:
-        raise HTTPException(413, f"{len(texts):,} texts; at most {limits.max_texts:,} a request")
+        raise HTTPException(413, f"{len(texts):,} texts; at most {limits.max_texts:,} per request")
     size = sum(map(len, texts))
     if size > limits.max_characters:
         raise HTTPException(
-            413, f"{size:,} characters; at most {limits.max_characters:,} a request"
+            413, f"{size:,} characters; at most {limits.max_characters:,} per request"
         )
 
 
 def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): What /info tells."""
+    """RETURNS (dict[str, Any]): The response of /info."""
     known = ("lang", "name", "version", "description", "license", "performance")
     labels = {label for values in nlp.pipe_labels.values() for label in values}
     return {key: nlp.meta.get(key) for key in known} | {
@@ -68,7 +68,7 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
-        """As FastAPI's own, without the input, which may be long, or no Unicode."""
+        """FastAPI's response without the input, which may be long or invalid Unicode."""
         kept = ("type", "loc", "msg")
         return JSONResponse({"detail": [{k: e[k] for k in kept} for e in error.errors()]}, 422)
 

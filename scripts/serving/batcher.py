@@ -16,7 +16,7 @@ from texts.outputs import list_mentions
 
 
 class Metrics:
-    """What Prometheus reads at /metrics."""
+    """Prometheus metrics, read at /metrics."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -48,9 +48,9 @@ class PendingRequest:
 
 
 class Batcher:
-    """Annotates what has come in while the last batch was at work, all together.
+    """Annotates all requests that arrived during the previous batch together.
 
-    One thread does it: a pipeline isn't made for two, and torch uses all cores as it is.
+    It uses one thread: a pipeline isn't thread-safe, and torch uses all cores anyway.
     """
 
     def __init__(self, nlp: Language, limits: Limits, metrics: Metrics) -> None:
@@ -63,12 +63,10 @@ class Batcher:
 
     async def ask(self, texts: list[str]) -> list[list[dict[str, Any]]]:
         """RETURNS (list[list[dict[str, Any]]]): Each text's mentions.
-        RAISES (HTTPException): 503 if too much waits already, 504 if it takes too long."""
+        RAISES (HTTPException): 503 if the queue is full, 504 after the time-out."""
         request = PendingRequest(texts, asyncio.get_running_loop().create_future())
         if self.waiting and self.waiting + request.size > self.limits.max_waiting:
-            raise HTTPException(
-                503, "too many requests wait already; try again soon", {"Retry-After": "1"}
-            )
+            raise HTTPException(503, "the queue is full; try again soon", {"Retry-After": "1"})
         self.change_waiting(request.size)
         self.queue.put_nowait(request)
         try:
@@ -81,7 +79,7 @@ class Batcher:
         self.metrics.waiting.set(self.waiting)
 
     async def run(self) -> None:
-        """Answer requests for ever."""
+        """Answer requests until cancelled."""
         while True:
             batch = [await self.queue.get()]
             while not self.queue.empty() and sum(r.size for r in batch) < BATCH_CHARACTERS:
@@ -89,7 +87,7 @@ class Batcher:
             self.change_waiting(-sum(request.size for request in batch))
             try:
                 await self.answer(batch)
-            except Exception:  # one's error isn't the others': each alone
+            except Exception:  # an error must not affect other requests: run each alone
                 for request in batch:
                     try:
                         await self.answer([request])
@@ -98,7 +96,7 @@ class Batcher:
                             request.answer.set_exception(error)
 
     async def answer(self, batch: Sequence[PendingRequest]) -> None:
-        """Annotate requests together. Those that have timed out are left out."""
+        """Annotate requests together, except those that have timed out."""
         batch = [request for request in batch if not request.answer.done()]
         texts = [text for request in batch for text in request.texts]
         loop = asyncio.get_running_loop()

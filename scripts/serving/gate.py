@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.batcher import Metrics
 
-# Nothing is fetched from elsewhere, and a mention's text is never markup.
+# Nothing is loaded from elsewhere, and the text of a mention is never markup.
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -20,8 +20,8 @@ SECURITY = {
 
 
 class Gate:
-    """What every request goes through: refuses bodies that are too long before they are read, or
-    while they come in pieces; adds headers; counts answers."""
+    """Middleware for all requests: rejects bodies that are too large, before or while they are
+    read; adds security headers; counts responses."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, metrics: Metrics) -> None:
         self.app = app

@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may ask for.
+    """Limits of requests and of the queue.
 
     max_texts (int): Texts in a request.
     max_characters (int): Characters in a request, of all its texts.
-    max_waiting (int): Characters that wait for their turn, of all requests; beyond, 503.
-    timeout (float): Seconds that a request waits; beyond, 504.
+    max_waiting (int): Characters in the queue, over all requests; beyond, 503.
+    timeout (float): Seconds until a request is answered; beyond, 504.
     """
 
     max_texts: int = 1000

@@ -9,10 +9,10 @@ from common.console import InputError
 from common.pipelines import load_on_device
 from texts.records import Record, Reject
 
-# What is annotated, and kept, at once; and what a run that is broken off loses at most.
+# Size of a part: what is annotated and saved at once, and what an interrupted run loses at most.
 PART_RECORDS = 1000
 PART_CHARACTERS = 500_000
-BATCH_CHARACTERS = 50_000  # that go through the pipeline together
+BATCH_CHARACTERS = 50_000  # per call of the pipeline
 Part = list[Record | Reject]
 
 
@@ -20,7 +20,7 @@ def load_for_annotation(
     pipeline: str, device: str, threshold: float | None, labels: Sequence[str]
 ) -> Language:
     """RETURNS (Language): The pipeline, ready to annotate.
-    RAISES (InputError): If it has no scores for the threshold, or not one of the labels."""
+    RAISES (InputError): If it has no scores for the threshold, or lacks one of the labels."""
     nlp, _ = load_on_device(pipeline, device)
     heads = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == "token_ner"]
     if threshold is not None and not heads:
@@ -35,7 +35,7 @@ def load_for_annotation(
 
 
 def batch_by_length(texts: Sequence[str]) -> Iterator[list[int]]:
-    """YIELDS (list[int]): Indices of texts of like length."""
+    """YIELDS (list[int]): Indices of texts of similar length."""
     batch: list[int] = []
     size = 0
     for i in sorted(range(len(texts)), key=lambda i: (len(texts[i]), i)):
@@ -49,7 +49,7 @@ def batch_by_length(texts: Sequence[str]) -> Iterator[list[int]]:
 
 
 def annotate_texts(nlp: Language, texts: Sequence[str], labels: Sequence[str]) -> list[Doc]:
-    """Annotate texts in batches of like length.
+    """Annotate texts in batches of similar length.
 
     labels (Sequence[str]): The types to keep; none keeps all.
     RETURNS (list[Doc]): In the order of the texts, without the transformer's output.
@@ -73,8 +73,8 @@ def reject_if_longer(item: Record | Reject, limit: int) -> Record | Reject:
 
 
 def cut_parts(items: Iterable[Record | Reject]) -> Iterator[Part]:
-    """YIELDS (Part): Items in order, at least one part, which may be empty. Where one ends
-    depends on the input alone, so that a resumed run cuts the same."""
+    """YIELDS (Part): Items in order, in at least one part, which may be empty. Parts depend on the
+    input only, so a resumed run cuts them in the same way."""
     part: Part = []
     size = 0
     first = True

@@ -1,4 +1,4 @@
-"""Annotated documents into files: each format writes a part of them, and joins parts."""
+"""Output formats: write a part of the annotated documents, and join parts to a file."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ PAGE_END = "</body>\n</html>\n"
 
 
 class Format(NamedTuple):
-    """How annotated documents become a file."""
+    """How annotated documents are written to a file."""
 
     write: Callable[[Sequence[Record], Sequence[Doc], Path], None]  # a part
     join: Callable[[Sequence[Path], Path], None]  # parts, in order
@@ -123,8 +123,8 @@ def join_parquet(parts: Sequence[Path], target: Path) -> None:
 
 
 def to_sentence(sent: Any) -> Sentence:
-    """RETURNS (Sentence): The words of a spaCy sentence, whitespace left out, which would break
-    the columns."""
+    """RETURNS (Sentence): The words of a spaCy sentence, without whitespace tokens, which would
+    break the columns."""
     words = [token for token in sent if not token.is_space]
     place = {token.i: i for i, token in enumerate(words)}
     none = ["-X-"] * len(words)
@@ -133,7 +133,7 @@ def to_sentence(sent: Any) -> Sentence:
         inside = [place[token.i] for token in ent if token.i in place]
         if inside:
             mentions.append(Mention(inside[0], inside[-1] + 1, ent.label_))
-    # A tokenizer keeps some blanks (of U+00A0 and its like) in a word.
+    # Words can contain whitespace such as U+00A0.
     return Sentence(["_".join(token.text.split()) for token in words], none, none, [], mentions)
 
 
@@ -152,7 +152,7 @@ def write_docbin(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
 
 
 def join_docbin(parts: Sequence[Path], target: Path) -> None:
-    """All in memory: a DocBin is one compressed piece."""
+    """Needs all parts in memory: a DocBin is compressed as a whole."""
     first, *others = (DocBin().from_disk(part) for part in parts)
     for other in others:
         first.merge(other)

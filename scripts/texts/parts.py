@@ -35,7 +35,7 @@ COUNTS_SUFFIX = ".json"
 
 
 class Annotator:
-    """Writes parts; there is one in each process.
+    """Annotates and writes parts. There is one per process.
 
     labels (Sequence[str]): The types to keep; none keeps all.
     folder (Path): Where parts go.
@@ -49,8 +49,8 @@ class Annotator:
         self.suffix = suffix
 
     def write_part(self, number: int, part: Part) -> dict[str, int]:
-        """Annotate a part and write it, its rejects, and last the counts, which say that it is
-        whole.
+        """Annotate a part and write it, its rejects, and last its counts, which mark it as
+        complete.
 
         RETURNS (dict[str, int]): Texts, words, mentions, rejected records.
         RAISES (InputError): If the pipeline's weights are broken.
@@ -60,7 +60,7 @@ class Annotator:
         rejects = [item for item in items if isinstance(item, Reject)]
         records = [item for item in items if isinstance(item, Record)]
         try:
-            with self.nlp.memory_zone():  # else the vocabulary grows with every new word
+            with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
                 docs = annotate_texts(self.nlp, [record.text for record in records], self.labels)
                 write = OUTPUT_FORMATS[self.suffix].write
                 write(records, docs, self.folder / f"{number:06}{self.suffix}")
@@ -84,7 +84,7 @@ class Annotator:
 def write_parts(
     parts: Iterable[Part], folder: Path, arguments: tuple[Any, ...], processes: int
 ) -> Iterator[tuple[dict[str, int], bool]]:
-    """Write the parts that aren't there yet.
+    """Write the missing parts.
 
     arguments (tuple): Of make_annotator.
     YIELDS (tuple[dict[str, int], bool]): Each part's counts, in order, and whether it is new.
@@ -105,36 +105,35 @@ def write_parts(
             waiting.append(
                 read_counts(folder, number, part) or pool.submit(write_part_in_worker, number, part)
             )
-            if len(waiting) > 2 * processes:  # no more of the input in memory than that
+            if len(waiting) > 2 * processes:  # bounds the input in memory
                 yield part_result(waiting.popleft())
         while waiting:
             yield part_result(waiting.popleft())
     except BrokenProcessPool:
         raise InputError(
-            "a process died, for want of memory perhaps; go on with --resume and fewer --processes"
+            "a process died, perhaps out of memory; use --resume and fewer --processes"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def read_counts(folder: Path, number: int, part: Part) -> dict[str, int] | None:
-    """RETURNS (dict[str, int] | None): A part's counts, if it is whole.
-    RAISES (InputError): If it is of other records, as standard input may have another time."""
+    """RETURNS (dict[str, int] | None): The counts of a part, if it is complete.
+    RAISES (InputError): If it was made from other records, as from another standard input."""
     path = folder / f"{number:06}{COUNTS_SUFFIX}"
     if not path.is_file():
         return None
     done = json.loads(path.read_text(encoding="utf-8"))
     if done["records"] != digest_part(part):
         raise InputError(
-            f"{folder} is of other input, from its part {number} on; leave --resume out to "
-            "start anew"
+            f"{folder} belongs to other input, from part {number} on; omit --resume to start over"
         )
     counts: dict[str, int] = done["counts"]
     return counts
 
 
 def digest_part(part: Part) -> str:
-    """RETURNS (str): What tells a part's records from others."""
+    """RETURNS (str): A hash of the records of a part."""
     return hashlib.sha256(repr(part).encode("utf-8", "backslashreplace")).hexdigest()
 
 
@@ -155,11 +154,11 @@ def make_annotator(
     )
 
 
-WORKER: list[Annotator] = []  # of a process of the pool
+WORKER: list[Annotator] = []  # in a worker process
 
 
 def start_worker(processes: int, *arguments: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends all
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles it
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     WORKER.append(make_annotator(*arguments))
 
@@ -169,7 +168,7 @@ def write_part_in_worker(number: int, part: Part) -> dict[str, int]:
 
 
 def identify_run(pipeline: str, files: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): What a resumed run must have in common with the first."""
+    """RETURNS (dict[str, Any]): What must be the same in a resumed run."""
     looked_at = [Path(pipeline) / "meta.json", *files]
     return options | {
         "pipeline": pipeline,
@@ -183,16 +182,16 @@ def identify_run(pipeline: str, files: Sequence[Path], options: dict[str, Any]) 
 
 
 def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:
-    """Make the folder of parts; a resumed run finds the parts of the first there.
+    """Create the folder of parts; a resumed run keeps the existing ones.
 
-    RAISES (InputError): If they are of another run.
+    RAISES (InputError): If they belong to another run.
     """
     settings = folder / "run.json"
     if resume and settings.is_file():
         if json.loads(settings.read_text(encoding="utf-8")) != run:
             raise InputError(
-                f"{folder} is of another pipeline, other files or other options; leave --resume "
-                "out to start anew"
+                f"{folder} belongs to another pipeline, other files or other options; omit "
+                "--resume to start over"
             )
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -202,7 +201,7 @@ def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:
 
 
 def join_parts(folder: Path, output: Path, n_parts: int, rejected: int) -> Path:
-    """Join the parts, and take them away.
+    """Join the parts into the output and delete them.
 
     RETURNS (Path): The file of the rejected records, if there are any.
     RAISES (InputError): If the parts can't be one file.

@@ -1,4 +1,4 @@
-"""Texts from files, streams and tables, one record at a time, and what can't be read of them."""
+"""Read texts from files, streams and tables, one record at a time, with rejects."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ MAX_CSV_FIELD = 10_000_000  # characters; Python's own limit is 131,072
 
 @dataclass(frozen=True)
 class Record:
-    """A text, where it is from, and what came with it.
+    """A text, its origin, and its other fields.
 
     line (int): The line, or a Parquet file's row, from 1.
     fields (dict[str, Any]): Of a table or JSONL all but the text; of a text file its name and
@@ -70,12 +70,11 @@ def list_files(path: Path, format_: str | None) -> list[Path]:
 def read_records(
     files: list[Path], text_field: str, format_: str | None = None
 ) -> Iterator[Record | Reject]:
-    """Read one record after the other: a text file's lines, JSONL's, a table's rows. Blank lines
-    are no records.
+    """Read records one by one: lines of text or JSONL, rows of a table. Blank lines are skipped.
 
     text_field (str): The field or column of the text.
-    format_ (str | None): One of FORMATS' values; None goes by each file's ending, and is "text"
-        for standard input.
+    format_ (str | None): One of the values of FORMATS. None means by the suffix of each file, and
+        "text" for standard input.
     RAISES (InputError): If a table has no such column, or can't be read at all.
     """
     for path in files:
@@ -93,7 +92,7 @@ def read_records(
 
 
 def open_text(path: Path) -> TextIO:
-    """RETURNS (TextIO): With bytes that are no UTF-8 as surrogates, which `check` finds."""
+    """RETURNS (TextIO): Invalid UTF-8 is decoded to surrogates, which `check` detects."""
     source = sys.stdin.fileno() if path == STDIN else path
     return open(
         source, encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=path != STDIN
@@ -101,7 +100,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def check(text: object, fields: dict[str, Any], source: Path, line: int) -> Record | Reject:
-    """RETURNS (Record | Reject): A record, if the text is one."""
+    """RETURNS (Record | Reject): A record if the text is valid."""
     if not isinstance(text, str):
         what = "null" if text is None else f"of type {type(text).__name__}"
         return Reject(str(source), line, f"the text is {what}, not a string")
@@ -163,7 +162,7 @@ def read_parquet(source: Path, text_field: str) -> Iterator[Record | Reject]:
     try:
         table = pyarrow.parquet.ParquetFile(source)
     except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{source} is no Parquet file, or not all of it: {error}") from None
+        raise InputError(f"{source} is not a complete Parquet file: {error}") from None
     with table:
         check_column(text_field, table.schema_arrow.names, source)
         number = 0

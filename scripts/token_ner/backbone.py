@@ -29,12 +29,12 @@ def build_windowed_transformer(
     """A pretrained model for the `transformer` factory that reads documents of any length.
 
     name (str): A hub id or a folder; its tokenizer must be a fast one.
-    case_embedding (bool | None): Whether the model is told the letter case of words, by a learnt
-        vector that is added to a wordpiece's embedding; None does so where the tokenizer makes
-        "A" and "a" one. Settled when the weights are first loaded.
+    case_embedding (bool | None): Whether to add a learnt vector for the letter case of a word to
+        the embeddings of its wordpieces. None does so where the tokenizer maps "A" and "a" to the
+        same id. Decided when the weights are first loaded.
     tokenizer_config (dict): Further arguments for the tokenizer.
     transformer_config (dict): Further values for the model's config.
-    The other arguments are those of Windowing.
+    The other arguments are documented in Windowing.
     """
     if context < 0 or batch_wordpieces < 1:
         raise ValueError(
@@ -72,8 +72,8 @@ def build_first_wordpiece_transformer(
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
 ) -> Model[list[Doc], list[Floats2d]]:
-    """WindowedTransformer and FirstWordpiece in one, for a head with a transformer of its own:
-    what `nlp.replace_listeners` makes."""
+    """WindowedTransformer and FirstWordpiece in one, for a head with its own transformer, as
+    `nlp.replace_listeners` creates it."""
     transformer = build_windowed_transformer(
         name,
         window,
@@ -85,7 +85,7 @@ def build_first_wordpiece_transformer(
         tokenizer_config,
         transformer_config,
     )
-    # A chain in a chain: the structure that replace_listeners leaves.
+    # A chain in a chain: the structure that replace_listeners creates.
     return chain(split_by_document(transformer), first_wordpiece())
 
 
@@ -99,7 +99,7 @@ def own_transformer_config(
     transformer: dict[str, Any],
     listener: dict[str, Any],  # noqa: ARG001
 ) -> dict[str, Any]:
-    """RETURNS (dict): The config of a head's transformer of its own, from the shared one's."""
+    """RETURNS (dict): The config of a head with its own transformer, from the shared one's."""
     return transformer | {"@architectures": "conll_ner.FirstWordpieceTransformer.v1"}
 
 
@@ -108,12 +108,12 @@ def load_pretrained(
     X: list[Doc] | None = None,  # noqa: ARG001
     Y: Any = None,  # noqa: ARG001
 ) -> None:
-    """Load tokenizer and weights, once: a model that has them keeps them."""
+    """Load tokenizer and weights, unless the model has them already."""
     shim = cast(AdamWShim, model.shims[0])
     if shim._model is not None:
         return
     hf = shim._hfmodel
-    # Without a space before it, RoBERTa's tokenizer takes no word of a split text.
+    # RoBERTa's tokenizer accepts pre-split words only with this setting.
     tokenizer_config = {"add_prefix_space": True} | hf._init_tokenizer_config
     loaded = huggingface_from_pretrained(
         model.attrs["pretrained"],

@@ -18,7 +18,7 @@ from thinc.types import Floats2d
 from .lattice import Lattice, find_best_mentions, log_softmax
 from .windows import Array
 
-ModelArray = Any  # of numpy or CuPy, where the model is
+ModelArray = Any  # numpy or CuPy, depending on the device
 Scheme = Literal["bio", "bilou"]
 DEFAULT_CONFIG = Config().from_str(
     """
@@ -30,8 +30,8 @@ DEFAULT_CONFIG = Config().from_str(
 upstream = "*"
 """
 )
-BIO_PREFIXES = {"B": "B", "I": "I", "L": "I", "U": "B"}  # of BILUO, as spaCy gives gold
-GROUP_MARK = "token_ner"  # span groups with attrs["by"] of this value hold scored mentions
+BIO_PREFIXES = {"B": "B", "I": "I", "L": "I", "U": "B"}  # from BILUO, spaCy's gold format
+GROUP_MARK = "token_ner"  # attrs["by"] of the span groups with scored mentions
 
 
 class ScoredMention(NamedTuple):
@@ -81,8 +81,8 @@ def span_score(span: Span) -> float | None:
 
 
 class TokenNER(TrainablePipe):  # type: ignore[misc]
-    """Named-entity recognition by one label a word, a legal sequence of them, and a score for
-    each mention.
+    """Named-entity recognition with one label per word, decoded to a legal sequence, and a score
+    for every mention.
 
     Mentions are in `doc.ents`, and in `doc.spans[name]` (name: the component's, "token_ner"
     unless it is given another), in the same order, with `attrs["scores"]` parallel to them; the
@@ -94,7 +94,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     model (Model): Gives each word of a document a row of logits.
     name (str): The component's name.
     scheme (str): "bio" or "bilou": the labels that the model learns.
-    threshold (float | None): Mentions with a lower score are left out; None keeps all.
+    threshold (float | None): Mentions with a lower score are dropped; None keeps all.
     learn_rate_factor (float): The head's learning rate, as a multiple of the optimizer's.
     scorer (Callable | None): Scores `doc.ents`.
     """
@@ -171,7 +171,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     def decode_docs(
         self, docs: Sequence[Doc], logits: Sequence[ModelArray]
     ) -> list[list[ScoredMention]]:
-        """Decode all documents in one chain, whitespace left out, separators between.
+        """Decode all documents in one chain, without whitespace, with separators in between.
 
         logits (Sequence[ModelArray]): For each document (n_words, n_labels).
         RETURNS (list[list[ScoredMention]]): For each document its mentions, in order.
@@ -189,7 +189,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
                 )
             parts += [own, lattice.separator]
         chain_words = log_softmax(numpy.concatenate(parts).astype("float64"))
-        # The words' places in their documents; a separator's is never looked at.
+        # The positions of words in their documents; those of separators are not used.
         places = numpy.concatenate([numpy.append(words, -1) for words in kept])
         found = find_best_mentions(lattice, chain_words)
         firsts, lasts = places[found.starts], places[found.ends - 1]
@@ -206,8 +206,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     def set_annotations(self, docs: Iterable[Doc], predictions: list[list[ScoredMention]]) -> None:
         """Write mentions into `doc.ents` and `doc.spans`.
 
-        Mentions that others set stay, and what overlaps them is left out, as is what covers a
-        token that `doc.set_ents` blocked.
+        Mentions of other components are kept. Predictions that overlap them, or a token that
+        `doc.set_ents` blocked, are dropped.
         """
         for doc, mentions in zip(docs, predictions, strict=True):
             others, blocked = self.earlier_annotations(doc)
@@ -276,7 +276,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         return numpy.array(columns, dtype="int64")
 
     def finish_update(self, sgd: Optimizer) -> None:
-        """Update the weights: the head's by its own learning rate and without weight decay."""
+        """Update the weights; those of the head with its own learning rate and no weight decay."""
         self.model.get_ref("tok2vec").finish_update(sgd)
         at_own_rate = partial(sgd, lr_scale=self.cfg["learn_rate_factor"])
         decay, sgd.L2 = sgd.L2, 0.0
@@ -292,7 +292,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         nlp: Language | None = None,  # noqa: ARG002
         labels: Sequence[str] | None = None,
     ) -> None:
-        """Collect the types and give the model its shape.
+        """Collect the types and initialize the model.
 
         get_examples (Callable): Gives gold examples.
         labels (Sequence[str] | None): The types, if known (`spacy init labels`).

@@ -47,7 +47,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 class WindowedBatch(FullTransformerBatch):  # type: ignore[misc]
-    """The transformer's output, one row a wordpiece, document after document."""
+    """The output of the transformer, one row per wordpiece, document after document."""
 
     def unsplit_by_doc(self, arrays: list[list[Any]]) -> FullTransformerBatch:
         """RETURNS (FullTransformerBatch): Gradients of the documents that have wordpieces, each
@@ -81,8 +81,8 @@ def forward_windows(
     room = size - sum(map(len, specials))
     wordpieces = tokenize(hf.tokenizer.backend_tokenizer, docs, room - 2 * windowing.context)
     windows = make_windows(docs, wordpieces, specials, size, windowing)
-    # A document of nothing but whitespace has one row of zeros, which no word looks at: a model
-    # output without rows is more than spacy-transformers can take.
+    # A document of whitespace only gets one row of zeros, which no word uses: spacy-transformers
+    # can't handle an output without rows.
     rows = [
         max(1, len(pieces.ids)) if len(doc) else 0
         for doc, pieces in zip(docs, wordpieces, strict=True)
@@ -98,8 +98,8 @@ def forward_windows(
     pad = hf.tokenizer.pad_token_id or 0
     run = partial(run_transformer, shim._model, pad=pad, bfloat16=bfloat16, is_train=is_train)
     for batch, length in batch_windows(windows, size, windowing.batch_wordpieces):
-        # One batch is kept for the gradient; if there are more, as for a very long document, they
-        # are computed again for theirs: memory stays that of one batch.
+        # One batch is kept for the gradient. Further ones, as in a very long document, are
+        # recomputed for theirs, so memory stays that of one batch.
         again = is_train and bool(outputs)
         output = (
             checkpoint(run, batch, length, use_reentrant=False) if again else run(batch, length)

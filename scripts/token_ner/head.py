@@ -19,9 +19,9 @@ def build_token_classifier(
     tok2vec: Model[list[Doc], list[Floats2d]],
     nO: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
-    """Dropout and one linear layer on word vectors; the output is one row of logits a word.
+    """Dropout and one linear layer on word vectors. The output has one row of logits per word.
 
-    tok2vec (Model): Any layer with a vector for each word.
+    tok2vec (Model): Any layer that gives one vector per word.
     nO (int | None): The number of labels; set when the component is initialized.
     """
     output = Linear(nO=nO)
@@ -35,7 +35,7 @@ def build_token_classifier(
 def build_first_wordpiece(upstream: str = "*") -> Model[list[Doc], list[Floats2d]]:
     """The vectors of the words' first wordpieces, from a `transformer` earlier in the pipeline.
 
-    upstream (str): The transformer's name in the pipeline; "*" for whichever there is.
+    upstream (str): The transformer's name in the pipeline; "*" for any.
     """
     listener = TransformerListener(upstream_name=upstream)
     model: Model[list[Doc], list[Floats2d]] = chain(listener, first_wordpiece())
@@ -44,8 +44,8 @@ def build_first_wordpiece(upstream: str = "*") -> Model[list[Doc], list[Floats2d
 
 
 def first_wordpiece() -> Model[list[TransformerData], list[Floats2d]]:
-    """A layer that takes each word's first wordpiece; zeros for a word that has none, as
-    whitespace."""
+    """A layer that selects the first wordpiece of each word; zeros for words without wordpieces,
+    such as whitespace."""
     return Model("first-wordpiece", forward_first_wordpiece)
 
 

@@ -15,8 +15,9 @@ class TokenizerClass:
 
     @staticmethod
     def from_pretrained(source: str, **settings: Any) -> Any:
-        """RETURNS (PreTrainedTokenizerBase): The tokenizer; one that was made of a tokenizer.json
-        alone, as many of XLM-R are, without the SentencePiece file that HFShim would ask for."""
+        """RETURNS (PreTrainedTokenizerBase): The tokenizer. If it was loaded from a tokenizer.json
+        only, as for many XLM-R models, it is converted, because HFShim would ask for the missing
+        SentencePiece file."""
         tokenizer = AutoTokenizer.from_pretrained(source, **settings)
         if not tokenizer.is_fast or getattr(tokenizer, "vocab_file", source) is not None:
             return tokenizer
@@ -28,14 +29,14 @@ class TokenizerClass:
 
 
 class TransformerClass:
-    """Makes a saved model anew, for HFShim, which then loads the weights."""
+    """Creates the model of a saved config, for HFShim, which then loads the weights."""
 
     @staticmethod
     def from_config(config: Any) -> Any:
         """RETURNS (PreTrainedModel): The model of a config, with its case embedding if it has
         one."""
         if getattr(config, "layer_norm_eps", None) == 0:
-            config.layer_norm_eps = 1e-12  # BERT's, which HFShim's JSON rounds off to 0
+            config.layer_norm_eps = 1e-12  # BERT's value, which HFShim's JSON rounds to 0
         transformer = AutoModel.from_config(config)
         drop_pooler(transformer)
         if getattr(config, "case_embedding", False):
@@ -44,15 +45,15 @@ class TransformerClass:
 
 
 def drop_pooler(transformer: Any) -> None:
-    """Take away BERT's layer for whole texts, which no word looks at. Not every checkpoint has
-    one: without it, all are alike."""
+    """Remove BERT's layer for whole texts, which token classification doesn't use and not every
+    checkpoint has."""
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None
 
 
 def add_case_embedding(transformer: Any) -> None:
-    """Give a model a vector for each `letter_case`, from zeros: at first it changes nothing. As
-    part of the model it is trained, moved and saved with it."""
+    """Add a vector for each `letter_case` to a model, initialized to zero, so that it changes
+    nothing at first. It is trained, moved and saved with the model."""
     transformer.config.case_embedding = True
     width = transformer.get_input_embeddings().embedding_dim
     transformer.case_embedding = torch.nn.Embedding(N_CASES, width, device=transformer.device)
@@ -60,12 +61,12 @@ def add_case_embedding(transformer: Any) -> None:
 
 
 class AdamWShim(HFShim):  # type: ignore[misc]
-    """Updates the model by torch's fused AdamW, with the config's Adam numbers, instead of
-    thinc's, one parameter at a time.
+    """Updates the model with torch's fused AdamW and the Adam settings of the config, instead of
+    thinc's optimizer, which updates one parameter at a time.
 
-    Weight decay leaves out biases and norms, and gradients are clipped by their global norm, as
-    in google-research/bert (optimization.py). Where the config asks for what this isn't (RAdam,
-    SGD, L2 in the gradient, averages), thinc's optimizer works as ever.
+    Weight decay excludes biases and norms, and gradients are clipped by their global norm, as in
+    google-research/bert (optimization.py). For other settings (RAdam, SGD, L2 in the gradient,
+    averages), thinc's optimizer is used.
     """
 
     _optimizer: torch.optim.AdamW | None
@@ -95,6 +96,6 @@ class AdamWShim(HFShim):  # type: ignore[misc]
         self._optimizer.zero_grad()
 
     def from_bytes(self, bytes_data: bytes) -> "AdamWShim":
-        self._optimizer = None  # it belongs to the parameters that are replaced now
+        self._optimizer = None  # it belongs to the parameters that are replaced
         super().from_bytes(bytes_data)
         return self

@@ -26,15 +26,15 @@ WINDOWED_TRANSFORMER = "windowed-transformer"  # the name of the backbone's mode
 
 @dataclass(frozen=True)
 class Windowing:
-    """How documents are cut and batched for the transformer. Not part of a saved model: the
-    config decides, so that a trained pipeline can be run with other values.
+    """How documents are cut into windows and batched. These settings come from the config, not from
+    the saved model, so a trained pipeline can be run with other values.
 
-    window (int | None): Wordpieces in a window, special tokens counted; None for the model's
+    window (int | None): Wordpieces in a window, including special tokens; None for the model's
         maximum.
-    context (int): Wordpieces of its neighbours that a window repeats on each side, read and not
-        predicted.
-    batch_wordpieces (int): Wordpieces, padding counted, that go through the model at once.
-    precision (Precision): "auto" is bfloat16 where processor or GPU have it natively.
+    context (int): Wordpieces of neighbouring windows that are repeated on each side: read, but
+        not predicted.
+    batch_wordpieces (int): Wordpieces per batch, including padding.
+    precision (Precision): "auto" is bfloat16 where processor or GPU support it natively.
     sentence_windows (bool): A window is one sentence, or a part of one that is too long.
     """
 
@@ -46,7 +46,7 @@ class Windowing:
 
 
 class Wordpieces(NamedTuple):
-    """The wordpieces of one document, special tokens not among them."""
+    """The wordpieces of one document, without special tokens."""
 
     ids: Array  # (n_wordpieces,)
     strings: list[str]  # (n_wordpieces,)
@@ -55,7 +55,7 @@ class Wordpieces(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One input of the transformer, and which of its outputs are kept."""
+    """One input of the transformer, and the part of its output that is kept."""
 
     ids: Array  # (length,), special tokens included
     cases: Array  # (length,)
@@ -106,8 +106,8 @@ def tokenize(tokenizer: Tokenizer, docs: Sequence["Doc"], limit: int) -> list[Wo
 
 
 def cut(lengths: Array, sentence_starts: Array, capacity: int) -> Array:
-    """Cut a document into parts of nearly equal length, at the start of a sentence where one
-    is near, else between words.
+    """Cut a document into parts of nearly equal length, at a sentence boundary if one is near, else
+    between words.
 
     lengths (Array): Wordpieces of each word, none above `capacity`.
     sentence_starts (Array): Indices of the words that start a sentence, ascending.
@@ -129,7 +129,7 @@ def cut(lengths: Array, sentence_starts: Array, capacity: int) -> Array:
 
 
 def cut_sentences(lengths: Array, sentence_starts: Array, capacity: int) -> Array:
-    """Cut a document at the start of every sentence, and longer sentences between words.
+    """Cut a document at every sentence boundary, and sentences that are too long between words.
     Arguments and result are those of `cut`."""
     bounds = sorted({0, *sentence_starts.tolist(), len(lengths)})
     cuts = [0]
@@ -158,7 +158,7 @@ def special_tokens(tokenizer: Tokenizer) -> Specials:
 
 
 def sentence_starts(doc: "Doc") -> Array:
-    """RETURNS (Array): Indices of the words that start a sentence; none if that isn't known."""
+    """RETURNS (Array): Indices of the words that start a sentence; empty if unknown."""
     if not doc.has_annotation("SENT_START"):
         return numpy.zeros(0, dtype="int64")
     return numpy.flatnonzero(doc.to_array("SENT_START") == 1)
@@ -198,10 +198,10 @@ def make_windows(
     size: int,
     windowing: Windowing,
 ) -> list[Window]:
-    """Cut documents into windows so that each wordpiece is in the core of exactly one, with at
-    least `context` wordpieces of its document on each side, or all that there are.
+    """Cut documents into windows so that every wordpiece is in the core of exactly one window, with
+    at least `context` wordpieces of its document on each side, as far as there are any.
 
-    size (int): Most wordpieces in a window, special tokens counted.
+    size (int): Maximum wordpieces in a window, including special tokens.
     """
     context = windowing.context
     cut_document = cut_sentences if windowing.sentence_windows else cut
@@ -229,7 +229,7 @@ def make_windows(
 def batch_windows(
     windows: Sequence[Window], size: int, batch_wordpieces: int
 ) -> Iterator[tuple[list[Window], int]]:
-    """Batch windows of like length.
+    """Batch windows of similar length.
 
     size (int): Most wordpieces in a window.
     YIELDS (tuple[list[Window], int]): Windows, and the length that they are padded to: the

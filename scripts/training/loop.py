@@ -1,4 +1,4 @@
-"""spaCy's training loop on a plan of whole epochs, with a timed log."""
+"""spaCy's training loop for whole epochs, with the training log."""
 
 import sys
 import time
@@ -77,8 +77,8 @@ def sum_losses(losses: dict[str, Any]) -> float:
 
 
 def count_batches(config: Config) -> int:
-    """RETURNS (int): The batches in one epoch, cut as training will cut them (the order of the
-    documents, which is shuffled then, can change the number by a few)."""
+    """RETURNS (int): The number of batches in one epoch. Training shuffles the documents, which
+    can change it by a few."""
     resolved = config.interpolate()
     nlp = spacy.blank(resolved["nlp"]["lang"])
     (corpus,) = resolve_dot_names(resolved, [resolved["training"]["train_corpus"]])
@@ -87,11 +87,11 @@ def count_batches(config: Config) -> int:
 
 
 def plan(config: Config) -> Config:
-    """Set the numbers that follow from the corpus and the epochs: how many steps in all, in the
-    warm-up, and between evaluations.
+    """Set the numbers of steps that follow from corpus and epochs: in total, in the warm-up, and
+    between evaluations.
 
-    spaCy ends after max_epochs wherever the last evaluation was; a fixed number of steps with
-    an evaluation at the last one keeps the end of the decay from going unmeasured.
+    With max_epochs, spaCy can stop long after the last evaluation. A fixed number of steps with
+    an evaluation at the last one also measures the end of the decay.
 
     RETURNS (Config): A copy, planned. With `max_epochs = 0` the config's own `max_steps` and
         `eval_frequency` hold.
@@ -112,8 +112,8 @@ def plan(config: Config) -> Config:
 
 
 def restore_logger(folder: Path, logger: dict[str, Any]) -> None:
-    """Give a saved pipeline's config the logger of the config file back, so that plain
-    `spacy train` can read it, which doesn't know ours."""
+    """Restore the logger of the config file in a saved pipeline, so that plain `spacy train`, which
+    doesn't know ours, can read its config."""
     path = folder / "config.cfg"
     config = Config().from_disk(path, interpolate=False)
     config["training"]["logger"] = logger
@@ -125,7 +125,7 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
 
     config (Config): Not interpolated, not planned yet.
     RETURNS (dict[str, Any]): Steps, epochs, seconds, best dev score, memory.
-    RAISES (InputError): If the weights are no numbers any more.
+    RAISES (InputError): If the weights are not finite.
     """
     epochs = config["training"]["max_epochs"]
     config = plan(config)
@@ -140,7 +140,7 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
     try:
         train_nlp(nlp, output, use_gpu=gpu, stdout=sys.stdout, stderr=sys.stderr)
     except FloatingPointError as error:
-        raise InputError(f"training broke off: {error}; lower the learning rate") from None
+        raise InputError(f"training stopped: {error}; lower the learning rate") from None
     seconds = time.perf_counter() - start
     for name in ("model-best", "model-last"):
         restore_logger(output / name, logger)
@@ -160,7 +160,7 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
 
 
 def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
-    """RAISES (InputError): If a file that the config names is not there."""
+    """RAISES (InputError): If a file that the config names is missing."""
     with show_validation_error(path):
         config = load_config(path, overrides=overrides, interpolate=False)
     for name, value in config.interpolate()["paths"].items():

@@ -1,4 +1,4 @@
-"""What it takes to repeat a training run."""
+"""The record of a training run, run.json: what is needed to repeat it."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from common.machine import describe_hardware, package_versions
 def describe_training(
     config_path: Path, config: Config, overrides: dict[str, Any], gpu: int
 ) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): What it takes to train the same again."""
+    """RETURNS (dict[str, Any]): Config, overrides, seed, backbone, hardware and versions."""
     resolved = config.interpolate()
     backbone = Path(resolved["paths"]["backbone"]) / "source.json"
     return {

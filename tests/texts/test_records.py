@@ -132,7 +132,7 @@ def test_format_overrides_the_ending(tmp_path: Path) -> None:
         ("empty", None, "no file in it ends in"),
         ("a.csv", b"id,body\n1,x", 'a.csv: no column "text"; its columns are id, body'),
         ("a.csv", b"", 'a.csv: no column "text"; its columns are none'),
-        ("a.parquet", b"PAR1half", "a.parquet is no Parquet file, or not all of it"),
+        ("a.parquet", b"PAR1half", "a.parquet is not a complete Parquet file"),
     ],
 )
 def test_bad_files_are_told_of(
