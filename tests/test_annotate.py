@@ -337,7 +337,7 @@ def test_annotate_broken_off_goes_on(
     before = {name: (partial / name).stat().st_mtime_ns for name in written}
 
     result = run(pipeline, source, output, "--resume", "--labels", "PER")
-    assert "out.partial is of another pipeline, other files or other options" in result.stderr
+    assert "out.partial belongs to another pipeline, other files or other options" in result.stderr
     assert run(pipeline, source, output, "--resume").exit_code == 0
     assert {name: (output / name).stat().st_mtime_ns for name in written} == before
     assert_same(read(output), predicted(pipeline, source))

@@ -447,7 +447,7 @@ def test_export_refuses_what_transformers_has_no_model_for(
     for pipeline, message in [
         ("blank", "a checkpoint is made of one transformer and one token_ner"),
         ("told", "has a letter-case embedding"),
-        ("nothing", "is no pipeline"),
+        ("nothing", "is not a pipeline"),
     ]:
         arguments = ["export", str(tmp_path / pipeline), str(tmp_path / "out")]
         result = runner.invoke(app, arguments)

@@ -138,7 +138,7 @@ def test_predict_resumes_the_same_run_only(pipeline: Path, source: Path) -> None
     parts.prepare_parts(partial, {"other": 1}, resume=False)
     result = run(pipeline, source, "-o", output, "--resume")
     assert result.exit_code == 1
-    assert "in.jsonl.partial is of another pipeline, other files or other" in result.stderr
+    assert "in.jsonl.partial belongs to another pipeline, other files or other" in result.stderr
     assert run(pipeline, source, "-o", output).exit_code == 0  # anew
     assert run(pipeline, source, "-o", output, "--resume").exit_code == 0  # nothing to go on with
 
@@ -159,7 +159,7 @@ def test_predict_resumes_the_same_input_only(
     os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     result = run(pipeline, source, "-o", output, "--resume", "--processes", processes)
     assert result.exit_code == 1
-    assert "in.jsonl.partial is of other input, from its part 13 on" in result.stderr
+    assert "in.jsonl.partial belongs to other input, from part 13 on" in result.stderr
     assert len([line for line in result.stderr.splitlines() if "Error" in line]) == 1
     assert not output.exists()
 

@@ -157,9 +157,12 @@ def test_page_draws_training_seconds_loss_and_f1(tmp_path: Path) -> None:
     ("spoil", "words"),
     [
         (lambda: Path("run.json").unlink(), "run.json: no such file; run evaluate first"),
-        (lambda: Path("run.json").write_text("{"), "run.json is not what evaluate writes"),
+        (lambda: Path("run.json").write_text("{"), "run.json is not a complete metrics file"),
         (lambda: Path("run/dev.spacy").unlink(), "run/dev.spacy: no such file; run evaluate"),
-        (lambda: Path("run/dev.spacy").write_bytes(b"x"), "run/dev.spacy: no DocBin, or not all"),
+        (
+            lambda: Path("run/dev.spacy").write_bytes(b"x"),
+            "run/dev.spacy: not a complete DocBin file",
+        ),
         (lambda: Path("dev.spacy").write_bytes(b"x"), "dev.spacy is not the file that was scored"),
         (
             lambda: write_docs([Doc(spacy.blank("en").vocab, words=["a"])], Path("run/dev.spacy")),

@@ -115,8 +115,8 @@ def test_offsets_count_code_points(client: httpx.Client) -> None:
         (b'{"text": "a", "other": 1}', 422, "Extra inputs are not permitted"),
         (rb'{"text": "\ud800"}', 422, "half of a surrogate pair"),
         (rb'{"text": ["\ud800", 5]}', 422, "valid string"),
-        (json.dumps({"text": "x" * 201}).encode(), 413, "201 characters; at most 200 a request"),
-        (json.dumps({"text": ["x"] * 4}).encode(), 413, "4 texts; at most 3 a request"),
+        (json.dumps({"text": "x" * 201}).encode(), 413, "201 characters; at most 200 per request"),
+        (json.dumps({"text": ["x"] * 4}).encode(), 413, "4 texts; at most 3 per request"),
         (json.dumps({"text": "x" * 20_000}).encode(), 413, "the body is over 12,400 bytes"),
     ],
 )
@@ -219,7 +219,7 @@ def test_too_much_waiting_is_refused_with_retry_after(slow: Slow, nlp: Language)
         assert (first.result().status_code, second.result().status_code) == (200, 200)
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
-    assert "too many requests wait already" in refused.json()["detail"]
+    assert "the queue is full" in refused.json()["detail"]
 
 
 def test_a_request_that_takes_too_long_is_given_up(slow: Slow, nlp: Language) -> None:

@@ -46,6 +46,26 @@ class EpochTimer(transformers.TrainerCallback):  # type: ignore[misc]
         append_row(self.path, row)
 
 
+def make_arguments(
+    output: Path, learn_rate: float, epochs: int, seed: int
+) -> transformers.TrainingArguments:
+    """RETURNS (TrainingArguments): The settings of the recipe."""
+    return transformers.TrainingArguments(
+        output_dir=str(output),
+        per_device_train_batch_size=BATCH_SIZE,
+        per_device_eval_batch_size=BATCH_SIZE,
+        learning_rate=learn_rate,
+        num_train_epochs=epochs,
+        weight_decay=WEIGHT_DECAY,
+        eval_strategy="epoch",
+        save_strategy="no",
+        report_to=[],
+        seed=seed,
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+
+
 def train(
     corpus: Path,
     backbone: Path,
@@ -72,24 +92,10 @@ def train(
     model = transformers.AutoModelForTokenClassification.from_pretrained(
         backbone, id2label=dict(enumerate(names)), label2id=label_ids
     )
-    arguments = transformers.TrainingArguments(
-        output_dir=str(output),
-        per_device_train_batch_size=BATCH_SIZE,
-        per_device_eval_batch_size=BATCH_SIZE,
-        learning_rate=learn_rate,
-        num_train_epochs=epochs,
-        weight_decay=WEIGHT_DECAY,
-        eval_strategy="epoch",
-        save_strategy="no",
-        report_to=[],
-        seed=seed,
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
-    current = encoded["valid"]  # the sentences that compute_metrics is asked about
+    current = encoded["valid"]  # the sentences that compute_metrics scores
     trainer = transformers.Trainer(
         model=model,
-        args=arguments,
+        args=make_arguments(output, learn_rate, epochs, seed),
         train_dataset=encoded["train"],
         eval_dataset=encoded["valid"],
         data_collator=transformers.DataCollatorForTokenClassification(tokenizer),

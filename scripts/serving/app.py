@@ -43,6 +43,13 @@ def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
     }
 
 
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    413: {"model": ErrorResponse, "description": "Too many texts or characters"},
+    503: {"model": ErrorResponse, "description": "The queue is full: see Retry-After"},
+    504: {"model": ErrorResponse, "description": "Not done in time"},
+}
+
+
 def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
     """RETURNS (FastAPI): The service."""
     metrics = Metrics()
@@ -52,7 +59,7 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(batcher.run())
         yield
-        task.cancel()  # the server has waited for all answers
+        task.cancel()  # the server has waited for all responses
         batcher.thread.shutdown()
 
     app = FastAPI(
@@ -60,25 +67,28 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
         description=nlp.meta.get("description") or "",
         version=nlp.meta.get("version") or "0",
         lifespan=lifespan,
-        docs_url=None,  # their pages are made by scripts from elsewhere
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,
     )
     max_bytes = BYTES_PER_CHARACTER * limits.max_characters + 10_000
     app.add_middleware(Gate, max_bytes=max_bytes, metrics=metrics)
+    app.add_exception_handler(RequestValidationError, explain_invalid_request)
+    add_predict(app, batcher, limits)
+    add_pages(app, service_info(nlp, limits), metrics)
+    return app
 
-    @app.exception_handler(RequestValidationError)
-    async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
-        """FastAPI's response without the input, which may be long or invalid Unicode."""
-        kept = ("type", "loc", "msg")
-        return JSONResponse({"detail": [{k: e[k] for k in kept} for e in error.errors()]}, 422)
 
-    problems: dict[int | str, dict[str, Any]] = {
-        413: {"model": ErrorResponse, "description": "Too many texts or characters"},
-        503: {"model": ErrorResponse, "description": "Too much waits already: see Retry-After"},
-        504: {"model": ErrorResponse, "description": "Not done in time"},
-    }
+async def explain_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    """FastAPI's response without the input, which may be long or invalid Unicode."""
+    kept = ("type", "loc", "msg")
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    return JSONResponse({"detail": [{k: e[k] for k in kept} for e in errors]}, 422)
 
-    @app.post("/predict", response_model=PredictResponse, responses=problems)
+
+def add_predict(app: FastAPI, batcher: Batcher, limits: Limits) -> None:
+    """Add POST /predict."""
+
+    @app.post("/predict", response_model=PredictResponse, responses=PROBLEMS)
     async def predict(ask: PredictRequest) -> JSONResponse:
         """Find the mentions of one text or of several."""
         texts = [ask.text] if isinstance(ask.text, str) else ask.text
@@ -91,6 +101,10 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
         ]
         return JSONResponse({"documents": documents})
 
+
+def add_pages(app: FastAPI, description: dict[str, Any], metrics: Metrics) -> None:
+    """Add /health, /info, /metrics, and the page to try the service."""
+
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether the service is up."""
@@ -99,7 +113,7 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
     @app.get("/info")
     async def info() -> dict[str, Any]:
         """The pipeline, its labels and scores, and the limits."""
-        return service_info(nlp, limits)
+        return description
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:
@@ -108,5 +122,3 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE)
-
-    return app

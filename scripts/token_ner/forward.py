@@ -65,16 +65,36 @@ def measure_window(hf: HFObjects, windowing: Windowing) -> tuple[Specials, int]:
     return specials, window_size(maximum, hf.transformer.config, specials, windowing)
 
 
+def limit_threads_after_fork() -> None:
+    """Use one thread in a forked process, as in nlp.pipe(n_process=2): it doesn't inherit OpenMP's
+    threads and would wait for them forever. torch's DataLoader does the same in its workers."""
+    if os.getpid() != LOADING_PROCESS:
+        torch.set_num_threads(1)
+
+
+def backward_windows(outputs: list[tuple[list[Window], torch.Tensor]], d_hidden: Any) -> None:
+    """Backpropagate through the batches of windows, last one first, and release them.
+
+    outputs (list[tuple[list[Window], Tensor]]): Windows of each batch, and their hidden states:
+        (n_windows, length, width).
+    d_hidden (Tensor): Gradient of the hidden states of all documents: (n_wordpieces, width).
+    """
+    while outputs:
+        batch, output = outputs.pop()
+        gradient = torch.zeros_like(output)
+        for window, d_states in zip(batch, gradient, strict=True):
+            core = d_states[window.core]
+            core.copy_(d_hidden[window.row : window.row + len(core)])
+        output.backward(gradient)
+
+
 def forward_windows(
     model: Model[list[Doc], FullTransformerBatch], docs: list[Doc], is_train: bool
 ) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
     shim = cast(AdamWShim, model.shims[0])
     windowing: Windowing = model.attrs["windowing"]
     hf = shim._hfmodel
-    if os.getpid() != LOADING_PROCESS:
-        # A forked process, as in nlp.pipe(n_process=2), doesn't inherit OpenMP's threads and would
-        # wait for them forever. torch's DataLoader does the same in its workers.
-        torch.set_num_threads(1)
+    limit_threads_after_fork()
     if not any(len(doc) for doc in docs):
         return FullTransformerBatch.empty(len(docs)), lambda _: docs
     specials, size = measure_window(hf, windowing)
@@ -111,14 +131,7 @@ def forward_windows(
             outputs.append((batch, output))
 
     def backprop(d_batch: FullTransformerBatch) -> list[Doc]:
-        d_hidden = d_batch.model_output.last_hidden_state
-        while outputs:
-            batch, output = outputs.pop()
-            gradient = torch.zeros_like(output)
-            for window, d_states in zip(batch, gradient, strict=True):
-                core = d_states[window.core]
-                core.copy_(d_hidden[window.row : window.row + len(core)])
-            output.backward(gradient)
+        backward_windows(outputs, d_batch.model_output.last_hidden_state)
         return docs
 
     return split_by_doc(docs, wordpieces, rows, hidden), backprop

@@ -135,7 +135,7 @@ def test_compare_script(tmp_path: Path) -> None:
     for second, message in [
         (other, "have no file in common"),
         (str(tmp_path / "none.json"), "no such file"),
-        (str(tmp_path / "bad.json"), "is not what evaluate writes"),
+        (str(tmp_path / "bad.json"), "is not a complete metrics file of evaluate"),
     ]:
         result = CliRunner().invoke(app, [a, second])
         assert result.exit_code == 1
