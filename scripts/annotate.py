@@ -73,7 +73,7 @@ def main(
         # Errors of the pipeline show before the cluster starts.
         load_for_annotation(pipeline, "cpu", threshold, types)
         if gpus and address == "local" and not torch.cuda.is_available():
-            raise InputError(f"--gpus {gpus:g}: torch finds none on this machine")
+            raise InputError(f"--gpus {gpus:g}: torch finds no GPU on this machine")
         job = Job(
             pipeline,
             "0" if gpus else "cpu",  # a worker sees its own GPUs only

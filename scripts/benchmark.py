@@ -60,7 +60,7 @@ def run(
             if not (corpus / f"{name}.txt").is_file():
                 raise InputError(f"{corpus / name}.txt: no such file; run fetch first")
         if not (backbone / "config.json").is_file():
-            raise InputError(f"{backbone}: no backbone in it; run fetch first")
+            raise InputError(f"{backbone} contains no backbone; run fetch first")
         shutil.rmtree(output, ignore_errors=True)
         cut: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
         prepare_corpus(corpus, output / "corpus", cut if quick else dict.fromkeys(SPLITS))

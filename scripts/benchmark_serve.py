@@ -49,7 +49,7 @@ def main(
         items = read_records(list_files(source, None), text_field)
         texts = [item.text for item in islice(items, MAX_TEXTS) if isinstance(item, Record)]
         if not texts:
-            raise InputError(f"{source}: no text in it")
+            raise InputError(f"{source} contains no texts")
         turns = list(take_turns(pipeline, texts, clients, seconds, rounds, device))
         msg.table(
             [format_turn(*turn) for turn in turns],

@@ -23,7 +23,7 @@ def main(
         if not source.is_file():
             raise InputError(f"{source}: no such file")
         if (source.suffix == ".spacy") == (target.suffix == ".spacy"):
-            raise InputError(f"{source} -> {target}: just one of them must end in .spacy")
+            raise InputError(f"{source} -> {target}: exactly one of them must end in .spacy")
         if source.suffix == ".spacy":
             convert_to_columns(source, target)
         else:

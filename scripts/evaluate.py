@@ -77,7 +77,7 @@ def main(
     """Score a pipeline on gold tokens: by type, in conlleval's protocol and in strict IOB2."""
     with exit_on_input_error():
         if len({path.stem for path in files}) < len(files):
-            raise InputError("two files have the same name, by which scores go: rename one")
+            raise InputError("two files have the same name, which names their scores: rename one")
         training = read_training_record(training_record)
         nlp, gpu = load_on_device(pipeline, device)
         buckets = make_buckets(corpus)

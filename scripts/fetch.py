@@ -21,7 +21,7 @@ def corpus(
     """Fetch a corpus: from its folder if it is complete, from another folder, or from the hub."""
     with exit_on_input_error():
         origin = fetch_corpus(name, target, Path(source) if source else None)
-    checked = "verified" if name in KNOWN_COUNTS else "read; nothing known to verify it against"
+    checked = "verified" if name in KNOWN_COUNTS else "read; not verified, its counts are unknown"
     msg.good(f"Corpus {name} from {origin}: {checked}")
 
 

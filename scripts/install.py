@@ -118,7 +118,7 @@ def main(
     with exit_on_input_error():
         wheel = next(folder.glob("dist/*.whl"), None)
         if wheel is None:
-            raise InputError(f"{folder}: no dist/*.whl in it; run package first")
+            raise InputError(f"{folder} contains no dist/*.whl; run package first")
         found = install_and_load(wheel)
         if found["ents"] != expected_ents(pipeline):
             raise InputError(

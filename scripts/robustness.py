@@ -30,7 +30,7 @@ def main(
         for path in files:
             gold = read_gold(path, nlp.vocab)
             if not any(doc.ents for doc in gold):
-                raise InputError(f"{path}: no mention in it")
+                raise InputError(f"{path} contains no mentions")
             scores = score_forms(nlp, gold)
             results[path.stem] = scores | {"file": str(path), "sha256": sha256(path)}
             rows = [(name, f"{100 * value:.2f}") for name, value in scores.items()]

@@ -179,7 +179,7 @@ def is_worker(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_annotate_tells_of_a_cluster_that_is_not_there(pipeline: Path, source: Path) -> None:
+def test_annotate_of_a_missing_cluster_is_one_line(pipeline: Path, source: Path) -> None:
     pytest.importorskip("ray")
     result = subprocess.run(
         [*command(pipeline, source, source.with_name("out")), "--address", "auto"],
@@ -216,7 +216,7 @@ def test_annotate_keeps_rows_and_columns(pipeline: Path, source: Path) -> None:
 
 @pytest.mark.usefixtures("no_cluster")
 def test_annotate_rejects_in_place(pipeline: Path, tmp_path: Path) -> None:
-    """What can't be read stays where it was, with the reason beside it."""
+    """Rows that can't be read stay in place, with the reason."""
     texts = [b"Ada", None, b"half \xff", b"x" * 1_000_001, b"", b"Ada"]
     column = pyarrow.Array.from_buffers(
         pyarrow.string(), len(texts), pyarrow.array(texts, pyarrow.binary()).buffers()
@@ -314,7 +314,7 @@ def test_partitions_are_the_rows(
 
 
 @pytest.mark.usefixtures("no_cluster")
-def test_annotate_broken_off_goes_on(
+def test_annotate_interrupted_resumes(
     pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = source.with_name("out")
@@ -345,7 +345,7 @@ def test_annotate_broken_off_goes_on(
 
 
 @pytest.mark.usefixtures("no_cluster")
-def test_annotate_starts_anew_without_resume(
+def test_annotate_starts_over_without_resume(
     pipeline: Path, source: Path, sentences: list[str]
 ) -> None:
     partial = source.with_name("out.partial")
@@ -404,7 +404,7 @@ def test_rows_are_counted_before_the_output_is_there() -> None:
     [
         (["nowhere", "in.parquet", "out"], "nowhere is not a pipeline"),
         (["blank", "none.parquet", "out"], "none.parquet: no such file or folder"),
-        (["blank", "empty", "out"], "empty: no file in it ends in .parquet"),
+        (["blank", "empty", "out"], "empty contains no file that ends in .parquet"),
         (["blank", "in.txt", "out"], "in.txt is not a complete Parquet file"),
         (["blank", "nocloud://in", "out"], "nocloud://in can't be reached"),
         (["blank", "in.parquet", "full"], "full exists and isn't an empty folder"),
@@ -419,7 +419,7 @@ def test_rows_are_counted_before_the_output_is_there() -> None:
 def test_annotate_bad_input_is_one_line(
     arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And told before a cluster starts."""
+    """It is reported before a cluster starts."""
 
     def no_cluster(*_: Any) -> None:
         raise AssertionError("a cluster was started")
@@ -451,7 +451,7 @@ def test_annotate_bad_input_is_one_line(
     ],
 )
 @pytest.mark.parametrize("by_variable", [False, True])
-def test_annotate_of_an_address_where_nobody_answers_is_one_line(
+def test_annotate_of_an_address_that_does_not_answer_is_one_line(
     address: str,
     words: str,
     by_variable: bool,
@@ -483,7 +483,7 @@ def test_annotate_without_ray_is_one_line(
     assert result.stderr == 'Error: Ray is missing: pip install "ray[data]"\n'
 
 
-def test_workers_errors_are_told_by_their_cause() -> None:
+def test_workers_errors_are_explained_by_their_cause() -> None:
     error = RuntimeError("wrapped\ntraceback")
     error.__cause__ = InputError("the weights are broken")
     assert driver.explain_failure(error) == "the weights are broken"

@@ -134,7 +134,7 @@ def test_bad_input_is_one_line(tmp_path: Path, tiny_backbone: Path) -> None:
     assert "train.txt: no such file; run fetch first" in " ".join(no_corpus.output.split())
     no_backbone = run(SAMPLE, tmp_path, tmp_path / "out")
     assert no_backbone.exit_code == 1
-    assert "no backbone in it; run fetch first" in " ".join(no_backbone.output.split())
+    assert "contains no backbone; run fetch first" in " ".join(no_backbone.output.split())
     assert not (tmp_path / "out").exists()
 
 

@@ -53,7 +53,7 @@ def test_answers_that_are_errors_are_counted(nlp: Language) -> None:  # noqa: F8
     [
         (["nowhere", "in.txt"], "nowhere is not a pipeline"),
         (["blank", "none.txt"], "none.txt: no such file or folder"),
-        (["blank", "empty.txt"], "empty.txt: no text in it"),
+        (["blank", "empty.txt"], "empty.txt contains no texts"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -69,7 +69,7 @@ def test_bad_input_is_one_line(
 
 
 @pytest.mark.slow
-def test_a_service_that_does_not_start_is_told_of(tmp_path: Path) -> None:
+def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="the service doesn't start"),
         service_load.serving(str(tmp_path / "nowhere"), "cpu"),

@@ -98,7 +98,7 @@ def test_convert_docs_of_other_making(vocab: Vocab) -> None:
     ("arguments", "words"),
     [
         (["missing.txt", "out.spacy"], "missing.txt: no such file"),
-        (["tiny.txt", "out.txt"], "just one of them must end in .spacy"),
+        (["tiny.txt", "out.txt"], "exactly one of them must end in .spacy"),
         (["half.spacy", "out.txt"], "half.spacy: not a complete DocBin file"),
         (["tiny.txt", "out.spacy", "--scheme", "bio"], "--scheme bio is not one of auto, iob1"),
         (["tiny.txt", "out.spacy", "--scheme", "iobes"], "tiny.txt:5: O after I-PER"),

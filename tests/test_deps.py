@@ -13,7 +13,7 @@ def test_deps_in_the_project_are_up_to_date() -> None:
     assert deps.rewrite(text) == text
 
 
-def test_deps_missing_and_needless_ones_are_mended() -> None:
+def test_deps_missing_and_extra_ones_are_corrected() -> None:
     text = (ROOT / "project.yml").read_text(encoding="utf-8")
     spoiled = text.replace('      - "scripts/common/console.py"\n', "")
     spoiled = spoiled.replace("    deps:\n", '    deps:\n      - "scripts/other.py"\n')

@@ -193,8 +193,8 @@ def test_evaluate_files_into_metrics(
         (["nowhere", "tiny.txt"], "nowhere is not a pipeline"),
         (["rules", "missing.spacy"], "missing.spacy: no such file; run the steps before"),
         (["rules", "half.spacy"], "half.spacy: not a complete DocBin file"),
-        (["rules", "empty.spacy"], "empty.spacy: no word in it"),
-        (["rules", "none.spacy"], "none.spacy: no mention in it, so that there is no F1"),
+        (["rules", "empty.spacy"], "empty.spacy contains no words"),
+        (["rules", "none.spacy"], "none.spacy contains no mentions, so F1 is undefined"),
         (["rules", "tiny.txt", "tiny.txt"], "two files have the same name"),
         (["rules", "tiny.txt", "--device", "x"], "--device x is not auto"),
         (["rules", "tiny.txt", "--training-record", "no.json"], "--training-record no.json: "),
@@ -223,14 +223,17 @@ def test_evaluate_says_which_types_the_pipeline_lacks(rules: Path, tiny_file: Pa
     result = run(rules, tiny_file)
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    assert f"{tiny_file}: the pipeline has no ORG; all such mentions are missed" in said
+    assert (
+        f"{tiny_file}: the pipeline doesn't know ORG; all mentions of these types are missed"
+        in said
+    )
     nlp = spacy.load(rules)
     gold = read_gold(tiny_file, nlp.vocab)
     assert scores.unknown_types(nlp, gold) == ["ORG"]
     assert scores.unknown_types(spacy.blank("en"), gold) == []  # it doesn't tell its types
 
 
-def test_evaluate_broken_weights_are_told_of(tiny_file: Path, tmp_path: Path) -> None:
+def test_evaluate_broken_weights_are_an_error(tiny_file: Path, tmp_path: Path) -> None:
     nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint")))
     output = pipe(nlp, "token_ner").model.get_ref("output")
     output.set_param("b", output.get_param("b") * numpy.nan)

@@ -109,7 +109,7 @@ def test_fetch_corpus_failure_names_every_source_and_writes_nothing(
     lines = result.stderr.splitlines()
     assert len(lines) == 6
     assert lines[0] == (
-        "Error: No source has the corpus conll2003 whole and right; tried in this order:"
+        "Error: No source has the corpus conll2003 complete and verified; tried in this order:"
     )
     assert lines[1].endswith("target: no such folder")
     assert lines[2].startswith(f"  {source}: ")
@@ -131,7 +131,7 @@ def test_fetch_corpus_damaged_in_place_is_replaced(tmp_path: Path, source: Path)
 
 def test_fetch_corpus_of_another_name_is_taken_as_it_is(tmp_path: Path, source: Path) -> None:
     result = run("corpus", "mine", tmp_path / "mine", "--source", source)
-    assert "nothing known to verify it against" in " ".join(result.stdout.split())
+    assert "not verified, its counts are unknown" in " ".join(result.stdout.split())
     result = run("corpus", "other", tmp_path / "other")
     assert "hub" not in result.stderr
 

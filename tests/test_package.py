@@ -226,5 +226,5 @@ def test_install_without_a_wheel_is_an_error(
 ) -> None:
     with pytest.raises(SystemExit):
         install.main(tmp_path, "pipeline", tmp_path / "out.json")
-    assert "no dist/*.whl in it; run package first" in capsys.readouterr().err
+    assert "contains no dist/*.whl; run package first" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())

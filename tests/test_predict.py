@@ -1,4 +1,4 @@
-"""Files in, mentions out: in order, in parts, interrupted and gone on with to the same bytes."""
+"""Files in, mentions out: in order, in parts; interrupted runs resume to the same bytes."""
 
 import json
 import os
@@ -139,8 +139,8 @@ def test_predict_resumes_the_same_run_only(pipeline: Path, source: Path) -> None
     result = run(pipeline, source, "-o", output, "--resume")
     assert result.exit_code == 1
     assert "in.jsonl.partial belongs to another pipeline, other files or other" in result.stderr
-    assert run(pipeline, source, "-o", output).exit_code == 0  # anew
-    assert run(pipeline, source, "-o", output, "--resume").exit_code == 0  # nothing to go on with
+    assert run(pipeline, source, "-o", output).exit_code == 0  # starts over
+    assert run(pipeline, source, "-o", output, "--resume").exit_code == 0  # nothing to resume
 
 
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])

@@ -122,4 +122,4 @@ def test_script(tmp_path: Path) -> None:
     file.write_text("fell O\n", encoding="utf-8")
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
-    assert "no mention in it" in result.stderr
+    assert "contains no mentions" in result.stderr

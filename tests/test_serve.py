@@ -120,14 +120,14 @@ def test_offsets_count_code_points(client: httpx.Client) -> None:
         (json.dumps({"text": "x" * 20_000}).encode(), 413, "the body is over 12,400 bytes"),
     ],
 )
-def test_bad_requests_are_told_of(
+def test_bad_requests_are_reported(
     client: httpx.Client, body: bytes, status: int, words: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
     response = client.post("/predict", content=body, headers=headers)
     assert response.status_code == status
     assert words in json.dumps(response.json()["detail"])
-    # In pieces, without a length told beforehand:
+    # In chunks, without a declared length:
     response = client.post("/predict", content=iter([body[:5], body[5:]]), headers=headers)
     assert response.status_code == status
 
@@ -257,7 +257,7 @@ def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_serve_told_to_stop_finishes_what_it_accepted(saved: Path) -> None:
+def test_serve_finishes_accepted_requests_on_shutdown(saved: Path) -> None:
     with service_load.serving(str(saved), "cpu") as (server, url), ThreadPoolExecutor(1) as pool:
         long = {"text": ["Ada Lindqvist left Varnholm. " * 60] * 100}
         waiting = pool.submit(httpx.post, f"{url}/predict", json=long, timeout=60)

@@ -1,4 +1,4 @@
-"""Training: planned in whole epochs, logged with time, the same twice, whole or not there."""
+"""Training: whole epochs, a timed log, reproducible, atomic."""
 
 import json
 from pathlib import Path
@@ -155,7 +155,7 @@ def test_train_needs_its_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "paths.train is not set; give --paths.train PATH" in capsys.readouterr().err
 
 
-def test_train_broken_off_leaves_the_old_run(
+def test_train_interrupted_leaves_the_old_run(
     trained: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (trained / "run.json").read_bytes()

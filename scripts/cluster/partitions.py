@@ -94,7 +94,7 @@ def list_parquet(source: str) -> list[tuple[str, str]]:
         and not any(part.startswith(("_", ".")) for part in name.split("/"))
     ]
     if not found:
-        raise InputError(f"{source}: no file in it ends in .parquet")
+        raise InputError(f"{source} contains no file that ends in .parquet")
     return found
 
 

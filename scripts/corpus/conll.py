@@ -200,7 +200,9 @@ def read_corpus(path: Path, scheme: str = "auto") -> Corpus:
     documents, corpus = read_blocks(read_text(path), str(path))
     blocks = [block for document in documents for block in document]
     if not blocks:
-        raise InputError(f"{path}: no sentence in it; is it the right file, and all of it?")
+        raise InputError(
+            f"{path} contains no sentences; check that it is the right file and complete"
+        )
     corpus.scheme = detect_scheme(blocks, str(path)) if scheme == "auto" else scheme
     corpus.documents = [
         Document([parse_sentence(block, corpus.scheme, str(path)) for block in document])

@@ -80,7 +80,7 @@ def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
     else:
         docs = [make_doc(document, vocab) for document in read_corpus(path).documents]
     if not any(len(doc) for doc in docs):
-        raise InputError(f"{path}: no word in it")
+        raise InputError(f"{path} contains no words")
     return docs
 
 

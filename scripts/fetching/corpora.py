@@ -139,7 +139,7 @@ def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
     """Put a corpus into the folder `target` as {train,valid,test}.txt, in canonical form.
 
     RETURNS (str): The source it came from.
-    RAISES (InputError): If no source has it, whole and right.
+    RAISES (InputError): If no source has it, complete and verified.
     """
 
     def verified(read: Callable[[], Splits]) -> Splits:
@@ -150,7 +150,7 @@ def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
     sources = corpus_sources(name, target, folder)
     source, splits = first_that_works(
         [(label, partial(verified, read)) for label, read in sources],
-        problem=f"No source has the corpus {name} whole and right",
+        problem=f"No source has the corpus {name} complete and verified",
         remedy="name the folder that holds its three files: --vars.corpus_dir FOLDER"
         + (f", or set {FOLDER_VARIABLES[name]}" if name in FOLDER_VARIABLES else ""),
     )
@@ -160,5 +160,5 @@ def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
         counts = ", ".join(f"{n:,} {what}" for what, n in count(corpus.documents).items())
         msg.text(f"  {split}: {counts}")
         if not corpus.has_docstarts:
-            msg.warn(f"{split} has no document boundaries: each sentence stands alone")
+            msg.warn(f"{split} has no document boundaries: each sentence is a document of its own")
     return source

@@ -106,8 +106,8 @@ def evaluate_epoch(
 def load_classifier(backbone: Path, names: Sequence[str], seed: int) -> tuple[Any, Any]:
     """RETURNS (tuple[PreTrainedModel, PreTrainedTokenizer]): The backbone with a new head, the
     same in every process, and its tokenizer.
-    RAISES (InputError): If the folder holds no backbone."""
-    with as_input_error(f"{backbone} holds no backbone"):
+    RAISES (InputError): If the folder contains no backbone."""
+    with as_input_error(f"{backbone} contains no backbone"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(backbone, add_prefix_space=True)
         set_seed(seed)
         model = transformers.AutoModelForTokenClassification.from_pretrained(

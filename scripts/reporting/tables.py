@@ -78,6 +78,8 @@ def write_between(path: Path, text: str) -> None:
     pattern = re.compile(f"{re.escape(START)}.*?{re.escape(END)}", re.DOTALL)
     new, number = pattern.subn(lambda _: f"{START}\n\n{text}\n\n{END}", old)
     if number != 1:
-        raise InputError(f"{path}: must hold {START} and {END} once, has them {number} times")
+        raise InputError(
+            f"{path}: must contain {START} and {END} once, but has them {number} times"
+        )
     with atomic_write(path) as temporary:
         temporary.write_text(new, encoding="utf-8")

@@ -46,10 +46,12 @@ def evaluate_file(
     """
     gold = read_gold(path, nlp.vocab)
     if not any(doc.ents for doc in gold):
-        raise InputError(f"{path}: no mention in it, so that there is no F1; name a labelled file")
+        raise InputError(f"{path} contains no mentions, so F1 is undefined; name an annotated file")
     unknown = unknown_types(nlp, gold)
     if unknown:
-        msg.warn(f"{path}: the pipeline has no {', '.join(unknown)}; all such mentions are missed")
+        msg.warn(
+            f"{path}: the pipeline doesn't know {', '.join(unknown)}; all mentions of these types are missed"
+        )
     start = time.perf_counter()
     predicted = annotate_gold(nlp, gold, gold_sentences=gold_sentences)
     seconds = time.perf_counter() - start

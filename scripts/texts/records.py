@@ -58,7 +58,7 @@ def list_files(path: Path, format_: str | None) -> list[Path]:
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in FORMATS)
         if not files:
-            raise InputError(f"{path}: no file in it ends in {', '.join(FORMATS)}")
+            raise InputError(f"{path} contains no file that ends in {', '.join(FORMATS)}")
         return files
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder")

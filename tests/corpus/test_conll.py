@@ -240,8 +240,8 @@ def test_conll_very_long_word(tmp_path: Path) -> None:
         ("\tNNP\tO\n", 1, "column 1 is empty"),
         ("a NN O\nb\tNN\t\n", 2, "2 columns where the first row has 3"),
         (b"a O\n\xe9t\xe9 O\n", 2, "byte 0xe9 is not UTF-8; save the file as UTF-8"),
-        ("", None, "no sentence in it"),
-        ("-DOCSTART- -X- O O\n\n", None, "no sentence in it"),
+        ("", None, "contains no sentences"),
+        ("-DOCSTART- -X- O O\n\n", None, "contains no sentences"),
     ],
 )
 def test_conll_row_errors_name_file_and_line(

@@ -112,6 +112,6 @@ def test_mentions_without_scores_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("score", [float("nan"), -0.1, 1.1])
-def test_scores_that_are_no_probabilities_are_told_of(score: float) -> None:
+def test_scores_that_are_no_probabilities_are_an_error(score: float) -> None:
     with pytest.raises(InputError, match=r'the score of "w" \(A\) is .*, not from 0 to 1'):
         assess_calibration([plain("B-A")], [scored("B-A", [score])])

@@ -93,7 +93,7 @@ def test_parquet_columns_of_parts_are_united(tmp_path: Path) -> None:
     ]
 
 
-def test_parquet_columns_of_several_types_are_told_of(tmp_path: Path) -> None:
+def test_parquet_columns_of_several_types_are_an_error(tmp_path: Path) -> None:
     records = [Record("x", 1, "", {"a": value}) for value in (1, "x")]
     write = FORMATS[".parquet"].write
     with pytest.raises(InputError, match='the field "a" has values of several types'):

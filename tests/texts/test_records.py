@@ -1,4 +1,4 @@
-"""Records from every kind of file; what can't be read is told with its line, and passed over."""
+"""Records from every kind of file. What can't be read is rejected with its line."""
 
 import io
 import json
@@ -129,13 +129,13 @@ def test_format_overrides_the_ending(tmp_path: Path) -> None:
     [
         ("none.txt", None, "none.txt: no such file or folder"),
         ("a.log", b"x", "a.log ends in none of .txt, .jsonl"),
-        ("empty", None, "no file in it ends in"),
+        ("empty", None, "contains no file that ends in"),
         ("a.csv", b"id,body\n1,x", 'a.csv: no column "text"; its columns are id, body'),
         ("a.csv", b"", 'a.csv: no column "text"; its columns are none'),
         ("a.parquet", b"PAR1half", "a.parquet is not a complete Parquet file"),
     ],
 )
-def test_bad_files_are_told_of(
+def test_bad_files_are_an_error(
     name: str, content: bytes | None, words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()

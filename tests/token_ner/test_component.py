@@ -1,4 +1,4 @@
-"""The component `token_ner`: trained, saved, streamed, beside others, on anything."""
+"""The component `token_ner`: training, saving, streaming, other components, any text."""
 
 import itertools
 from pathlib import Path
