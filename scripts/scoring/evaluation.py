@@ -41,17 +41,16 @@ def evaluate_file(
     RETURNS (dict[str, Any]): As `score`; `f1_interval`, the 95 % confidence interval of F1;
         `by_document`, each one's right, predicted and gold mentions; `errors` by kind and
         `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the protocol of the
-        well-known recipe; `unknown_types` to the pipeline; the file's size, and the speed.
-    RAISES (InputError): If the file can't be read or has no mention: F1 is then undefined.
+        course's recipe; `unknown_types` to the pipeline; the file's size, and the speed.
+    RAISES (InputError): If the file can't be read or contains no mentions: F1 is then undefined.
     """
     gold = read_gold(path, nlp.vocab)
     if not any(doc.ents for doc in gold):
         raise InputError(f"{path} contains no mentions, so F1 is undefined; name an annotated file")
     unknown = unknown_types(nlp, gold)
     if unknown:
-        msg.warn(
-            f"{path}: the pipeline doesn't know {', '.join(unknown)}; all mentions of these types are missed"
-        )
+        types = ", ".join(unknown)
+        msg.warn(f"{path}: the pipeline doesn't know {types}; all their mentions are missed")
     start = time.perf_counter()
     predicted = annotate_gold(nlp, gold, gold_sentences=gold_sentences)
     seconds = time.perf_counter() - start
