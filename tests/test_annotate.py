@@ -113,6 +113,7 @@ def command(pipeline: Path, source: Path, output: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_annotate_by_two_workers_is_as_predict(
     pipeline: Path, source: Path, tmp_path: Path, sentences: list[str]
 ) -> None:
@@ -135,6 +136,7 @@ def test_annotate_by_two_workers_is_as_predict(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_annotate_loses_nothing_with_a_worker(
     pipeline: Path, tmp_path: Path, sentences: list[str]
 ) -> None:
@@ -179,6 +181,7 @@ def is_worker(pid: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # another test's cluster would be found
 def test_annotate_of_a_missing_cluster_is_one_line(pipeline: Path, source: Path) -> None:
     pytest.importorskip("ray")
     result = subprocess.run(

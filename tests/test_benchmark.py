@@ -60,6 +60,8 @@ def systems() -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_workers_by_turns_do_not_see_the_pauses(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
     names = ("a", "b")
@@ -81,6 +83,8 @@ def test_workers_that_fail_are_named(tmp_path: Path) -> None:
     assert time.perf_counter() - start < 30  # the other was not waited for
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_stop_waits_until_the_worker_has() -> None:
     command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)

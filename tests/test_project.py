@@ -302,10 +302,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.returncode == 0, result.stdout + result.stderr
     assert "| demo | test |" in result.stdout
     # Last, the commands that show the report and serve the pipeline, to be copied.
-    lines = [line.partition(": ")[2] for line in result.stdout.splitlines()[-4:]]
-    for name in ("report", "serve"):
-        (line,) = (line for line in lines if f"run {name} . --vars.run demo" in line)
-        assert line.startswith(".venv/bin/python -m spacy project run")
+    for name, step in (("Report", "report"), ("Service", "serve")):
+        (line,) = (x for x in result.stdout.splitlines() if x.startswith(f"{name}: "))
+        assert line.startswith(f"{name}: .venv/bin/python -m spacy project run {step} . --vars")
+        assert "--vars.run demo" in line
     assert steps(result.stdout)[0] == ["demo", *ALL, "scores"]
     return folder
 

@@ -250,7 +250,7 @@ def test_conll_row_errors_name_file_and_line(
     path = write(tmp_path, text)
     with pytest.raises(InputError) as error:
         conll.read_corpus(path)
-    place = f"{path}:{line}: " if line else f"{path}: "
+    place = f"{path}:{line}: " if line else f"{path} "
     assert str(error.value).startswith(place)
     assert words in str(error.value)
 
