@@ -22,6 +22,7 @@ from token_ner import __version__
 from token_ner.registration import architectures
 
 KEPT = ROOT / "tests" / "data" / "pipeline-0.1.0"
+SINGLE_FILE = "ab40d1b:scripts/token_ner.py"  # version 0.1.0, in the repository's history
 # Loads pipelines in order, each with its mentions, and says whose code each part of it is.
 LOAD = """
 import json, spacy
@@ -72,6 +73,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def single_file(site: Path) -> str:
+    """A package as `spacy package --code` made it for 0.1.0: token_ner.py beside its __init__.py.
+
+    RETURNS (str): Its name.
+    """
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    command = ["git", "show", SINGLE_FILE]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if shown.returncode != 0:
+        pytest.skip("needs the repository's history")
+    make_package(site.parent, "single_file", None)
+    package_folder = site / "xx_single_file"
+    shutil.rmtree(package_folder / "token_ner")
+    (package_folder / "token_ner.py").write_text(shown.stdout, encoding="utf-8")
+    return package_folder.name
+
+
+@pytest.fixture(scope="module")
 def project_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `pip install .` builds."""
     folder = tmp_path_factory.mktemp("project")
@@ -109,6 +129,31 @@ def test_registration_newest_of_several_copies_serves_whole_pipelines(
         [["xx_older."], ["xx_newer."], ["xx_newer."]],
         [["xx_newer."], ["xx_newer."]],
         [["xx_same."], ["xx_same."], ["xx_newer."]],
+    ]
+    mentions = [found for order in loaded for _, _, found in order]
+    assert len(mentions[0]) > 2
+    assert all(found == mentions[0] for found in mentions)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("copies")
+def test_registration_single_file_of_0_1_0_beside_a_package(
+    site: Path, single_file: str, tmp_path: Path
+) -> None:
+    """Wheels of 0.1.0 still load, alone and beside new ones, with the same mentions and scores.
+
+    A package that is loaded later replaces the single file. A single file that is loaded later
+    keeps the package's component but registers its own architectures: 0.1.0 did so always.
+    """
+    orders = [[single_file], [single_file, "xx_same", single_file], ["xx_same", single_file]]
+    result = run_cases([case(LOAD, order, site) for order in orders], tmp_path)
+    assert result.returncode == 0, result.stderr
+    loaded = rows(result.stdout)
+    old, new = f"{single_file}.", "xx_same."
+    assert [[copies for _, copies, _ in order] for order in loaded] == [
+        [[old]],
+        [[old], [new], [new]],
+        [[new], sorted([new, old])],
     ]
     mentions = [found for order in loaded for _, _, found in order]
     assert len(mentions[0]) > 2
