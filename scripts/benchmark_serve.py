@@ -41,7 +41,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=1, help="Length of a turn")] = 20.0,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of both")] = 3,
     text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
-    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
     """Start a service and send it texts from many clients, alternating with predict on the same
     texts. The exit code is 1 if any response isn't 200."""

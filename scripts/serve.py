@@ -15,7 +15,7 @@ def main(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
     host: Annotated[str, typer.Option(help="0.0.0.0 for all interfaces")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
     max_characters: Annotated[
         int, typer.Option(min=1, help="Maximum per request")
     ] = Limits.max_characters,
