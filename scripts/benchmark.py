@@ -1,6 +1,6 @@
-"""Compare speed, F1 and memory of several recognisers in one run on one machine.
+"""Compare the speed, F1 and memory of several systems on one machine.
 
-The systems alternate every few seconds, stopped and continued by signals, so other load on the
+The systems alternate every few seconds, stopped and continued by signals, so that other load on the
 machine slows all of them alike. Compare ratios, not seconds.
 """
 
@@ -20,7 +20,7 @@ from common.files import atomic_write
 from common.machine import describe_hardware, package_versions
 
 app = typer.Typer(add_completion=False)
-TURN = 15.0  # seconds
+TURN = 15.0  # seconds that a system runs before the next one continues
 
 
 @app.command()
@@ -29,9 +29,9 @@ def work(
     name: str,
     corpus: Path,
     backbone: Path,
-    number: Annotated[int, typer.Argument(help="Epochs, or passes")],
+    number: Annotated[int, typer.Argument(help="Number of epochs or passes")],
 ) -> None:
-    """Train or predict with one system; `run` calls it."""
+    """Train or predict with one system. `run` starts this command for each of them."""
     install_clock()
     (system,) = [system for system in SYSTEMS if system.name == name]
     trainer = system.recipe == "trainer"
@@ -45,16 +45,16 @@ def work(
 
 @app.command()
 def run(
-    corpus: Annotated[Path, typer.Argument(help="Folder of the column files")],
+    corpus: Annotated[Path, typer.Argument(help="Folder with train.txt, valid.txt, test.txt")],
     backbone: Annotated[Path, typer.Argument(help="Folder of the backbone")],
-    output: Annotated[Path, typer.Argument(help="Folder for results and models; replaced")],
+    output: Annotated[Path, typer.Argument(help="Folder for results and models; it is replaced")],
     quick: Annotated[
-        bool, typer.Option(help="Part of the corpus: minutes, F1 is meaningless")
+        bool, typer.Option(help="Use part of the corpus: takes minutes, F1 is meaningless")
     ] = False,
     epochs: Annotated[int, typer.Option()] = 3,
-    passes: Annotated[int, typer.Option(help="Passes over dev to time prediction")] = 3,
+    passes: Annotated[int, typer.Option(help="Timed passes over dev in prediction")] = 3,
 ) -> None:
-    """Train and time all systems: OUTPUT/results.json, results.md, results.png."""
+    """Train and time all systems. Writes results.json, results.md and results.png to OUTPUT."""
     with exit_on_input_error():
         for name in SPLITS:
             if not (corpus / f"{name}.txt").is_file():

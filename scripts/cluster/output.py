@@ -101,10 +101,11 @@ def finish_output(output: str) -> None:
 
 
 def check_rows(partitions: Sequence[Partition], names: Counter[str], rows: int) -> None:
-    """RAISES (RuntimeError): Unless every partition was annotated exactly once with all its rows.
+    """Check that every partition was annotated exactly once with all its rows.
 
     names (Counter[str]): How often each partition was reported.
     rows (int): The number of rows that were reported.
+    RAISES (RuntimeError): If it wasn't.
     """
     expected = Counter(partition.name for partition in partitions)
     expected_rows = sum(partition.stop - partition.start for partition in partitions)

@@ -16,8 +16,8 @@ from common.console import InputError
 from texts.records import check_column
 
 # Maximum size of a partition, which is a worker's unit of work (about 40 seconds on a core), one
-# output file, and the most that is lost with a worker. Rows are limited too, because repetitive text
-# can take far fewer bytes in Parquet than it has characters.
+# output file, and the most that is lost with a worker. Rows are limited too, because repetitive
+# text can have far fewer bytes in Parquet than characters.
 PARTITION_BYTES = 1_000_000
 PARTITION_ROWS = 10_000
 TEMPORARY_FOLDER = "_temporary"  # Parquet readers skip names that start with "_"
@@ -127,8 +127,8 @@ def cut_file(files: FileSystem, path: str, name: str, text_field: str) -> list[P
         if column.path_in_schema == text_field
     )
     rows = metadata.num_rows
-    wanted = max(text_bytes / PARTITION_BYTES, rows / PARTITION_ROWS)
-    size = max(1, math.ceil(rows / max(1, math.ceil(wanted))))
+    n_partitions = max(text_bytes / PARTITION_BYTES, rows / PARTITION_ROWS)
+    size = max(1, math.ceil(rows / max(1, math.ceil(n_partitions))))
     stem = name.removesuffix(".parquet")
     return [
         Partition(path, start, min(start + size, rows), f"{stem}-{number:05}.parquet")

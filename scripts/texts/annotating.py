@@ -9,7 +9,7 @@ from common.console import InputError
 from common.pipelines import load_on_device
 from texts.records import Record, Reject
 
-# Maximum size of a part. Parts are saved as a whole: an interrupted run loses at most one.
+# Maximum size of a part. An interrupted run loses only the parts in progress.
 PART_RECORDS = 1000
 PART_CHARACTERS = 500_000
 BATCH_CHARACTERS = 50_000  # per call of the pipeline
