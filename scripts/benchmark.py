@@ -1,6 +1,6 @@
-"""Compare speed, F1 and memory of several recognisers in one run on one machine.
+"""Compare the speed, F1 and memory of several systems on one machine.
 
-The systems alternate every few seconds, stopped and continued by signals, so other load on the
+The systems alternate every few seconds, stopped and continued by signals, so that other load on the
 machine slows all of them alike. Compare ratios, not seconds.
 """
 
@@ -20,7 +20,8 @@ from common.files import atomic_write
 from common.machine import describe_hardware, package_versions
 
 app = typer.Typer(add_completion=False)
-TURN = 15.0  # seconds
+QUICK_DOCUMENTS: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
+TURN = 15.0  # seconds that a system runs before the next one continues
 
 
 @app.command()
@@ -29,9 +30,9 @@ def work(
     name: str,
     corpus: Path,
     backbone: Path,
-    number: Annotated[int, typer.Argument(help="Epochs, or passes")],
+    number: Annotated[int, typer.Argument(help="Number of epochs or passes")],
 ) -> None:
-    """Train or predict with one system; `run` calls it."""
+    """Train or predict with one system. `run` starts this command for each of them."""
     install_clock()
     (system,) = [system for system in SYSTEMS if system.name == name]
     trainer = system.recipe == "trainer"
@@ -43,18 +44,39 @@ def work(
     (corpus.parent / f"{name}.{phase}.json").write_text(json.dumps(result), encoding="utf-8")
 
 
+def measure_systems(
+    corpus: Path, backbone: Path, output: Path, epochs: int, passes: int
+) -> dict[str, dict[str, Any]]:
+    """Train with all systems in alternation, then predict with all.
+
+    RETURNS (dict[str, dict[str, Any]]): The measurements, by system.
+    RAISES (InputError): If a system fails.
+    """
+    systems: dict[str, dict[str, Any]] = {system.name: {} for system in SYSTEMS}
+    for phase, number in (("train", epochs), ("predict", passes)):
+        arguments = [str(corpus), str(backbone), str(number)]
+        commands = {
+            name: [sys.executable, __file__, "work", phase, name, *arguments] for name in systems
+        }
+        take_turns(commands, output, TURN)
+        for name in systems:
+            found = json.loads((output / f"{name}.{phase}.json").read_text(encoding="utf-8"))
+            systems[name] |= found if phase == "train" else {"words_per_second": found}
+    return systems
+
+
 @app.command()
 def run(
-    corpus: Annotated[Path, typer.Argument(help="Folder of the column files")],
+    corpus: Annotated[Path, typer.Argument(help="Folder with train.txt, valid.txt, test.txt")],
     backbone: Annotated[Path, typer.Argument(help="Folder of the backbone")],
-    output: Annotated[Path, typer.Argument(help="Folder for results and models; replaced")],
+    output: Annotated[Path, typer.Argument(help="Folder for results and models; it is replaced")],
     quick: Annotated[
-        bool, typer.Option(help="Part of the corpus: minutes, F1 is meaningless")
+        bool, typer.Option(help="Use part of the corpus: takes minutes, F1 is meaningless")
     ] = False,
     epochs: Annotated[int, typer.Option()] = 3,
-    passes: Annotated[int, typer.Option(help="Passes over dev to time prediction")] = 3,
+    passes: Annotated[int, typer.Option(help="Timed passes over dev in prediction")] = 3,
 ) -> None:
-    """Train and time all systems: OUTPUT/results.json, results.md, results.png."""
+    """Train and time all systems. Writes results.json, results.md and results.png to OUTPUT."""
     with exit_on_input_error():
         for name in SPLITS:
             if not (corpus / f"{name}.txt").is_file():
@@ -62,18 +84,9 @@ def run(
         if not (backbone / "config.json").is_file():
             raise InputError(f"{backbone} contains no backbone; run fetch first")
         shutil.rmtree(output, ignore_errors=True)
-        cut: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
-        prepare_corpus(corpus, output / "corpus", cut if quick else dict.fromkeys(SPLITS))
-        systems: dict[str, dict[str, Any]] = {system.name: {} for system in SYSTEMS}
-        for phase, number in (("train", epochs), ("predict", passes)):
-            paths = [str(output / "corpus"), str(backbone), str(number)]
-            commands = {
-                name: [sys.executable, __file__, "work", phase, name, *paths] for name in systems
-            }
-            take_turns(commands, output, TURN)
-            for name in systems:
-                found = json.loads((output / f"{name}.{phase}.json").read_text(encoding="utf-8"))
-                systems[name] |= found if phase == "train" else {"words_per_second": found}
+        documents = QUICK_DOCUMENTS if quick else dict.fromkeys(SPLITS)
+        prepare_corpus(corpus, output / "corpus", documents)
+        systems = measure_systems(output / "corpus", backbone, output, epochs, passes)
         results = {
             "quick": quick,
             "epochs": epochs,

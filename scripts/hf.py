@@ -24,19 +24,19 @@ def folder_size_mb(folder: Path) -> float:
 
 @app.command("import")
 def import_command(
-    checkpoint: Annotated[str, typer.Argument(help="Folder or hub id")],
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hugging Face hub id")],
     output: Annotated[Path, typer.Argument(help="Folder for the pipeline")],
     lang: Annotated[str, typer.Option(help="spaCy's language code")] = "en",
     sentences: Annotated[
         bool,
         typer.Option(
             "--sentences/--documents",
-            help="Input of the model: one sentence, or as much as it can read",
+            help="Input to the model: single sentences, or as much text as it can read",
         ),
     ] = True,
 ) -> None:
     """Convert a token-classification checkpoint to a pipeline, without training."""
-    transformers.utils.logging.set_verbosity_error()  # the head that AutoModel leaves out
+    transformers.utils.logging.set_verbosity_error()  # no warning that AutoModel ignores the head
     with exit_on_input_error():
         start = time.perf_counter()
         nlp = import_checkpoint(checkpoint, lang, sentences=sentences)
@@ -51,7 +51,7 @@ def export_command(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
     output: Annotated[Path, typer.Argument(help="Folder for the checkpoint")],
 ) -> None:
-    """Export a pipeline to a checkpoint that transformers loads."""
+    """Export a pipeline to a checkpoint for transformers."""
     with exit_on_input_error():
         start = time.perf_counter()
         export_pipeline(load_pipeline(pipeline), pipeline, output)
@@ -61,8 +61,8 @@ def export_command(
 
 @app.command("predict")
 def predict_command(
-    model: Annotated[str, typer.Argument(help="Checkpoint, pipeline or installed package")],
-    text: Annotated[str, typer.Argument(help="Text")],
+    model: Annotated[str, typer.Argument(help="Checkpoint, pipeline folder or installed package")],
+    text: Annotated[str, typer.Argument(help="Text to annotate")],
 ) -> None:
     """Print the mentions of a text in the format of transformers' pipeline, one per line."""
     transformers.utils.logging.set_verbosity_error()

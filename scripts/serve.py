@@ -1,4 +1,4 @@
-"""Serve a pipeline over HTTP: POST /predict, and a page at / to try it."""
+"""Serve a pipeline over HTTP: POST /predict, with a page at / to try it."""
 
 from typing import Annotated
 
@@ -13,17 +13,19 @@ from texts.annotating import load_for_annotation
 
 def main(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
-    host: Annotated[str, typer.Option(help="0.0.0.0 for all interfaces")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to bind; 0.0.0.0 for all interfaces")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
     max_characters: Annotated[
-        int, typer.Option(min=1, help="Maximum per request")
+        int, typer.Option(min=1, help="Maximum characters per request")
     ] = Limits.max_characters,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Maximum seconds in the queue")
+        float, typer.Option(min=0.1, help="Seconds until a request fails with 504")
     ] = Limits.timeout,
 ) -> None:
-    """Serve a pipeline over HTTP. On shutdown, accepted requests are finished."""
+    """Serve a pipeline over HTTP. On shutdown, the service finishes accepted requests."""
     with exit_on_input_error():
         nlp = load_for_annotation(pipeline, device, None, ())
         limits = Limits(max_characters=min(max_characters, nlp.max_length), timeout=timeout)

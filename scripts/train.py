@@ -1,4 +1,4 @@
-"""Train a pipeline through spaCy's config system, for whole epochs, with a log."""
+"""Train a pipeline from a spaCy config for whole epochs, with a log of every evaluation."""
 
 import json
 import shutil
@@ -21,10 +21,10 @@ def main(
     context: typer.Context,
     config_path: Annotated[Path, typer.Argument(help="Config file", exists=True, dir_okay=False)],
     output: Annotated[Path, typer.Argument(help="Folder for the trained pipeline")],
-    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
-    """Train a pipeline. Further options override the config, as in `spacy train`:
-    --training.max_epochs 1. An unfinished run is in OUTPUT.partial."""
+    """Train a pipeline. Further options override the config, as in `spacy train`, for example
+    --training.max_epochs 1. Until training is complete, files are in OUTPUT.partial."""
     with exit_on_input_error():
         gpu = resolve_device(device)
         overrides = parse_config_overrides(context.args)

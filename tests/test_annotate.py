@@ -1,4 +1,4 @@
-"""Parquet in, Parquet out, by partition: with every row once, on a cluster and in one process."""
+"""Annotating Parquet by partition: every row once, on a cluster and in one process."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def write(path: Path, texts: Sequence[str | None], first: int = 0, **options: An
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All rows of all files, by name."""
+    """All rows of all files, sorted by file name."""
     files = sorted(path.rglob("*.parquet"))
     return [row for file in files for row in pyarrow.parquet.ParquetFile(file).read().to_pylist()]
 
@@ -72,7 +72,7 @@ def read_file(path: Path) -> list[dict[str, Any]]:
 
 
 def assert_same(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    """The same rows, in any order; mentions too, but for the rounding of scores."""
+    """Equal rows in any order, with equal mentions; scores may differ by rounding."""
     rows = sorted(rows, key=lambda row: row["id"])
     assert [(row["id"], row["text"]) for row in rows] == [(r["id"], r["text"]) for r in expected]
     same = 0
@@ -82,7 +82,7 @@ def assert_same(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> N
         if spans == spans_of(wanted):
             scores = [mention["score"] for mention in wanted]
             assert [mention["score"] for mention in found] == pytest.approx(scores, abs=1e-3)
-    assert same >= 0.98 * len(rows)  # labels of random weights can be as likely as each other
+    assert same >= 0.98 * len(rows)  # with random weights, labels can have equal scores
 
 
 def spans_of(mentions: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -96,7 +96,7 @@ def in_this_process(job: Job, partitions: Sequence[Partition], *_: Any) -> Itera
 
 @pytest.fixture
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but Ray: one worker, in this process, and small partitions."""
+    """Everything but Ray: one worker, in this process, with small partitions."""
     monkeypatch.setattr(annotate, "annotate_partitions", in_this_process)
     monkeypatch.setattr(partitions, "PARTITION_ROWS", 50)
 
@@ -109,12 +109,12 @@ def command(pipeline: Path, source: Path, output: Path) -> list[str]:
     return [sys.executable, SCRIPT, str(pipeline), str(source), str(output), "--workers", "2"]
 
 
-# --- On a cluster of this machine ---
+# --- On a local cluster ---
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_annotate_by_two_workers_is_as_predict(
+def test_annotate_with_two_workers_equals_predict(
     pipeline: Path, source: Path, tmp_path: Path, sentences: list[str]
 ) -> None:
     pytest.importorskip("ray")
@@ -137,10 +137,10 @@ def test_annotate_by_two_workers_is_as_predict(
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_annotate_loses_nothing_with_a_worker(
+def test_annotate_with_a_killed_worker_loses_no_row(
     pipeline: Path, tmp_path: Path, sentences: list[str]
 ) -> None:
-    """SIGKILL for a worker that is at work: its partition is done again, the others once."""
+    """SIGKILL a busy worker: its partition is repeated, and every row is written once."""
     pytest.importorskip("ray")
     texts = sentences * 10
     for number in range(10):
@@ -149,7 +149,7 @@ def test_annotate_loses_nothing_with_a_worker(
     process = subprocess.Popen(command(pipeline, tmp_path / "in", output))
     try:
         while len(list(partial.glob("*.parquet"))) < 2:
-            assert process.poll() is None, "done before a worker could be killed"
+            assert process.poll() is None, "finished before a worker could be killed"
             time.sleep(0.05)
         victim = next(pid for pid in descendants(process.pid) if is_worker(pid))
         os.kill(victim, signal.SIGKILL)
@@ -177,12 +177,12 @@ def is_worker(pid: int) -> bool:
         name = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:  # it has ended
         return False
-    return name.startswith(b"ray::MapWorker") and b"submit" in name  # while it does a partition
+    return name.startswith(b"ray::MapWorker") and b"submit" in name  # only while it is busy
 
 
 @pytest.mark.slow
 @pytest.mark.alone  # another test's cluster would be found
-def test_annotate_of_a_missing_cluster_is_one_line(pipeline: Path, source: Path) -> None:
+def test_annotate_reports_a_missing_cluster_in_one_line(pipeline: Path, source: Path) -> None:
     pytest.importorskip("ray")
     result = subprocess.run(
         [*command(pipeline, source, source.with_name("out")), "--address", "auto"],
@@ -218,8 +218,8 @@ def test_annotate_keeps_rows_and_columns(pipeline: Path, source: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_cluster")
-def test_annotate_rejects_in_place(pipeline: Path, tmp_path: Path) -> None:
-    """Rows that can't be read stay in place, with the reason."""
+def test_annotate_keeps_rejected_rows(pipeline: Path, tmp_path: Path) -> None:
+    """Rejected rows stay in their place, with the reason."""
     texts = [b"Ada", None, b"half \xff", b"x" * 1_000_001, b"", b"Ada"]
     column = pyarrow.Array.from_buffers(
         pyarrow.string(), len(texts), pyarrow.array(texts, pyarrow.binary()).buffers()
@@ -246,7 +246,7 @@ def test_annotate_rejects_in_place(pipeline: Path, tmp_path: Path) -> None:
     "type_",
     [pyarrow.large_string(), pyarrow.string_view(), pyarrow.dictionary("int32", "string")],
 )
-def test_annotate_reads_any_string(
+def test_annotate_reads_all_string_types(
     pipeline: Path, source: Path, sentences: list[str], type_: pyarrow.DataType
 ) -> None:
     table = pyarrow.parquet.read_table(source)
@@ -272,7 +272,7 @@ def test_annotate_threshold_and_labels(pipeline: Path, source: Path) -> None:
 
 @pytest.mark.usefixtures("no_cluster")
 def test_annotate_keeps_folders(pipeline: Path, tmp_path: Path, sentences: list[str]) -> None:
-    """Hive partitions among them; what begins with _ or . is none of the data."""
+    """Hive partitions too. Names that start with _ or . are not data."""
     folder, output = tmp_path / "in", tmp_path / "out"
     write(folder / "day=1" / "a.parquet", sentences[:60])
     write(folder / "day=2" / "a.parquet", sentences[60:], 60)
@@ -294,10 +294,10 @@ def test_annotate_keeps_folders(pipeline: Path, tmp_path: Path, sentences: list[
 
 
 @given(st.lists(st.integers(0, 30), max_size=6), st.integers(1, 40), st.integers(1, 200))
-def test_partitions_are_the_rows(
+def test_partitions_contain_every_row_once(
     tmp_path_factory: pytest.TempPathFactory, groups: list[int], rows: int, size: int
 ) -> None:
-    """Whatever row groups there are, each row is in one partition, in order."""
+    """For any row groups, every row is in one partition, in order."""
     path = tmp_path_factory.mktemp("cut") / "a.parquet"
     table = pyarrow.table({"text": [str(i) for i in range(sum(groups))]})
     with pyarrow.parquet.ParquetWriter(path, table.schema) as writer:
@@ -313,17 +313,17 @@ def test_partitions_are_the_rows(
     assert all(len(part) <= rows for part in parts)
 
 
-# --- Whole or not there ---
+# --- Atomic output and resuming ---
 
 
 @pytest.mark.usefixtures("no_cluster")
-def test_annotate_interrupted_resumes(
+def test_annotate_resumes_an_interrupted_run(
     pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = source.with_name("out")
     written: list[str] = []
 
-    def breaks(job: Job, partitions: Sequence[Partition], *_: Any) -> Iterator[dict[str, Any]]:
+    def interrupted(job: Job, partitions: Sequence[Partition], *_: Any) -> Iterator[dict[str, Any]]:
         for counts in in_this_process(job, partitions):
             written.append(counts["name"])
             yield counts
@@ -331,7 +331,7 @@ def test_annotate_interrupted_resumes(
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(annotate, "annotate_partitions", breaks)
+        patch.setattr(annotate, "annotate_partitions", interrupted)
         result = run(pipeline, source, output)
     assert result.exit_code == 130
     assert "continue with --resume" in result.stderr
@@ -340,7 +340,9 @@ def test_annotate_interrupted_resumes(
     before = {name: (partial / name).stat().st_mtime_ns for name in written}
 
     result = run(pipeline, source, output, "--resume", "--labels", "PER")
-    assert "out.partial belongs to another pipeline, other files or other options" in result.stderr
+    assert (
+        "out.partial was made with another pipeline, other files or other options" in result.stderr
+    )
     assert run(pipeline, source, output, "--resume").exit_code == 0
     assert {name: (output / name).stat().st_mtime_ns for name in written} == before
     assert_same(read(output), predicted(pipeline, source))
@@ -354,7 +356,7 @@ def test_annotate_starts_over_without_resume(
     partial = source.with_name("out.partial")
     write(partial / "of-another-run.parquet", ["Ada"])
     output = source.with_name("out")
-    output.mkdir()  # empty: as good as none
+    output.mkdir()  # an empty folder is allowed
     assert run(pipeline, source, output).exit_code == 0
     assert len(read(output)) == len(sentences)
     result = run(pipeline, source, output)
@@ -366,16 +368,16 @@ def test_annotate_starts_over_without_resume(
 def test_annotate_on_an_object_store(
     pipeline: Path, source: Path, sentences: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No folder is renamed there: _SUCCESS comes last."""
+    """Object stores can't rename folders, so _SUCCESS is written last."""
     monkeypatch.setattr(cluster_output, "OBJECT_STORES", {"local"})
     output = source.with_name("out")
     success = output / "_SUCCESS"
     finish = cluster_output.finish_output
 
-    def broken(_: str) -> None:
+    def interrupted(_: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(annotate, "finish_output", broken)
+    monkeypatch.setattr(annotate, "finish_output", interrupted)
     run(pipeline, source.as_uri(), output.as_uri())
     assert len(read(output)) == len(sentences)
     assert not success.exists()
@@ -391,15 +393,19 @@ def test_annotate_on_an_object_store(
     assert "exists and isn't an empty folder" in result.stderr
 
 
-def test_rows_are_counted_before_the_output_is_there() -> None:
+def test_check_rows_requires_every_partition_once_with_all_rows() -> None:
     partitions = [Partition("a", 0, 5, "a-0"), Partition("a", 5, 7, "a-1")]
     cluster_output.check_rows(partitions, Counter(["a-1", "a-0"]), 7)
-    for names, rows in ((["a-0"], 7), (["a-0", "a-1"], 6), (["a-0", "a-1", "a-1"], 9)):
-        with pytest.raises(RuntimeError, match="partitions"):
+    for names, rows, message in (
+        (["a-0"], 7, r"missing partitions: \['a-1'\]"),
+        (["a-0", "a-1"], 6, "6 of 7 rows"),
+        (["a-0", "a-1", "a-1"], 9, r"9 of 7 rows .* repeated or unknown: \['a-1'\]"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
             cluster_output.check_rows(partitions, Counter(names), rows)
 
 
-# --- Bad input ---
+# --- Invalid input ---
 
 
 @pytest.mark.parametrize(
@@ -414,15 +420,15 @@ def test_rows_are_counted_before_the_output_is_there() -> None:
         (["blank", "in.parquet", "in.parquet"], "in.parquet exists and isn't an empty folder"),
         (["blank", "in.parquet", "out", "--text-field", "x"], 'no column "x"; its columns are'),
         (["blank", "in.parquet", "out", "--text-field", "id"], '"id" is of type int64, not string'),
-        (["blank", "done.parquet", "out"], 'done.parquet has a column "mentions" already'),
-        (["blank", "in.parquet", "out", "--threshold", "0.5"], "blank gives no scores"),
-        (["blank", "in.parquet", "out", "--labels", "PER"], "blank has no PER"),
+        (["blank", "done.parquet", "out"], 'done.parquet already has a column "mentions"'),
+        (["blank", "in.parquet", "out", "--threshold", "0.5"], "blank has no confidence scores"),
+        (["blank", "in.parquet", "out", "--labels", "PER"], "blank has no label PER"),
     ],
 )
-def test_annotate_bad_input_is_one_line(
+def test_annotate_reports_invalid_input_in_one_line(
     arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is reported before a cluster starts."""
+    """Errors are reported before a cluster starts."""
 
     def no_cluster(*_: Any) -> None:
         raise AssertionError("a cluster was started")
@@ -454,7 +460,7 @@ def test_annotate_bad_input_is_one_line(
     ],
 )
 @pytest.mark.parametrize("by_variable", [False, True])
-def test_annotate_of_an_address_that_does_not_answer_is_one_line(
+def test_annotate_reports_an_unreachable_address_in_one_line(
     address: str,
     words: str,
     by_variable: bool,
@@ -462,22 +468,22 @@ def test_annotate_of_an_address_that_does_not_answer_is_one_line(
     source: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ray itself would wait for many minutes."""
+    """Ray itself would retry for many minutes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = address.format(port=free.getsockname()[1])  # bound, but it doesn't listen
+        address = address.format(port=free.getsockname()[1])  # bound, but not listening
         if by_variable:
             monkeypatch.setenv("RAY_ADDRESS", address)
         given = "auto" if by_variable else address
         result = run(pipeline, source, source.with_name("out"), "--address", given)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: --address {address}: no answer (")
+    assert result.stderr.startswith(f"Error: --address {address}: can't connect (")
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not source.with_name("out.partial").exists()
 
 
-def test_annotate_without_ray_is_one_line(
+def test_annotate_reports_missing_ray_in_one_line(
     pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -486,15 +492,17 @@ def test_annotate_without_ray_is_one_line(
     assert result.stderr == 'Error: Ray is missing: pip install "ray[data]"\n'
 
 
-def test_workers_errors_are_explained_by_their_cause() -> None:
+def test_worker_errors_are_explained_by_their_cause() -> None:
     error = RuntimeError("wrapped\ntraceback")
     error.__cause__ = InputError("the weights are broken")
     assert driver.explain_failure(error) == "the weights are broken"
     error.__cause__ = OSError("no space")
-    assert "continue with --resume (OSError: no space)" in driver.explain_failure(error)
+    message = driver.explain_failure(error)
+    assert message.startswith("the cluster failed (OSError: no space); ")
+    assert message.endswith("continue with --resume")
 
 
-def test_runs_description_survives_json() -> None:
+def test_fingerprint_survives_json() -> None:
     job = Job("p", "cpu", 0.5, ["PER"], "text", "/in", "/out.partial", False)
-    run_ = cluster_output.identify_run(job, [Partition("a", 0, 5, "a-0")])
-    assert json.loads(json.dumps(run_)) == run_
+    fingerprint = cluster_output.fingerprint_job(job, [Partition("a", 0, 5, "a-0")])
+    assert json.loads(json.dumps(fingerprint)) == fingerprint

@@ -1,5 +1,4 @@
-"""The benchmark: turns that leave no trace in the times, ratios, and a whole run on a small
-scale."""
+"""The benchmark: alternating time slices, ratios, tables, and a complete small run."""
 
 import json
 import signal
@@ -18,7 +17,7 @@ from benchmarking.systems import SYSTEMS
 from common.console import InputError
 from tests.conftest import ROOT, SAMPLE
 
-# Counts 1.2 seconds of its own clock in small steps, and prints both clocks.
+# Runs for 1.2 seconds of its own clock, and prints the elapsed time on both clocks.
 COUNTER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
@@ -62,17 +61,17 @@ def systems() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_workers_by_turns_do_not_see_the_pauses(tmp_path: Path) -> None:
+def test_clock_of_alternating_workers_excludes_pauses(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
     names = ("a", "b")
     turns.take_turns(dict.fromkeys(names, command), tmp_path, turn=0.4)
     for name in names:
         own, real = map(float, (tmp_path / f"{name}.log").read_text().split())
         assert 1.2 <= own < 1.5
-        assert real > own + 0.4  # it was stopped while the other ran
+        assert real > own + 0.4  # it was stopped while the other one ran
 
 
-def test_workers_that_fail_are_named(tmp_path: Path) -> None:
+def test_failing_worker_is_named_in_the_error(tmp_path: Path) -> None:
     commands = {
         "good": [sys.executable, "-c", "import time; time.sleep(60)"],
         "bad": [sys.executable, "-c", "raise SystemExit(3)"],
@@ -80,12 +79,12 @@ def test_workers_that_fail_are_named(tmp_path: Path) -> None:
     start = time.perf_counter()
     with pytest.raises(InputError, match=r"bad failed; see .*bad\.log"):
         turns.take_turns(commands, tmp_path, turn=0.5)
-    assert time.perf_counter() - start < 30  # the other was not waited for
+    assert time.perf_counter() - start < 30  # it doesn't wait for the other one
 
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_stop_waits_until_the_worker_has() -> None:
+def test_stop_waits_until_the_worker_is_stopped() -> None:
     command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)
     turns.stop(worker)
@@ -101,13 +100,13 @@ def test_seconds_until(f1: float, seconds: float | None) -> None:
     assert results.seconds_until(system()["curve"], f1) == seconds
 
 
-def test_ratios_by_hand(systems: dict[str, dict[str, Any]]) -> None:
+def test_ratios_equal_a_calculation_by_hand(systems: dict[str, dict[str, Any]]) -> None:
     assert list(results.ratios(systems).values()) == pytest.approx(
         [25 / 100, 60 / 300, 800 / 200, 800 / 150, 800 / 300, 1100 / 1000]
     )
 
 
-def test_ratios_of_what_never_gets_there(systems: dict[str, dict[str, Any]]) -> None:
+def test_ratios_without_reaching_the_f1(systems: dict[str, dict[str, Any]]) -> None:
     systems["token_ner"]["curve"] = [[10.0, 0.6]]
     assert None in results.ratios(systems).values()
     assert "| never |" in results.format_results(systems)
@@ -132,7 +131,7 @@ def run(*arguments: object) -> Any:
     return CliRunner().invoke(benchmark.app, ["run", *map(str, arguments)])
 
 
-def test_bad_input_is_one_line(tmp_path: Path, tiny_backbone: Path) -> None:
+def test_invalid_input_is_reported_in_one_line(tmp_path: Path, tiny_backbone: Path) -> None:
     no_corpus = run(tmp_path, tiny_backbone, tmp_path / "out")
     assert no_corpus.exit_code == 1
     assert "train.txt: no such file; run fetch first" in " ".join(no_corpus.output.split())
@@ -143,7 +142,7 @@ def test_bad_input_is_one_line(tmp_path: Path, tiny_backbone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_benchmark_in_whole(tiny_backbone: Path, tmp_path: Path) -> None:
+def test_benchmark_runs_completely(tiny_backbone: Path, tmp_path: Path) -> None:
     result = run(SAMPLE, tiny_backbone, tmp_path / "out", "--quick", "--epochs", 1, "--passes", 1)
     assert result.exit_code == 0, result.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())

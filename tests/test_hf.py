@@ -1,4 +1,4 @@
-"""Checkpoints in and out: equal to what transformers itself makes of the same weights."""
+"""Checkpoint import and export, compared with transformers on the same weights."""
 
 import json
 import resource
@@ -63,7 +63,7 @@ def bpe_tokenizer(folder: Path, cls: Any) -> Any:
 
 
 def unigram_tokenizer(folder: Path, cls: Any) -> Any:
-    """As those of XLM-R and DeBERTa are on the hub: a tokenizer.json."""
+    """A tokenizer.json, as XLM-R and DeBERTa have on the hub."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     pieces = [*special, "▁", *LETTERS]
     model = tokenizers.models.Unigram([(piece, -float(len(piece))) for piece in pieces], unk_id=3)
@@ -110,7 +110,7 @@ FAMILIES: dict[str, tuple[Callable[[Path, Any], Any], Any, Any, dict[str, Any]]]
 
 
 def make_checkpoint(folder: Path, family: str = "bert", names: list[str] = NAMES) -> Path:
-    """A small classifier with random weights, large enough that its labels differ."""
+    """A small classifier. Its random weights are large enough for different labels."""
     folder.mkdir(parents=True)
     make_tokenizer, tokenizer_class, config_class, settings = FAMILIES[family]
     tokenizer = make_tokenizer(folder, tokenizer_class)
@@ -135,8 +135,8 @@ def checkpoint(tmp_path: Path) -> Path:
     return make_checkpoint(tmp_path / "checkpoint")
 
 
-def own_logits(checkpoint: Path, words: list[str]) -> numpy.ndarray:
-    """transformers alone: logits at the first wordpieces of words, (n_words, n_labels)."""
+def reference_logits(checkpoint: Path, words: list[str]) -> numpy.ndarray:
+    """Logits of transformers at the first wordpieces of words, (n_words, n_labels)."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, add_prefix_space=True)
     model = transformers.AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
     inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
@@ -164,10 +164,10 @@ def float32(nlp: Language) -> Any:
     return replace(pipe(nlp, "transformer").model.attrs["windowing"], precision="float32")
 
 
-# --- In ---
+# --- Import ---
 
 
-# DeBERTa's, at import.
+# DeBERTa's module raises it on import.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_import_gives_the_checkpoints_logits(family: str, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_import_gives_the_checkpoints_logits(family: str, tmp_path: Path) -> Non
     nlp = import_checkpoint(str(folder))
     word_labels = pipe(nlp, "token_ner").word_labels
     assert sorted(word_labels) == sorted(NAMES)
-    expected = own_logits(folder, WORDS)[:, [NAMES.index(name) for name in word_labels]]
+    expected = reference_logits(folder, WORDS)[:, [NAMES.index(name) for name in word_labels]]
     numpy.testing.assert_allclose(emissions(nlp, WORDS), expected, atol=1e-4)
     nlp.to_disk(tmp_path / "pipeline")
     loaded = spacy.load(tmp_path / "pipeline")
@@ -187,7 +187,7 @@ def test_import_reads_sentences_or_documents(checkpoint: Path, sentences: bool) 
     nlp = import_checkpoint(str(checkpoint), sentences=sentences)
     words = WORDS + WORDS[:4]  # the first ends with a full stop
     expected = [WORDS, WORDS[:4]] if sentences else [words]
-    logits = numpy.concatenate([own_logits(checkpoint, part) for part in expected])
+    logits = numpy.concatenate([reference_logits(checkpoint, part) for part in expected])
     columns = [NAMES.index(name) for name in pipe(nlp, "token_ner").word_labels]
     numpy.testing.assert_allclose(emissions(nlp, words), logits[:, columns], atol=1e-4)
 
@@ -221,21 +221,21 @@ def test_labels_of_each_scheme(names: list[str], scheme: str, types: list[str]) 
         (["O"], "labels must be"),
         (["O", "B-A", "L-A", "E-A"], "labels must be"),
         (["O", "B-A", "B-A"], "labels must be"),
-        (["O", "I-A", "B-B", "I-B"], "no label begins a mention of A: IOB1"),
+        (["O", "I-A", "B-B", "I-B"], "no label begins a mention of A: the scheme is IOB1"),
     ],
 )
-def test_labels_of_no_scheme_are_named(names: list[str], message: str) -> None:
+def test_labels_without_a_scheme_are_listed_in_the_error(names: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_labels(names)
 
 
-def test_import_of_labels_that_a_checkpoint_lacks(tmp_path: Path) -> None:
-    """A corpus of mentions of one word has no I-: nothing is predicted by it."""
+def test_import_of_a_checkpoint_with_missing_labels(tmp_path: Path) -> None:
+    """If all mentions have one word, there is no I-. The pipeline must never predict it."""
     folder = make_checkpoint(tmp_path / "b", names=["O", "B-A"])
     nlp = import_checkpoint(str(folder))
     logits = emissions(nlp, WORDS)
     assert pipe(nlp, "token_ner").word_labels == ["O", "B-A", "I-A"]
-    numpy.testing.assert_allclose(logits[:, :2], own_logits(folder, WORDS), atol=1e-4)
+    numpy.testing.assert_allclose(logits[:, :2], reference_logits(folder, WORDS), atol=1e-4)
     assert (logits[:, 2] < -1000).all()
 
 
@@ -243,7 +243,7 @@ def test_imported_pipeline_predicts_evaluates_and_trains(checkpoint: Path, tmp_p
     result = runner.invoke(app, ["import", str(checkpoint), str(tmp_path / "out" / "pipeline")])
     assert result.exit_code == 0, result.output
     nlp = spacy.load(tmp_path / "out" / "pipeline")
-    doc = nlp(" ".join(WORDS * 200))  # far longer than the model's 512 positions
+    doc = nlp(" ".join(WORDS * 200))  # much longer than the model's 512 positions
     assert doc.ents
     assert all(0 <= ent._.score <= 1 for ent in doc.ents)
     gold = Doc(nlp.vocab, words=WORDS, ents=["B-PER", "I-PER", "O", "B-LOC", *["O"] * 5])
@@ -258,14 +258,14 @@ def test_imported_pipeline_predicts_evaluates_and_trains(checkpoint: Path, tmp_p
     ]
 
 
-# --- Out ---
+# --- Export ---
 
 
 def test_export_is_a_checkpoint_of_transformers(checkpoint: Path, tmp_path: Path) -> None:
-    """In and out again: the same weights, labels, tokenizer and logits."""
+    """Import and export give the same weights, labels and logits."""
     export_pipeline(import_checkpoint(str(checkpoint)), "pipeline", tmp_path / "out")
     numpy.testing.assert_allclose(
-        own_logits(tmp_path / "out", WORDS), own_logits(checkpoint, WORDS), atol=1e-6
+        reference_logits(tmp_path / "out", WORDS), reference_logits(checkpoint, WORDS), atol=1e-6
     )
     weights = load_file(tmp_path / "out" / "model.safetensors")
     originals = load_file(checkpoint / "model.safetensors")
@@ -277,9 +277,9 @@ def test_export_is_a_checkpoint_of_transformers(checkpoint: Path, tmp_path: Path
     assert config.architectures == ["BertForTokenClassification"]
 
 
-def test_export_is_read_by_transformers_pipeline(checkpoint: Path, tmp_path: Path) -> None:
-    """Which takes the best label of each word's first wordpiece. Without I-, any sequence of
-    labels is legal, so that `token_ner`'s best is the same."""
+def test_export_works_in_transformers_pipeline(checkpoint: Path, tmp_path: Path) -> None:
+    """transformers takes the best label of each word's first wordpiece. Without I-, any sequence of
+    labels is legal, so `token_ner` finds the same mentions."""
     nlp = import_checkpoint(str(checkpoint))
     output = pipe(nlp, "token_ner").model.get_ref("output")
     labels = pipe(nlp, "token_ner").word_labels
@@ -303,7 +303,7 @@ def test_export_is_read_by_transformers_pipeline(checkpoint: Path, tmp_path: Pat
     ]
 
 
-def test_predict_prints_the_familiar_output(checkpoint: Path, tmp_path: Path) -> None:
+def test_predict_prints_the_format_of_transformers(checkpoint: Path, tmp_path: Path) -> None:
     text = "My name is Sylvain and I work at Hugging Face in Brooklyn."
     nlp = import_checkpoint(str(checkpoint))
     nlp.to_disk(tmp_path / "pipeline")
@@ -345,7 +345,7 @@ def test_export_and_import_give_the_same_pipeline(tmp_path: Path, names: list[st
     assert found[0]
 
 
-def test_export_keeps_scores_in_the_card(checkpoint: Path, tmp_path: Path) -> None:
+def test_export_writes_scores_to_the_model_card(checkpoint: Path, tmp_path: Path) -> None:
     nlp = import_checkpoint(str(checkpoint))
     scores = {"p": 0.9, "r": 0.8, "f": 0.847}
     named = {f"ents_{key}": value for key, value in scores.items()}
@@ -357,11 +357,11 @@ def test_export_keeps_scores_in_the_card(checkpoint: Path, tmp_path: Path) -> No
     assert "ents_per_type" not in card
 
 
-# --- What can't be ---
+# --- Invalid input ---
 
 
 def broken(checkpoint: Path, what: str) -> str:
-    """RETURNS (str): The checkpoint, broken in one way."""
+    """RETURNS (str): The path of the checkpoint, after breaking it in one way."""
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     weights = load_file(checkpoint / "model.safetensors")
     if what == "no tokenizer":
@@ -401,15 +401,15 @@ def broken(checkpoint: Path, what: str) -> str:
     ("what", "message"),
     [
         ("no tokenizer", "tokenizer"),
-        ("no weights", "no checkpoint that transformers can load"),
-        ("half the weights", "no checkpoint that transformers can load"),
-        ("no head", "holds BertModel, no token classifier"),
-        ("head not saved", "weights are missing or misshaped: classifier"),
+        ("no weights", "is not a checkpoint that transformers can load"),
+        ("half the weights", "is not a checkpoint that transformers can load"),
+        ("no head", "contains BertModel, not a token classifier; train one with"),
+        ("head not saved", "weights are missing or have the wrong shape: classifier"),
         ("another vocabulary", "tokenizer has 135 wordpieces, the model 50"),
         ("labels without a scheme", "LABEL_0, LABEL_1"),
-        ("no json", "no checkpoint that transformers can load"),
+        ("no json", "is not a checkpoint that transformers can load"),
         ("no such folder", "no such folder"),
-        ("an empty folder", "no checkpoint that transformers can load"),
+        ("an empty folder", "is not a checkpoint that transformers can load"),
     ],
 )
 def test_import_of_a_broken_checkpoint(
@@ -423,7 +423,7 @@ def test_import_of_a_broken_checkpoint(
     assert not output.exists()
 
 
-def test_import_refuses_a_head_of_more_than_one_layer() -> None:
+def test_import_rejects_a_head_of_more_than_one_layer() -> None:
     torch.manual_seed(0)
     config = transformers.BertConfig(vocab_size=10, **SIZES)
     model = transformers.BertForTokenClassification(config)
@@ -433,20 +433,20 @@ def test_import_refuses_a_head_of_more_than_one_layer() -> None:
         check_head(model, "deep")
     model = transformers.BertForTokenClassification(config)
     model.crf = torch.nn.Linear(2, 2)
-    with pytest.raises(ValueError, match=r"crf \(Linear\)"):
+    with pytest.raises(ValueError, match=r"other modules: .*crf \(Linear\)"):
         check_head(model, "crf")
 
 
-def test_export_refuses_what_transformers_has_no_model_for(
+def test_export_rejects_what_transformers_does_not_support(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     spacy.blank("en").to_disk(tmp_path / "blank")
     nlp = import_checkpoint(str(checkpoint))
     add_case_embedding(pipe(nlp, "transformer").model.shims[0]._model)
-    nlp.to_disk(tmp_path / "told")
+    nlp.to_disk(tmp_path / "case")
     for pipeline, message in [
-        ("blank", "a checkpoint is made of one transformer and one token_ner"),
-        ("told", "has a letter-case embedding"),
+        ("blank", "a checkpoint needs one transformer and one token_ner"),
+        ("case", "has a letter-case embedding"),
         ("nothing", "is not a pipeline"),
     ]:
         arguments = ["export", str(tmp_path / pipeline), str(tmp_path / "out")]
@@ -457,8 +457,10 @@ def test_export_refuses_what_transformers_has_no_model_for(
 
 
 @pytest.mark.parametrize("command", ["import", "export"])
-def test_a_full_disk_leaves_the_old_output(checkpoint: Path, tmp_path: Path, command: str) -> None:
-    """No file may grow beyond 50 kB, as on a disk with no more room."""
+def test_a_full_disk_keeps_the_previous_output(
+    checkpoint: Path, tmp_path: Path, command: str
+) -> None:
+    """A limit of 50 kB per file has the effect of a full disk."""
     import_checkpoint(str(checkpoint)).to_disk(tmp_path / "pipeline")
     source = checkpoint if command == "import" else tmp_path / "pipeline"
     output = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""The well-known recipe on Accelerate: its scores, its checkpoints, killed and resumed."""
+"""The recipe on Accelerate: scores, checkpoints, resuming."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def invoke(*arguments: object) -> Any:
 
 @pytest.fixture
 def corpus(tmp_path: Path, tiny_file: Path) -> Path:
-    """train.txt and valid.txt, of the same five mentions."""
+    """train.txt and valid.txt, with the same five mentions."""
     folder = tmp_path / "corpus"
     folder.mkdir()
     for name in ("train", "valid"):
@@ -49,7 +49,7 @@ def weights(output: Path) -> dict[str, torch.Tensor]:
 
 
 def score_alone(checkpoint: Path, file: Path) -> dict[str, float]:
-    """RETURNS: The scores of a checkpoint, one sentence after the other, by transformers."""
+    """RETURNS (dict[str, float]): The checkpoint's scores, from one sentence at a time."""
     model = transformers.AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     names = [model.config.id2label[i] for i in range(model.config.num_labels)]
@@ -94,8 +94,8 @@ def test_train_learns_and_saves_checkpoints(
 def test_train_logs_the_checkpoints_own_scores(
     tiny_backbone: Path, corpus: Path, tmp_path: Path, labels: str
 ) -> None:
-    """Batches, padding and gathering change nothing. By word: labels on first wordpieces alone
-    leave the others' predictions open."""
+    """Batching, padding and gathering don't change the scores. With --labels first, only scores by
+    word are defined: other wordpieces are not trained."""
     arguments = ("--epochs", 8, "--learn-rate", 0.005, "--batch-size", 2, "--labels", labels)
     output = tmp_path / "out"
     assert invoke(corpus, tiny_backbone, output, *arguments).exit_code == 0
@@ -109,7 +109,7 @@ def test_train_logs_the_checkpoints_own_scores(
 
 def test_train_keeps_the_best_epoch(tiny_backbone: Path, corpus: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    # At this rate, scores go up and down.
+    # At this learning rate, scores go up and down.
     result = invoke(corpus, tiny_backbone, output, "--epochs", 12, "--learn-rate", 0.05)
     assert result.exit_code == 0, result.output
     log = read_log(output / "log.jsonl")
@@ -117,7 +117,7 @@ def test_train_keeps_the_best_epoch(tiny_backbone: Path, corpus: Path, tmp_path:
     assert score_alone(output / "best", corpus / "valid.txt")["word_f1"] == pytest.approx(best)
 
 
-def test_train_killed_and_resumed_ends_with_the_same_weights(
+def test_train_killed_and_resumed_gives_the_same_weights(
     tiny_backbone: Path, tmp_path: Path
 ) -> None:
     arguments = [str(SAMPLE), str(tiny_backbone)]
@@ -159,9 +159,9 @@ def two_processes(*arguments: object) -> None:
 
 
 @pytest.mark.slow
-def test_train_by_two_processes(tmp_path: Path, tiny_backbone: Path) -> None:
-    """The same batches in all, other units dropped out: what they gather is the checkpoint's own
-    score, each sentence once, in order."""
+def test_train_with_two_processes(tmp_path: Path, tiny_backbone: Path) -> None:
+    """Two processes see the same batches, with different dropout. The gathered scores are those of
+    the checkpoint: every sentence counts once, in order."""
     options = ["--epochs", "3", "--learn-rate", "0.001", "--batch-size", "8"]
     arguments = [str(SAMPLE), str(tiny_backbone)]
     two_processes(*arguments, tmp_path / "two", *options)
@@ -176,8 +176,8 @@ def test_train_by_two_processes(tmp_path: Path, tiny_backbone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_by_two_processes_is_the_same_training(tmp_path: Path, tiny_backbone: Path) -> None:
-    """Without dropout, and in whole batches, nothing but rounding tells two from one."""
+def test_train_with_two_processes_is_the_same_training(tmp_path: Path, tiny_backbone: Path) -> None:
+    """Without dropout and with full batches, one and two processes differ by rounding only."""
     backbone = tmp_path / "backbone"
     shutil.copytree(tiny_backbone, backbone)
     config = json.loads((backbone / "config.json").read_text(encoding="utf-8"))
@@ -198,7 +198,7 @@ def test_train_by_two_processes_is_the_same_training(tmp_path: Path, tiny_backbo
         )
 
 
-def test_train_refuses_bad_input(tiny_backbone: Path, corpus: Path, tmp_path: Path) -> None:
+def test_train_reports_invalid_input(tiny_backbone: Path, corpus: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     other = tmp_path / "other"
     other.mkdir()
@@ -209,7 +209,10 @@ def test_train_refuses_bad_input(tiny_backbone: Path, corpus: Path, tmp_path: Pa
         ((tmp_path, tiny_backbone, output), "train.txt: no such file"),
         ((corpus, tmp_path, output), "config.json: no such file"),
         ((other, tiny_backbone, output), "types without an example in train: ORG"),
-        ((corpus, tiny_backbone, output, "--labels", "some"), "--labels some is not all or first"),
+        (
+            (corpus, tiny_backbone, output, "--labels", "some"),
+            "--labels must be all or first, not some",
+        ),
         ((corpus, tiny_backbone, tmp_path / "new", "--resume"), "no training to resume"),
     ]:
         result = invoke(*arguments)
@@ -219,7 +222,7 @@ def test_train_refuses_bad_input(tiny_backbone: Path, corpus: Path, tmp_path: Pa
         assert not output.exists()
 
 
-def test_train_resumes_the_same_training_only(
+def test_train_resumes_only_with_the_same_settings(
     tiny_backbone: Path, corpus: Path, tmp_path: Path
 ) -> None:
     partial = tmp_path / "out.partial"
@@ -228,10 +231,10 @@ def test_train_resumes_the_same_training_only(
     (partial / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     result = invoke(corpus, tiny_backbone, tmp_path / "out", "--resume")
     assert result.exit_code == 1
-    assert "is another training (learn_rate was 0.001" in result.stderr
+    assert "out.partial was trained with other settings (learn_rate was 0.001" in result.stderr
 
 
-def test_train_on_a_full_disk_keeps_the_old_checkpoint(
+def test_train_on_a_full_disk_keeps_the_previous_checkpoint(
     tiny_backbone: Path, corpus: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"

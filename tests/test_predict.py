@@ -1,4 +1,4 @@
-"""Files in, mentions out: in order, in parts; interrupted runs resume to the same bytes."""
+"""Annotating files: order, parts, formats, rejects, and resumed runs with identical output."""
 
 import json
 import os
@@ -47,8 +47,10 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(annotating, "PART_RECORDS", 10)
 
 
-def test_predict_is_the_pipelines_own(pipeline: Path, source: Path, sentences: list[str]) -> None:
-    """Sorting by length, batching and parts leave no trace but rounding."""
+def test_predict_gives_the_mentions_of_the_pipeline(
+    pipeline: Path, source: Path, sentences: list[str]
+) -> None:
+    """Sorting by length, batching and parts change scores by rounding only."""
     output = source.with_suffix(".jsonl")
     result = run(pipeline, source, "-o", output)
     assert result.exit_code == 0, result.output
@@ -61,7 +63,7 @@ def test_predict_is_the_pipelines_own(pipeline: Path, source: Path, sentences: l
         expected = list_mentions(nlp(row["text"]))
         same += [m["start"] for m in row["mentions"]] == [m["start"] for m in expected]
         assert row["line"] >= 1
-    assert same >= 0.98 * len(rows)  # labels of random weights can be as likely as each other
+    assert same >= 0.98 * len(rows)  # with random weights, labels can have equal scores
     assert not source.with_name("in.jsonl.partial").exists()
 
 
@@ -73,11 +75,11 @@ def test_predict_writes_each_format(pipeline: Path, source: Path, suffix: str) -
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_predict_interrupted_and_resumed_ends_with_the_same_bytes(
+def test_predict_interrupted_and_resumed_gives_the_same_bytes(
     pipeline: Path, source: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_parts(monkeypatch)
-    whole, broken = source.with_name(f"whole{suffix}"), source.with_name(f"broken{suffix}")
+    whole, resumed = source.with_name(f"whole{suffix}"), source.with_name(f"resumed{suffix}")
     assert run(pipeline, source, "-o", whole).exit_code == 0
     write_part = parts.Annotator.write_part
 
@@ -88,40 +90,40 @@ def test_predict_interrupted_and_resumed_ends_with_the_same_bytes(
         return write_part(self, number, part)
 
     monkeypatch.setattr(parts.Annotator, "write_part", interrupted)
-    result = run(pipeline, source, "-o", broken)
+    result = run(pipeline, source, "-o", resumed)
     assert result.exit_code == 130
     assert "continue with --resume" in result.stderr
-    assert not broken.exists()
+    assert not resumed.exists()
 
     written: list[int] = []
 
-    def noted(self: parts.Annotator, number: int, part: annotating.Part) -> dict[str, int]:
+    def recorded(self: parts.Annotator, number: int, part: annotating.Part) -> dict[str, int]:
         written.append(number)
         return write_part(self, number, part)
 
-    monkeypatch.setattr(parts.Annotator, "write_part", noted)
-    assert run(pipeline, source, "-o", broken, "--resume").exit_code == 0
+    monkeypatch.setattr(parts.Annotator, "write_part", recorded)
+    assert run(pipeline, source, "-o", resumed, "--resume").exit_code == 0
     assert written == list(range(5, 14))
-    assert broken.read_bytes() == whole.read_bytes()
-    assert not broken.with_name(f"{broken.name}.partial").exists()
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert not resumed.with_name(f"{resumed.name}.partial").exists()
 
 
 @pytest.mark.slow
-def test_predict_killed_and_resumed_ends_with_the_same_bytes(
+def test_predict_killed_and_resumed_gives_the_same_bytes(
     pipeline: Path, tmp_path: Path, sentences: list[str]
 ) -> None:
-    """SIGKILL, by two processes, in the midst of writing."""
+    """Two processes are killed with SIGKILL while they write."""
     source = tmp_path / "in.txt"
     source.write_text("\n".join(sentences * 60), encoding="utf-8")
     command = [sys.executable, SCRIPT, str(pipeline), str(source), "--device", "cpu"]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     whole = subprocess.run([*command, "-o", str(tmp_path / "whole.jsonl")], check=True, env=env)
     assert whole.returncode == 0
-    command += ["-o", str(tmp_path / "broken.jsonl"), "--processes", "2"]
-    partial = tmp_path / "broken.jsonl.partial"
+    command += ["-o", str(tmp_path / "resumed.jsonl"), "--processes", "2"]
+    partial = tmp_path / "resumed.jsonl.partial"
     process = subprocess.Popen(command, env=env, start_new_session=True)
     while len(list(partial.glob("00*.json"))) < 3:
-        assert process.poll() is None, "done before it could be killed"
+        assert process.poll() is None, "finished before it could be killed"
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -129,25 +131,25 @@ def test_predict_killed_and_resumed_ends_with_the_same_bytes(
     subprocess.run([*command, "--resume"], check=True, env=env)
     assert 3 <= done < 9
     expected = (tmp_path / "whole.jsonl").read_bytes()
-    assert (tmp_path / "broken.jsonl").read_bytes() == expected
+    assert (tmp_path / "resumed.jsonl").read_bytes() == expected
 
 
-def test_predict_resumes_the_same_run_only(pipeline: Path, source: Path) -> None:
+def test_predict_resumes_only_the_same_run(pipeline: Path, source: Path) -> None:
     output = source.with_suffix(".jsonl")
     partial = output.with_name("in.jsonl.partial")
     parts.prepare_parts(partial, {"other": 1}, resume=False)
     result = run(pipeline, source, "-o", output, "--resume")
     assert result.exit_code == 1
-    assert "in.jsonl.partial belongs to another pipeline, other files or other" in result.stderr
+    assert "in.jsonl.partial was made with another pipeline, other files or other" in result.stderr
     assert run(pipeline, source, "-o", output).exit_code == 0  # starts over
     assert run(pipeline, source, "-o", output, "--resume").exit_code == 0  # nothing to resume
 
 
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_predict_resumes_the_same_input_only(
+def test_predict_resumes_only_with_the_same_input(
     pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch, processes: int
 ) -> None:
-    """Records are compared, not only a file's size and time: standard input has neither."""
+    """Records are compared, not only file size and time, which standard input doesn't have."""
     small_parts(monkeypatch)
     output = source.with_suffix(".jsonl")
     with monkeypatch.context() as patch:
@@ -159,13 +161,13 @@ def test_predict_resumes_the_same_input_only(
     os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     result = run(pipeline, source, "-o", output, "--resume", "--processes", processes)
     assert result.exit_code == 1
-    assert "in.jsonl.partial belongs to other input, from part 13 on" in result.stderr
+    assert "in.jsonl.partial: the input has changed since, from part 13 on" in result.stderr
     assert len([line for line in result.stderr.splitlines() if "Error" in line]) == 1
     assert not output.exists()
 
 
 @pytest.mark.slow
-def test_predict_by_two_processes_writes_the_same(
+def test_predict_with_two_processes_writes_the_same(
     pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_parts(monkeypatch)
@@ -175,12 +177,12 @@ def test_predict_by_two_processes_writes_the_same(
         assert result.exit_code == 0, result.output
     one, two = map(read, outputs)
     assert [row["text"] for row in one] == [row["text"] for row in two]
-    for row, other in zip(one, two, strict=True):  # of other numbers of threads
+    for row, other in zip(one, two, strict=True):  # rounding: the number of threads differs
         scores = [m["score"] for m in row["mentions"]]
         assert [m["score"] for m in other["mentions"]] == pytest.approx(scores, abs=1e-3)
 
 
-def test_predict_rejects_go_to_a_file_and_the_exit_code(pipeline: Path, tmp_path: Path) -> None:
+def test_predict_writes_rejects_to_a_file_and_exits_with_3(pipeline: Path, tmp_path: Path) -> None:
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text('{"text": "Ada"}\nhalf\n{"text": null}\n{"id": 1, "text": "B"}\n')
     result = run(pipeline, source, "-o", output)
@@ -193,10 +195,10 @@ def test_predict_rejects_go_to_a_file_and_the_exit_code(pipeline: Path, tmp_path
     assert rejects[1]["reason"] == "the text is null, not a string"
     source.write_text('{"text": "Ada"}')
     assert run(pipeline, source, "-o", output).exit_code == 0
-    assert not (tmp_path / "out.jsonl.rejects.jsonl").exists()  # of the run before
+    assert not (tmp_path / "out.jsonl.rejects.jsonl").exists()  # from the previous run
 
 
-def test_predict_rejects_what_the_pipeline_refuses(pipeline: Path, tmp_path: Path) -> None:
+def test_predict_rejects_texts_longer_than_max_length(pipeline: Path, tmp_path: Path) -> None:
     source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text(f"Ada\n{'x' * 1_000_001}\n{'y' * 100_000}\n")
     assert run(pipeline, source, "-o", output).exit_code == 3
@@ -227,7 +229,7 @@ def test_predict_reads_standard_input(pipeline: Path, tmp_path: Path) -> None:
     assert [(row["id"], row["text"]) for row in read(output)] == [(1, "Ada")]
 
 
-def test_predict_of_nothing_is_an_empty_file(pipeline: Path, tmp_path: Path) -> None:
+def test_predict_of_an_empty_file_is_an_empty_file(pipeline: Path, tmp_path: Path) -> None:
     source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.touch()
     assert run(pipeline, source, "-o", output).exit_code == 0
@@ -239,19 +241,22 @@ def test_predict_of_nothing_is_an_empty_file(pipeline: Path, tmp_path: Path) -> 
     [
         (["nowhere", "in.txt", "-o", "out.jsonl"], "nowhere is not a pipeline"),
         (["blank", "none.txt", "-o", "out.jsonl"], "none.txt: no such file or folder"),
-        (["blank", "in.jsonl", "-o", "in.jsonl"], "in.jsonl is among the input; write somewhere"),
-        (["blank", ".", "-o", "in.jsonl"], "in.jsonl is among the input; write somewhere else"),
+        (["blank", "in.jsonl", "-o", "in.jsonl"], "in.jsonl is also an input file; choose another"),
+        (["blank", ".", "-o", "in.jsonl"], "in.jsonl is also an input file; choose another output"),
         (
             ["blank", "in.txt", "-o", "in.txt/out.jsonl"],
             "Not a directory: 'in.txt/out.jsonl.partial'",
         ),
         (["blank", "in.txt", "-o", "out.xls"], "out.xls must end in one of .jsonl, .parquet"),
         (["blank", "in.txt", "-o", "out.jsonl", "--format", "x"], "--format x is not one of csv"),
-        (["blank", "in.txt", "-o", "out.jsonl", "--threshold", "0.5"], "blank gives no scores"),
-        (["blank", "in.txt", "-o", "out.jsonl", "--labels", "PER"], "blank has no PER"),
+        (
+            ["blank", "in.txt", "-o", "out.jsonl", "--threshold", "0.5"],
+            "blank has no confidence scores",
+        ),
+        (["blank", "in.txt", "-o", "out.jsonl", "--labels", "PER"], "blank has no label PER"),
     ],
 )
-def test_predict_bad_input_is_one_line(
+def test_predict_reports_invalid_input_in_one_line(
     arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -268,7 +273,7 @@ def test_predict_bad_input_is_one_line(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_predict_on_a_full_disk_goes_on_when_there_is_room(
+def test_predict_on_a_full_disk_can_be_resumed(
     pipeline: Path, source: Path, processes: int
 ) -> None:
     output = source.with_suffix(".jsonl")
@@ -291,7 +296,7 @@ def test_predict_on_a_full_disk_goes_on_when_there_is_room(
 
 
 @given(st.lists(st.integers(0, 3000), max_size=30))
-def test_parts_hold_all_in_order(sizes: list[int]) -> None:
+def test_parts_contain_all_items_in_order(sizes: list[int]) -> None:
     items: list[Record | Reject] = [Record("x", i, "x" * 200 * n, {}) for i, n in enumerate(sizes)]
     parts = list(annotating.cut_parts(items))
     assert [item for part in parts for item in part] == items
@@ -302,7 +307,7 @@ def test_parts_hold_all_in_order(sizes: list[int]) -> None:
 
 
 @given(st.lists(st.text(alphabet="x", max_size=200), max_size=50))
-def test_batches_hold_each_text_once(texts: list[str]) -> None:
+def test_batches_contain_every_text_once(texts: list[str]) -> None:
     found = list(annotating.batch_by_length(texts))
     assert sorted(i for batch in found for i in batch) == list(range(len(texts)))
     assert all(batch for batch in found)

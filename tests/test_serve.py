@@ -1,4 +1,4 @@
-"""The service: its answers, its limits, and its page in a real browser."""
+"""The service: responses, limits, batching, shutdown, and its page in a real browser."""
 
 import json
 import re
@@ -35,7 +35,7 @@ TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
-    """A real server, in a thread. YIELDS (str): Its address."""
+    """A real server in a thread. YIELDS (str): Its URL."""
     port = service_load.free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
@@ -63,12 +63,12 @@ def client(nlp: Language) -> Iterator[httpx.Client]:
         yield client
 
 
-def ask(client: httpx.Client, **body: Any) -> httpx.Response:
+def post(client: httpx.Client, **body: Any) -> httpx.Response:
     return client.post("/predict", json=body)
 
 
 def test_predict_gives_the_pipelines_mentions(client: httpx.Client, nlp: Language) -> None:
-    response = ask(client, text=TEXT)
+    response = post(client, text=TEXT)
     assert response.status_code == 200
     (document,) = response.json()["documents"]
     expected = list_mentions(nlp(TEXT))
@@ -81,25 +81,25 @@ def test_predict_gives_the_pipelines_mentions(client: httpx.Client, nlp: Languag
 
 def test_predict_takes_lists_in_order(client: httpx.Client) -> None:
     texts = ["", TEXT, "Ada"]
-    documents = ask(client, text=texts).json()["documents"]
+    documents = post(client, text=texts).json()["documents"]
     assert len(documents) == 3
     assert documents[0]["mentions"] == []
-    (alone,) = ask(client, text=TEXT).json()["documents"]
+    (alone,) = post(client, text=TEXT).json()["documents"]
     assert [m["start"] for m in documents[1]["mentions"]] == [m["start"] for m in alone["mentions"]]
-    assert ask(client, text=[]).json() == {"documents": []}
+    assert post(client, text=[]).json() == {"documents": []}
 
 
 def test_predict_threshold(client: httpx.Client) -> None:
-    everything = ask(client, text=TEXT).json()["documents"][0]["mentions"]
+    everything = post(client, text=TEXT).json()["documents"][0]["mentions"]
     middle = statistics.median(m["score"] for m in everything)
-    kept = ask(client, text=TEXT, threshold=middle).json()["documents"][0]["mentions"]
+    kept = post(client, text=TEXT, threshold=middle).json()["documents"][0]["mentions"]
     assert kept == [m for m in everything if m["score"] >= middle]
-    assert ask(client, text=TEXT, threshold=1).json()["documents"][0]["mentions"] == []
+    assert post(client, text=TEXT, threshold=1).json()["documents"][0]["mentions"] == []
 
 
 def test_offsets_count_code_points(client: httpx.Client) -> None:
     text = f"\U0001f600 {TEXT}"
-    for mention in ask(client, text=text).json()["documents"][0]["mentions"]:
+    for mention in post(client, text=text).json()["documents"][0]["mentions"]:
         assert text[mention["start"] : mention["end"]] == mention["text"]
 
 
@@ -113,14 +113,14 @@ def test_offsets_count_code_points(client: httpx.Client) -> None:
         (b'{"text": ["a", 5]}', 422, "valid string"),
         (b'{"text": "a", "threshold": 2}', 422, "less than or equal to 1"),
         (b'{"text": "a", "other": 1}', 422, "Extra inputs are not permitted"),
-        (rb'{"text": "\ud800"}', 422, "half of a surrogate pair"),
+        (rb'{"text": "\ud800"}', 422, "unpaired surrogate"),
         (rb'{"text": ["\ud800", 5]}', 422, "valid string"),
         (json.dumps({"text": "x" * 201}).encode(), 413, "201 characters; at most 200 per request"),
         (json.dumps({"text": ["x"] * 4}).encode(), 413, "4 texts; at most 3 per request"),
-        (json.dumps({"text": "x" * 20_000}).encode(), 413, "the body is over 12,400 bytes"),
+        (json.dumps({"text": "x" * 20_000}).encode(), 413, "the body exceeds 12,400 bytes"),
     ],
 )
-def test_bad_requests_are_reported(
+def test_invalid_requests_are_reported(
     client: httpx.Client, body: bytes, status: int, words: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -138,7 +138,7 @@ def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> Non
     assert info["labels"] == ["LOC", "MISC", "ORG", "PER"]
     assert info["limits"]["max_characters"] == 200
     assert (info["lang"], info["version"]) == (nlp.meta["lang"], nlp.meta["version"])
-    ask(client, text=[TEXT, TEXT])
+    post(client, text=[TEXT, TEXT])
     metrics = client.get("/metrics").text
     assert re.search(r'ner_requests_total\{path="/predict",status="200"\} [1-9]', metrics)
     assert re.search(r"ner_words_total \d\d", metrics)
@@ -152,7 +152,7 @@ def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> Non
     assert client.get("/predict").status_code == 405
 
 
-def test_page_comes_with_a_policy_against_all_from_elsewhere(client: httpx.Client) -> None:
+def test_page_has_a_policy_against_other_origins(client: httpx.Client) -> None:
     response = client.get("/")
     assert response.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in response.headers["content-security-policy"]
@@ -160,7 +160,7 @@ def test_page_comes_with_a_policy_against_all_from_elsewhere(client: httpx.Clien
 
 
 class Slow:
-    """A pipeline that waits until it is let go."""
+    """Replaces annotate_texts: waits for `go` on the text "slow", fails on "broken"."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -189,7 +189,7 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.01)
 
 
-def test_requests_that_wait_are_answered_together(slow: Slow, nlp: Language) -> None:
+def test_waiting_requests_are_batched(slow: Slow, nlp: Language) -> None:
     with serving(create_app(nlp)) as url, ThreadPoolExecutor(8) as pool:
         first = pool.submit(httpx.post, f"{url}/predict", json={"text": "slow"}, timeout=30)
         wait_for(lambda: slow.batches)
@@ -207,7 +207,7 @@ def test_requests_that_wait_are_answered_together(slow: Slow, nlp: Language) -> 
     assert len(slow.batches) == 2
 
 
-def test_too_much_waiting_is_refused_with_retry_after(slow: Slow, nlp: Language) -> None:
+def test_full_queue_returns_503_with_retry_after(slow: Slow, nlp: Language) -> None:
     limits = Limits(max_waiting=10)
     with serving(create_app(nlp, limits)) as url, ThreadPoolExecutor(8) as pool:
         first = pool.submit(httpx.post, f"{url}/predict", json={"text": "slow"}, timeout=30)
@@ -222,16 +222,16 @@ def test_too_much_waiting_is_refused_with_retry_after(slow: Slow, nlp: Language)
     assert "the queue is full" in refused.json()["detail"]
 
 
-def test_a_request_that_takes_too_long_is_given_up(slow: Slow, nlp: Language) -> None:
+def test_slow_request_returns_504(slow: Slow, nlp: Language) -> None:
     with serving(create_app(nlp, Limits(timeout=0.2))) as url:
         response = httpx.post(f"{url}/predict", json={"text": "slow"}, timeout=30)
         assert response.status_code == 504
-        assert response.json() == {"detail": "not done in 0.2 seconds"}
+        assert response.json() == {"detail": "timed out after 0.2 seconds"}
         slow.go.set()
         wait_for(lambda: httpx.post(f"{url}/predict", json={"text": "x"}).status_code == 200)
 
 
-def test_one_requests_error_is_not_the_others(slow: Slow, nlp: Language) -> None:
+def test_an_error_does_not_affect_other_requests_in_the_batch(slow: Slow, nlp: Language) -> None:
     with serving(create_app(nlp)) as url, ThreadPoolExecutor(8) as pool:
         first = pool.submit(httpx.post, f"{url}/predict", json={"text": "slow"}, timeout=30)
         wait_for(lambda: slow.batches)
@@ -246,7 +246,7 @@ def test_one_requests_error_is_not_the_others(slow: Slow, nlp: Language) -> None
         assert 'path="/predict",status="500"} 1.0' in httpx.get(f"{url}/metrics").text
 
 
-# --- As users run it ---
+# --- In its own process, and in a browser ---
 
 
 @pytest.fixture(scope="module")
@@ -270,8 +270,8 @@ def test_serve_finishes_accepted_requests_on_shutdown(saved: Path) -> None:
 
 
 @pytest.mark.slow
-def test_openapi_holds_for_any_request(nlp: Language) -> None:
-    """schemathesis makes requests of the schema, good and bad, and checks the answers by it."""
+def test_responses_match_the_openapi_schema(nlp: Language) -> None:
+    """schemathesis generates valid and invalid requests, and checks the responses by the schema."""
     schemathesis = pytest.importorskip("schemathesis")
     with serving(create_app(nlp, Limits(max_characters=2000))) as url:
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
@@ -279,10 +279,10 @@ def test_openapi_holds_for_any_request(nlp: Language) -> None:
 
             @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
             @given(case=operation.ok().as_strategy())
-            def holds(case: Any) -> None:
+            def check(case: Any) -> None:
                 case.call_and_validate()
 
-            holds()
+            check()
 
 
 @pytest.mark.slow
@@ -295,14 +295,14 @@ def test_page_in_a_browser(nlp: Language, browser: Any, width: int) -> None:  # 
     ruler.add_patterns([{"label": label, "pattern": text} for label, text in patterns.items()])
     with serving(create_app(nlp)) as scored, serving(create_app(rules)) as plain:
         page = browser.new_page(viewport={"width": width, "height": 800})
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
+        messages: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("dialog", lambda dialog: messages.append(dialog.message))
         requests: list[str] = []
         page.on("request", lambda request: requests.append(request.url))
 
-        # By keyboard alone: the text has the focus; Ctrl+Enter asks.
+        # With the keyboard only: the text has the focus; Ctrl+Enter submits.
         page.goto(plain)
         page.keyboard.press("Control+A")
         page.keyboard.type(f"{hostile} \U0001f600 Sylvain")
@@ -323,7 +323,7 @@ def test_page_in_a_browser(nlp: Language, browser: Any, width: int) -> None:  # 
         every = len(page.query_selector_all("mark"))
         page.fill("#threshold", "1")
         assert len(page.query_selector_all("mark")) == 0
-        assert page.locator("#status").inner_text() == f"0 of {every} mentions"
+        assert page.locator("#status").inner_text() == f"Showing 0 of {every} entities"
         page.fill("#threshold", "0")
         assert len(page.query_selector_all("mark")) == every
         assert len(page.query_selector_all("tbody tr")) == every
@@ -338,6 +338,6 @@ def test_page_in_a_browser(nlp: Language, browser: Any, width: int) -> None:  # 
         page.click("#ask button")
         page.wait_for_selector("#status.bad")
         assert "200,001 characters; at most 200,000" in page.locator("#status").inner_text()
-        said = [line for line in said if "413" not in line]  # the browser's own note of the answer
-        assert said == []
+        messages = [line for line in messages if "413" not in line]  # the browser logs the response
+        assert messages == []
         assert all(url.startswith((scored, plain, "data:")) for url in requests)

@@ -1,4 +1,4 @@
-"""Training: whole epochs, a timed log, reproducible, atomic."""
+"""Training: whole epochs, timed log, reproducibility, atomic output."""
 
 import json
 from pathlib import Path
@@ -73,12 +73,14 @@ def test_train_writes_pipeline_log_and_record(trained: Path) -> None:
     assert not trained.with_name("tiny.partial").exists()
 
 
-def test_train_leaves_spacys_logger_in_the_saved_config(trained: Path) -> None:
+def test_train_saves_the_config_with_its_own_logger(trained: Path) -> None:
     config = load_config(trained / "model-best" / "config.cfg")
     assert config["training"]["logger"]["@loggers"] == "spacy.ConsoleLogger.v3"
 
 
-def test_train_same_seed_same_result(trained: Path, tmp_path: Path, paths: dict[str, str]) -> None:
+def test_train_with_the_same_seed_gives_the_same_result(
+    trained: Path, tmp_path: Path, paths: dict[str, str]
+) -> None:
     for name, seed in (("again", 0), ("other", 1)):
         options = ["--training.max_epochs", 2, "--system.seed", seed]
         run(tmp_path / name, "--device", "cpu", *arguments(paths), *options)
@@ -101,29 +103,29 @@ def test_train_plan_evaluates_the_last_step(
     numbers = {"training.max_epochs": epochs, "training.eval_frequency": frequency}
     config = load_config(CONFIG, overrides=paths | numbers, interpolate=False)
     per_epoch = loop.count_batches(config)
-    planned = loop.plan(config)["training"]
+    planned = loop.plan_steps(config)["training"]
     assert planned["max_steps"] % planned["eval_frequency"] == 0
-    assert planned["max_steps"] >= epochs  # at least one evaluation an epoch
+    assert planned["max_steps"] >= epochs  # at least one evaluation per epoch
     assert abs(planned["max_steps"] - epochs * per_epoch) <= planned["max_steps"] / 2
     assert planned["optimizer"]["learn_rate"]["total_steps"] == planned["max_steps"]
-    assert config["training"]["max_epochs"] == epochs  # the given one is not changed
+    assert config["training"]["max_epochs"] == epochs  # the argument is not modified
 
 
-def test_train_plan_leaves_a_config_of_steps_alone(paths: dict[str, str]) -> None:
+def test_train_plan_keeps_a_config_with_steps(paths: dict[str, str]) -> None:
     numbers = {"training.max_epochs": 0, "training.max_steps": 7}
     config = load_config(CONFIG, overrides=paths | numbers, interpolate=False)
-    assert loop.plan(config) == config
+    assert loop.plan_steps(config) == config
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--paths.train", "missing.spacy"], "--paths.train: missing.spacy is not there"),
+        (["--paths.train", "missing.spacy"], "--paths.train: missing.spacy doesn't exist; run the"),
         (["--device", "gpu"], "--device gpu is not auto, cpu or a GPU's number"),
         (["--device", "99"], "torch finds"),
     ],
 )
-def test_train_bad_input_is_one_line(
+def test_train_reports_invalid_input_in_one_line(
     tmp_path: Path,
     paths: dict[str, str],
     capsys: pytest.CaptureFixture[str],
@@ -140,48 +142,48 @@ def test_train_bad_input_is_one_line(
 
 
 def test_train_takes_configs_with_optional_paths(tmp_path: Path, paths: dict[str, str]) -> None:
-    """As `spacy init config` writes them: `vectors` is null and may stay so."""
+    """`spacy init config` writes `vectors = null`, which is allowed."""
     config = tmp_path / "own.cfg"
     text = CONFIG.read_text("utf-8").replace("backbone = null", "backbone = null\nvectors = null")
     config.write_text(text, encoding="utf-8")
     assert loop.load_checked_config(config, paths)["paths"]["vectors"] is None
-    with pytest.raises(InputError, match=r"paths\.vectors: missing is not there"):
+    with pytest.raises(InputError, match=r"paths\.vectors: missing doesn't exist"):
         loop.load_checked_config(config, paths | {"paths.vectors": "missing"})
 
 
-def test_train_needs_its_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_requires_its_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(tmp_path / "out", "--device", "cpu")
     assert "paths.train is not set; give --paths.train PATH" in capsys.readouterr().err
 
 
-def test_train_interrupted_leaves_the_old_run(
+def test_train_keeps_the_previous_run_if_interrupted(
     trained: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (trained / "run.json").read_bytes()
 
     def interrupt(*_: object, **__: object) -> None:
-        raise RuntimeError("broken off")
+        raise RuntimeError("interrupted")
 
     monkeypatch.setattr(loop, "train_nlp", interrupt)
-    with pytest.raises(RuntimeError, match="broken off"):
+    with pytest.raises(RuntimeError, match="interrupted"):
         run(trained, "--device", "cpu", *arguments(paths))
     assert (trained / "run.json").read_bytes() == before
     assert (trained / "model-best").is_dir()
 
 
-def test_train_says_when_it_runs_on_the_cpu(
+def test_train_reports_when_it_runs_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == -1
-    said = capsys.readouterr().out
-    assert "No GPU found: running on the CPU" in said
-    assert len(said.splitlines()) == 1
+    printed = capsys.readouterr().out
+    assert "No GPU found: running on the CPU" in printed
+    assert len(printed.splitlines()) == 1
 
 
 def test_train_gpu_without_cupy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU that spaCy can't use is not passed over: training on the CPU takes hours."""
+    """A GPU that spaCy can't use is not silently ignored: training on the CPU takes hours."""
     from common import machine
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -191,8 +193,8 @@ def test_train_gpu_without_cupy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
         resolve_device("auto")
 
 
-def test_train_token_ner_by_its_config(paths: dict[str, str], tmp_path: Path) -> None:
-    """The default config, whole: sentences, windows, head; the same seed gives the same scores."""
+def test_train_token_ner_with_its_config(paths: dict[str, str], tmp_path: Path) -> None:
+    """The default config with sentences, windows, head. The same seed gives the same scores."""
     config = ROOT / "configs" / "token_ner.cfg"
     scores = []
     for name in ("one", "two"):

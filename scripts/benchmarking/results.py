@@ -12,9 +12,9 @@ SPLITS = {"train": "train", "valid": "dev", "test": "test"}  # column file: DocB
 
 
 def prepare_corpus(corpus: Path, folder: Path, documents: dict[str, int | None]) -> None:
-    """Write the first documents of each split as columns and DocBin.
+    """Write the first documents of each split as column file and DocBin.
 
-    documents (dict[str, int | None]): How many of each split; None for all.
+    documents (dict[str, int | None]): The number of documents per split; None for all.
     """
     folder.mkdir(parents=True)
     for name, docbin in SPLITS.items():
@@ -24,12 +24,17 @@ def prepare_corpus(corpus: Path, folder: Path, documents: dict[str, int | None])
 
 
 def seconds_until(curve: Iterable[Sequence[float]], f1: float) -> float | None:
-    """RETURNS (float | None): Training seconds until dev F1 reaches `f1`; None if it doesn't."""
+    """Find the training time to an F1.
+
+    curve (Iterable[Sequence[float]]): Pairs of training seconds and dev F1.
+    RETURNS (float | None): Seconds until dev F1 reaches `f1`; None if it never does.
+    """
     return next((seconds for seconds, value in curve if value >= f1), None)
 
 
 def ratios(systems: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    """RETURNS (dict[str, float | None]): Figures of `token_ner` relative to the others."""
+    """RETURNS (dict[str, float | None]): The measurements of `token_ner` divided by those of other
+    systems; None if `token_ner` never reaches the F1."""
     ours, theirs = systems["token_ner"], systems[REFERENCE]
     pipeline = max(theirs["words_per_second"].values())
     transition = systems["transition_ner"]["words_per_second"]
@@ -47,7 +52,7 @@ def ratios(systems: dict[str, dict[str, Any]]) -> dict[str, float | None]:
 
 
 def format_results(systems: dict[str, dict[str, Any]]) -> str:
-    """RETURNS (str): Two Markdown tables, of the systems and of the ratios."""
+    """RETURNS (str): Two Markdown tables: the systems, and the ratios."""
     header = ["", "s/epoch", "training s", "dev F1", "test F1", "words/s", "MiB in training"]
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, row in systems.items():
@@ -72,7 +77,7 @@ def format_results(systems: dict[str, dict[str, Any]]) -> str:
 
 
 def plot_curves(systems: dict[str, dict[str, Any]], path: Path) -> None:
-    """Draw dev F1 against training seconds."""
+    """Plot dev F1 against training seconds."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -84,7 +89,7 @@ def plot_curves(systems: dict[str, dict[str, Any]], path: Path) -> None:
         axes.plot(seconds, [100 * value for value in f1], marker="o", markersize=3, label=name)
     best = max(value for row in systems.values() for _, value in row["curve"])
     axes.set_ylim(100 * best - 15, 100 * best + 1)
-    axes.set_xlabel("training seconds (evaluation left out)")
+    axes.set_xlabel("training seconds (without evaluation)")
     axes.set_ylabel("dev F1 by word, %")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

@@ -24,24 +24,25 @@ from texts.parts import Annotator
 from texts.records import Record
 
 SERVE = SCRIPTS / "serve.py"
-START_SECONDS = 120.0  # for the service to load its pipeline
-ANSWER_SECONDS = 120.0  # beyond the service's own time-out
+START_SECONDS = 120.0  # time limit for the service to start
+RESPONSE_SECONDS = 120.0  # time limit for a response; more than the service's own timeout
 WARM_UP_SECONDS = 3.0
 
 
-class Load(NamedTuple):
-    """Measurements of the clients.
+class LoadResult(NamedTuple):
+    """Measurements of one turn of the clients.
 
-    seconds (float): From the first request to the last answer.
-    words (int): Annotated meanwhile, as the service counts them.
-    latencies (list[float]): Seconds from each request to its answer.
-    answers (Counter[str]): By status, or by the name of the error where there was none.
+    seconds (float): From the first request to the last response.
+    words (int): Words that the service annotated in this time, by its own count.
+    latencies (list[float]): Seconds from each request to its response.
+    responses (Counter[str]): Number of responses by status code, or by the name of the error if
+        there was no response.
     """
 
     seconds: float
     words: int
     latencies: list[float]
-    answers: Counter[str]
+    responses: Counter[str]
 
     @property
     def words_per_second(self) -> float:
@@ -49,7 +50,7 @@ class Load(NamedTuple):
 
 
 def free_port() -> int:
-    """RETURNS (int): A free port of this machine."""
+    """RETURNS (int): A free port on this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -58,9 +59,9 @@ def free_port() -> int:
 
 @contextmanager
 def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Start `serve` in its own process, and stop it at the end.
+    """Run `serve` in its own process.
 
-    YIELDS (tuple[Popen, str]): The process, ready to answer, and its address.
+    YIELDS (tuple[Popen, str]): The process, which accepts requests, and its URL.
     RAISES (InputError): If it doesn't start.
     """
     port = free_port()
@@ -75,9 +76,9 @@ def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes
 
 
 def wait_until_taken(server: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until the service listens, which means that it is ready.
+    """Wait until the port is taken, which means that the service accepts requests.
 
-    RAISES (InputError): If it ends, or takes too long.
+    RAISES (InputError): If the service exits, or takes too long.
     """
     end = time.monotonic() + START_SECONDS
     while server.poll() is None and time.monotonic() < end:
@@ -86,49 +87,49 @@ def wait_until_taken(server: subprocess.Popen[bytes], port: int) -> None:
             return
         except OSError:
             time.sleep(0.1)
-    raise InputError(f"the service doesn't start; run it by itself: {' '.join(server.args)}")  # type: ignore[arg-type]
+    raise InputError(f"the service doesn't start; to see why, run {' '.join(server.args)}")  # type: ignore[arg-type]
 
 
-async def send(url: str, texts: Sequence[str], clients: int, seconds: float) -> Load:
-    """Send requests of one text. Every client sends its next one after a response."""
+async def send_requests(url: str, texts: Sequence[str], clients: int, seconds: float) -> LoadResult:
+    """Send requests with one text each. A client waits for the response before its next request."""
     bodies = cycle([json.dumps({"text": text}).encode() for text in texts])
     headers = {"Content-Type": "application/json"}
     latencies: list[float] = []
-    answers: Counter[str] = Counter()
+    responses: Counter[str] = Counter()
 
-    async def ask_on(session: aiohttp.ClientSession, end: float) -> None:
+    async def run_client(session: aiohttp.ClientSession, end: float) -> None:
         while (start := time.perf_counter()) < end:
             try:
                 async with session.post(
                     f"{url}/predict", data=next(bodies), headers=headers
                 ) as response:
                     await response.read()
-                    answers[str(response.status)] += 1
+                    responses[str(response.status)] += 1
             except (aiohttp.ClientError, TimeoutError) as error:
-                answers[type(error).__name__] += 1
+                responses[type(error).__name__] += 1
             latencies.append(time.perf_counter() - start)
 
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=clients),
-        timeout=aiohttp.ClientTimeout(ANSWER_SECONDS),
+        timeout=aiohttp.ClientTimeout(RESPONSE_SECONDS),
     ) as session:
         words = await count_words(session, url)
         start = time.perf_counter()
-        await asyncio.gather(*(ask_on(session, start + seconds) for _ in range(clients)))
+        await asyncio.gather(*(run_client(session, start + seconds) for _ in range(clients)))
         taken = time.perf_counter() - start
         words = await count_words(session, url) - words
-    return Load(taken, words, latencies, answers)
+    return LoadResult(taken, words, latencies, responses)
 
 
 async def count_words(session: aiohttp.ClientSession, url: str) -> int:
-    """RETURNS (int): Words that the service has annotated so far."""
+    """RETURNS (int): The number of words that the service has annotated so far."""
     async with session.get(f"{url}/metrics") as response:
         found = re.search(r"^ner_words_total (\S+)$", await response.text(), re.MULTILINE)
     return int(float(found[1])) if found else 0
 
 
 def predict_words_per_second(annotator: Annotator, texts: Sequence[str], seconds: float) -> float:
-    """RETURNS (float): Words/s of `predict` on the texts, over whole parts."""
+    """RETURNS (float): Words per second of `predict` on the texts, measured over complete parts."""
     items = (Record("", i, text, {}) for i, text in enumerate(cycle(texts)))
     words = 0
     start = time.perf_counter()
@@ -139,18 +140,23 @@ def predict_words_per_second(annotator: Annotator, texts: Sequence[str], seconds
     return words / (time.perf_counter() - start)
 
 
-def take_turns(
+def alternate_with_predict(
     pipeline: str, texts: Sequence[str], clients: int, seconds: float, rounds: int, device: str
-) -> Generator[tuple[Load, float], None, None]:
-    """YIELDS (tuple[Load, float]): The clients' measurements, and predict's words/s after them.
-    RAISES (InputError): If the pipeline can't be loaded, or the service ends."""
+) -> Generator[tuple[LoadResult, float], None, None]:
+    """Alternate between a load test of the service and `predict` on the same texts.
+
+    seconds (float): Length of a turn.
+    YIELDS (tuple[LoadResult, float]): For each round, the result of the load test, and the words
+        per second of `predict` after it.
+    RAISES (InputError): If the pipeline can't be loaded, or the service exits.
+    """
     nlp = load_for_annotation(pipeline, device, None, ())
     with TemporaryDirectory() as folder, serving(pipeline, device) as (_, url):
         annotator = Annotator(nlp, (), Path(folder), ".jsonl")
         try:
-            asyncio.run(send(url, texts, clients, WARM_UP_SECONDS))
+            asyncio.run(send_requests(url, texts, clients, WARM_UP_SECONDS))
             for _ in range(rounds):
-                seen = asyncio.run(send(url, texts, clients, seconds))
-                yield seen, predict_words_per_second(annotator, texts, seconds)
+                result = asyncio.run(send_requests(url, texts, clients, seconds))
+                yield result, predict_words_per_second(annotator, texts, seconds)
         except aiohttp.ClientError as error:
-            raise InputError(f"the service has ended ({error})") from None
+            raise InputError(f"the service exited during the test ({error})") from None

@@ -1,4 +1,4 @@
-"""The systems that are compared: train and predict with each."""
+"""Train and predict with each of the compared systems."""
 
 import statistics
 import time
@@ -18,14 +18,17 @@ SPACY_BATCH_SIZE = 128  # documents: nlp.batch_size of spaCy's quickstart for tr
 
 
 class System(NamedTuple):
-    """A system to compare. `recipe` is "trainer" or the name of a config."""
+    """A system to compare.
+
+    recipe (str): "trainer", or the name of a config.
+    """
 
     name: str
     recipe: str
     learn_rate: float
 
 
-# 2e-5 is the recipe's own rate; 2e-4 is tuned for the small backbone.
+# 2e-5 is the recipe's learning rate; 2e-4 suits the small backbone.
 SYSTEMS = (
     System("trainer-2e-5", "trainer", 2e-5),
     System("trainer-2e-4", "trainer", 2e-4),
@@ -36,7 +39,7 @@ REFERENCE = SYSTEMS[0].name
 
 
 def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): Seconds, memory, F1, and the curve of dev F1."""
+    """RETURNS (dict[str, Any]): Seconds, memory, F1 on dev and test, and dev F1 over time."""
     from training.loop import load_checked_config, run_training
 
     output = corpus.parent / system.name
@@ -63,7 +66,7 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
 
 
 def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): F1 on dev and test; for `token_ner` in both precisions."""
+    """RETURNS (dict[str, Any]): F1 on dev and test; for `token_ner` also by precision."""
     from common.pipelines import load_pipeline
     from corpus.docs import read_gold
     from scoring.scores import annotate_gold, score
@@ -85,12 +88,12 @@ def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
             f1 = score(gold, annotate_gold(nlp, gold))["conlleval"]["overall"]["f1"]
             result[f"{split}_f1_{precision}"] = f1
         native = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
-        result[f"{split}_f1"] = result[f"{split}_f1_{native}"]  # what "auto" is
+        result[f"{split}_f1"] = result[f"{split}_f1_{native}"]  # what "auto" selects
     return result
 
 
 def train_trainer(system: System, corpus: Path, backbone: Path, epochs: int) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): As `train_spacy`, and F1 by wordpiece too."""
+    """RETURNS (dict[str, Any]): As `train_spacy`, with F1 by wordpiece in addition."""
     from benchmarking import trainer
 
     output = corpus.parent / system.name
@@ -112,7 +115,7 @@ def train_trainer(system: System, corpus: Path, backbone: Path, epochs: int) -> 
 
 
 def predict_spacy(system: System, corpus: Path, passes: int) -> dict[str, float]:
-    """RETURNS (dict[str, float]): Words per second by batch size, in documents."""
+    """RETURNS (dict[str, float]): Words per second by batch size; batches are of documents."""
     from common.pipelines import load_pipeline
     from corpus.docs import read_gold
     from scoring.scores import copy_words
@@ -132,7 +135,7 @@ def predict_spacy(system: System, corpus: Path, passes: int) -> dict[str, float]
 
 
 def predict_trainer(system: System, corpus: Path, passes: int) -> dict[str, float]:
-    """RETURNS (dict[str, float]): Words per second by batch size, in sentences."""
+    """RETURNS (dict[str, float]): Words per second by batch size; batches are of sentences."""
     import transformers
 
     from corpus.wordpiece_labels import read_sentences
@@ -156,7 +159,12 @@ def predict_trainer(system: System, corpus: Path, passes: int) -> dict[str, floa
 
 
 def time_passes(runs: dict[str, Callable[[], object]], words: int, passes: int) -> dict[str, float]:
-    """RETURNS (dict[str, float]): Words per second, the median over passes after a warm-up."""
+    """Time functions in alternation, after a warm-up.
+
+    runs (dict[str, Callable[[], object]]): By name, a function that makes one pass.
+    words (int): Words per pass.
+    RETURNS (dict[str, float]): Words per second by name, from the median of the passes.
+    """
     next(iter(runs.values()))()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(passes):

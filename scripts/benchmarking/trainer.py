@@ -1,7 +1,7 @@
 """The Hugging Face course's recipe as a baseline: transformers' Trainer on sentences.
 
-Batches of 8 sentences padded to the longest, a label on every wordpiece with B- turned into I- on
-continuations, special tokens ignored, three epochs, linear decay, argmax
+Batches have 8 sentences, padded to the longest. Every wordpiece has a label; on continuations, B-
+becomes I-; special tokens are ignored. Three epochs, linear decay, argmax decoding
 (https://huggingface.co/learn/llm-course/chapter7/2).
 """
 
@@ -23,7 +23,7 @@ class EpochTimer(transformers.TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.training = 0.0  # seconds in training so far, evaluation not counted
+        self.training = 0.0  # training seconds so far, without evaluation
         self.start = self.epoch_start = time.perf_counter()
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
@@ -75,7 +75,7 @@ def train(
     epochs: int,
     seed: int,
 ) -> dict[str, float]:
-    """Train, and save the last model in `output`, with log.jsonl beside it.
+    """Train, and write log.jsonl and the last model, model/, to `output`.
 
     corpus (Path): A folder with train.txt, valid.txt and test.txt.
     RETURNS (dict[str, float]): F1 on test, by word and by wordpiece.

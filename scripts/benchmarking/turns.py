@@ -1,4 +1,4 @@
-"""Run commands in alternation, so that a slow machine slows all of them alike."""
+"""Run commands in alternating time slices, so that other load slows all of them alike."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ class PausableClock:
     """A clock that pauses while its process is stopped."""
 
     def __init__(self) -> None:
-        self.now = time.perf_counter  # the real one: `time` gets this clock instead
+        self.now = time.perf_counter  # the original, which `install_clock` replaces
         self.paused = 0.0
 
     def __call__(self) -> float:
@@ -33,10 +33,10 @@ def install_clock() -> None:
 
 
 def take_turns(commands: dict[str, list[str]], logs: Path, turn: float) -> None:
-    """Run commands in alternation until all have ended.
+    """Run commands in alternation until all have finished.
 
-    commands (dict[str, list[str]]): By name; each writes logs/NAME.log.
-    turn (float): Seconds.
+    commands (dict[str, list[str]]): By name. Their output goes to logs/NAME.log.
+    turn (float): Length of a time slice in seconds.
     RAISES (InputError): If one fails.
     """
     workers: dict[str, subprocess.Popen[bytes]] = {}
@@ -48,12 +48,12 @@ def take_turns(commands: dict[str, list[str]], logs: Path, turn: float) -> None:
                 workers[name].send_signal(signal.SIGCONT)
             else:
                 with (logs / f"{name}.log").open("wb") as log:
-                    # A process group of its own: SIGTSTP stops none that is orphaned, as all are
-                    # under nohup, before the worker has its handler.
+                    # A new process group: until the worker has installed its handler, SIGTSTP has
+                    # no effect in an orphaned group, such as one under nohup.
                     workers[name] = subprocess.Popen(
                         commands[name], stdout=log, stderr=log, process_group=0
                     )
-            if not ended(workers[name], turn):
+            if not exits_within(workers[name], turn):
                 stop(workers[name])
                 waiting.append(name)
             elif workers[name].returncode != 0:
@@ -66,7 +66,7 @@ def take_turns(commands: dict[str, list[str]], logs: Path, turn: float) -> None:
             worker.wait()
 
 
-def ended(worker: subprocess.Popen[bytes], seconds: float) -> bool:
+def exits_within(worker: subprocess.Popen[bytes], seconds: float) -> bool:
     try:
         worker.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -75,8 +75,8 @@ def ended(worker: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def stop(worker: subprocess.Popen[bytes]) -> None:
-    """Stop a worker and wait until it has stopped: its handler runs between Python bytecodes,
-    after the current call into torch."""
+    """Stop a worker, and wait until it has stopped. Python runs the signal handler only after the
+    current call into torch."""
     while worker.poll() is None:
         worker.send_signal(signal.SIGTSTP)
         for _ in range(20):
@@ -89,5 +89,5 @@ def is_stopped(pid: int) -> bool:
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
-        return True  # it has ended
+        return True  # it has exited
     return status.rpartition(")")[2].split()[0] in "TZ"

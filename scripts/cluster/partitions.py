@@ -1,4 +1,4 @@
-"""Parquet files in partitions: list, read and write them."""
+"""Split Parquet files into partitions; read and write partitions."""
 
 import json
 import math
@@ -15,21 +15,21 @@ from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 from common.console import InputError
 from texts.records import check_column
 
-# What a worker does at once, a file of the output, and what a lost worker loses at most: about 40
-# seconds on a core. Cut by the text's bytes, unless it compresses so well that they mislead.
+# Maximum size of a partition, which is a worker's unit of work (about 40 seconds on a core), one
+# output file, and the most that is lost with a worker. Rows are limited too, because repetitive
+# text can have far fewer bytes in Parquet than characters.
 PARTITION_BYTES = 1_000_000
 PARTITION_ROWS = 10_000
-# Readers of Parquet skip what begins with "_".
-RUN, TEMPORARY_FOLDER, SUCCESS = "_run.json", "_temporary", "_SUCCESS"
-COUNTS_KEY = b"annotate"  # the key in a file's metadata
+TEMPORARY_FOLDER = "_temporary"  # Parquet readers skip names that start with "_"
+COUNTS_KEY = b"annotate"  # key of the counts in a file's metadata
 
 
 class Partition(NamedTuple):
-    """Rows of a Parquet file, and the name of their output file.
+    """A range of rows of a Parquet file, and the name of its output file.
 
-    path (str): Of the input, without the file system.
-    start, stop (int): The first row and the one after the last.
-    name (str): Of the output, within its folder: the input's folders and name, and a number.
+    path (str): The input file, without the file system.
+    start, stop (int): The first row, and the row after the last.
+    name (str): The output file, relative to its folder: the input's relative path and a number.
     """
 
     path: str
@@ -41,9 +41,9 @@ class Partition(NamedTuple):
 class Job(NamedTuple):
     """The settings that all workers share.
 
-    source (str): File or folder, as a path or URI that is the same on every machine.
-    target (str): Where the files go until all are there.
-    atomic (bool): Whether a file is there only when it is whole (object stores).
+    source (str): Input file or folder, a path or URI that is valid on every machine.
+    target (str): The folder for unfinished output.
+    atomic (bool): Whether files in it appear only when complete, as on object stores.
     """
 
     pipeline: str
@@ -56,15 +56,15 @@ class Job(NamedTuple):
     atomic: bool
 
 
-def locate(place: str) -> tuple[FileSystem, str]:
+def locate(uri: str) -> tuple[FileSystem, str]:
     """RETURNS (tuple[FileSystem, str]): The file system of a path or URI, and the path in it.
     RAISES (InputError): If there is no such file system."""
-    if "://" not in place:
-        return LocalFileSystem(), str(Path(place).resolve())
+    if "://" not in uri:
+        return LocalFileSystem(), str(Path(uri).resolve())
     try:
-        files, path = FileSystem.from_uri(place)
+        files, path = FileSystem.from_uri(uri)
     except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{place} can't be reached: {first_line(error)}") from None
+        raise InputError(f"{uri} can't be reached: {first_line(error)}") from None
     return files, path.rstrip("/")
 
 
@@ -73,9 +73,9 @@ def first_line(error: BaseException) -> str:
 
 
 def list_parquet(source: str) -> list[tuple[str, str]]:
-    """RETURNS (list[tuple[str, str]]): Path and relative name of the file, or of every .parquet
-    file in the folder, in order. By convention, names that start with "_" or "." are skipped.
-    RAISES (InputError): If there is none."""
+    """RETURNS (list[tuple[str, str]]): Path and relative name of the file, or of all .parquet files
+    in the folder, sorted. By convention, names that start with "_" or "." are skipped.
+    RAISES (InputError): If there is no file."""
     files, path = locate(source)
     try:
         info = files.get_file_info(path)
@@ -99,7 +99,7 @@ def list_parquet(source: str) -> list[tuple[str, str]]:
 
 
 def list_partitions(source: str, text_field: str) -> list[Partition]:
-    """RETURNS (list[Partition]): The partitions of the input; they depend on the input only.
+    """RETURNS (list[Partition]): The partitions of the input. They depend only on the input.
     RAISES (InputError): If a file isn't Parquet or has the wrong columns."""
     files, _ = locate(source)
     with ThreadPoolExecutor() as pool:  # reading footers from an object store is slow
@@ -110,8 +110,8 @@ def list_partitions(source: str, text_field: str) -> list[Partition]:
 
 
 def cut_file(files: FileSystem, path: str, name: str, text_field: str) -> list[Partition]:
-    """RETURNS (list[Partition]): At least one, possibly without rows, so that the output has a
-    file with the same columns."""
+    """RETURNS (list[Partition]): The partitions of a file. A file without rows has an empty one, so
+    that the output has a file with its columns."""
     try:
         with pyarrow.parquet.ParquetFile(path, filesystem=files) as file:
             schema, metadata = file.schema_arrow, file.metadata
@@ -127,8 +127,8 @@ def cut_file(files: FileSystem, path: str, name: str, text_field: str) -> list[P
         if column.path_in_schema == text_field
     )
     rows = metadata.num_rows
-    wanted = max(text_bytes / PARTITION_BYTES, rows / PARTITION_ROWS)
-    size = max(1, math.ceil(rows / max(1, math.ceil(wanted))))
+    n_partitions = max(text_bytes / PARTITION_BYTES, rows / PARTITION_ROWS)
+    size = max(1, math.ceil(rows / max(1, math.ceil(n_partitions))))
     stem = name.removesuffix(".parquet")
     return [
         Partition(path, start, min(start + size, rows), f"{stem}-{number:05}.parquet")
@@ -137,18 +137,19 @@ def cut_file(files: FileSystem, path: str, name: str, text_field: str) -> list[P
 
 
 def check_types(schema: pyarrow.Schema, text_field: str, path: str) -> None:
-    """RAISES (InputError): If the column isn't text, or a column of the output exists."""
+    """RAISES (InputError): If the text column is not of a string type, or the input already has a
+    column that the output adds."""
     type_ = schema.field(text_field).type
     inner = type_.value_type if pyarrow.types.is_dictionary(type_) else type_
     known = (pyarrow.string(), pyarrow.large_string(), pyarrow.string_view(), pyarrow.null())
     if inner not in known:
         raise InputError(f'{path}: the column "{text_field}" is of type {type_}, not string')
     for name in {"mentions", "rejected"} & set(schema.names):
-        raise InputError(f'{path} has a column "{name}" already; rename it')
+        raise InputError(f'{path} already has a column "{name}"; rename it')
 
 
 def read_rows(files: FileSystem, partition: Partition) -> pyarrow.Table:
-    """RETURNS (pyarrow.Table): The partition's rows, with all columns as they are."""
+    """RETURNS (pyarrow.Table): The partition's rows with all columns."""
     with pyarrow.parquet.ParquetFile(partition.path, filesystem=files) as file:
         groups = map(file.metadata.row_group, range(file.num_row_groups))
         ends = list(accumulate(group.num_rows for group in groups))
@@ -162,16 +163,16 @@ def read_rows(files: FileSystem, partition: Partition) -> pyarrow.Table:
 
 
 def write_rows(job: Job, name: str, table: pyarrow.Table) -> None:
-    """Write a file atomically. It may replace one of the same name: a worker that was considered
-    lost may have finished."""
+    """Write a file atomically. An existing file is replaced: a worker that was considered lost may
+    have finished it."""
     files, folder = locate(job.target)
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table, sink)
     path = f"{folder}/{name}"
     temporary = path if job.atomic else f"{folder}/{TEMPORARY_FOLDER}/{uuid.uuid4()}"
     if not job.atomic:
-        for place in (path, temporary):
-            files.create_dir(place.rpartition("/")[0])
+        for file in (path, temporary):
+            files.create_dir(file.rpartition("/")[0])
     with files.open_output_stream(temporary) as stream:
         stream.write(sink.getvalue())
     if not job.atomic:
@@ -179,7 +180,7 @@ def write_rows(job: Job, name: str, table: pyarrow.Table) -> None:
 
 
 def read_counts(job: Job, name: str) -> dict[str, Any] | None:
-    """RETURNS (dict[str, Any] | None): The counts in a file of the output, if it exists."""
+    """RETURNS (dict[str, Any] | None): The counts in an output file's metadata, if it exists."""
     files, folder = locate(job.target)
     if not files.get_file_info(f"{folder}/{name}").is_file:
         return None

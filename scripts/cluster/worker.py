@@ -1,4 +1,4 @@
-"""A worker annotates partitions with its own pipeline."""
+"""A worker that annotates partitions: a plain class, without Ray."""
 
 import json
 import time
@@ -20,25 +20,25 @@ from cluster.partitions import (
 from common.console import InputError
 from texts.annotating import annotate_texts, cut_parts, load_for_annotation, reject_if_longer
 from texts.outputs import MENTION, list_mentions
-from texts.records import Record, Reject, check
+from texts.records import Record, Reject, check_text
 
 
 class Worker:
-    """Annotates partitions with its own pipeline. There is one per process."""
+    """Annotates partitions with its own copy of the pipeline. Each worker process has one."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        # Loaded with the first partition: Ray passes on only the text of errors raised here.
+        # Loaded with the first partition: of errors in a constructor, Ray reports only the text.
         self.nlp: Language | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Annotate a partition and write it, unless its file exists: from a worker that died after
-        writing, or from the run that is resumed.
+        """Annotate a partition and write its file, unless the file exists already: from a worker
+        that died after writing it, or from the interrupted run.
 
-        row (dict[str, Any]): A Partition.
-        RETURNS (dict[str, Any]): Its name, rows, words, mentions, rejected rows, the seconds of
-            a core (of a GPU, where there is one) that it took, and whether it is new.
-        RAISES (InputError): If the pipeline's weights are broken.
+        row (dict[str, Any]): The fields of a Partition.
+        RETURNS (dict[str, Any]): Its name, the numbers of rows, words, mentions and rejected
+            rows, CPU seconds (wall-clock seconds on a GPU), and whether this run wrote it.
+        RAISES (InputError): If the pipeline's weights are not finite.
         """
         partition = Partition(**row)
         job = self.job
@@ -50,7 +50,7 @@ class Worker:
         clock = time.process_time if job.device == "cpu" else time.perf_counter
         start = clock()
         table = read_rows(locate(job.source)[0], partition)
-        with nlp.memory_zone():  # else the vocabulary grows with every new word
+        with nlp.memory_zone():  # otherwise the vocabulary grows with every new word
             mentions, reasons, words = self.annotate_table(nlp, table, partition)
         counts = {
             "name": partition.name,
@@ -69,13 +69,13 @@ class Worker:
     def annotate_table(
         self, nlp: Language, table: pyarrow.Table, partition: Partition
     ) -> tuple[list[list[dict[str, Any]] | None], list[str | None], int]:
-        """RETURNS (tuple[list, list, int]): The mentions of each row, the reason why it was
-        rejected, and the number of words."""
+        """RETURNS (tuple[list, list, int]): The mentions of each row (None if it is rejected), the
+        reason for its rejection (None if it isn't), and the number of words."""
         mentions: list[list[dict[str, Any]] | None] = []
         reasons: list[str | None] = []
         words = 0
         items = [
-            check(text, {}, Path(partition.path), number)
+            check_text(text, {}, Path(partition.path), number)
             for number, text in enumerate(read_texts(table[self.job.text_field]))
         ]
         for part in cut_parts(items):
@@ -94,8 +94,8 @@ class Worker:
 
 
 def read_texts(column: pyarrow.ChunkedArray) -> list[str | None]:
-    """RETURNS (list[str | None]): Invalid UTF-8 is decoded to surrogates, which `check` detects.
-    Parquet doesn't exclude it, and Arrow would reject the whole column."""
+    """RETURNS (list[str | None]): The texts. Invalid UTF-8, which Parquet allows, is decoded to
+    surrogates, which `check_text` detects; Arrow would reject the whole column."""
     if pyarrow.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     texts = column.cast(pyarrow.large_binary()).to_pylist()

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run on Accelerate: save, resume, finish."""
+"""Checkpoints of a training run on Accelerate: save, resume, and finish a run."""
 
 import json
 import shutil
@@ -26,8 +26,11 @@ def save_epoch(
     *,
     is_best: bool,
 ) -> None:
-    """Write last/, best/ if this epoch is the best, and the state for resuming. All writes are
-    atomic, and the state comes last, when the others exist."""
+    """Save last/, best/ if this epoch is the best so far, and state-N/ for resuming.
+
+    All writes are atomic. The state is written last, so that a run resumes only from an epoch
+    whose checkpoints are complete.
+    """
     epoch = len(rows)
     if accelerator.is_main_process:
         with as_input_error(f"{output} can't be written"):
@@ -51,26 +54,30 @@ def save_epoch(
 
 
 def load_last_epoch(accelerator: Accelerator, output: Path) -> list[LogRow]:
-    """RETURNS (list[LogRow]): The log of the finished epochs."""
+    """Restore the state after the last completed epoch.
+
+    RETURNS (list[LogRow]): The log of the completed epochs; empty if there are none.
+    RAISES (InputError): If the state can't be read.
+    """
     states = sorted(output.glob("state-*"), key=lambda path: int(path.name.split("-")[1]))
     if not states:
-        msg.info(f"{output}: no epoch was finished; training starts from the beginning")
+        msg.info(f"{output}: no completed epoch; training starts from the beginning")
         return []
     with as_input_error(f"{states[-1]} can't be read; train without --resume"):
         accelerator.load_state(str(states[-1]))
     return read_log(states[-1] / "log.jsonl")
 
 
-def check_resumed(partial: Path, settings: Settings) -> None:
+def check_resumable(partial: Path, settings: Settings) -> None:
     """RAISES (InputError): If there is nothing to resume, or the settings differ."""
     path = partial / "settings.json"
     if not path.is_file():
         raise InputError(f"{partial}: no training to resume; train without --resume")
-    was, now = json.loads(path.read_text(encoding="utf-8")), asdict(settings)
-    changed = [f"{key} was {was.get(key)}" for key in now if was.get(key) != now[key]]
+    saved, current = json.loads(path.read_text(encoding="utf-8")), asdict(settings)
+    changed = [f"{k} was {saved.get(k)}" for k in current if saved.get(k) != current[k]]
     if changed:
         raise InputError(
-            f"{partial} is another training ({', '.join(changed)}): resume it with the same "
+            f"{partial} was trained with other settings ({', '.join(changed)}); use the same "
             "settings, or train without --resume"
         )
 
@@ -83,7 +90,8 @@ def finish_training(
     settings: Settings,
     result: dict[str, Any],
 ) -> None:
-    """Write run.json, in the format of scripts/train.py, and rename the folder."""
+    """Write run.json in the format of scripts/train.py, delete the states, and rename the folder
+    `partial` to `output`."""
     source = backbone / "source.json"
     run = {
         "config": "hf",

@@ -1,4 +1,4 @@
-"""Export a pipeline to a checkpoint, and mentions to transformers' entity groups."""
+"""Export a pipeline to a checkpoint, and convert mentions to transformers' entity groups."""
 
 import copy
 from collections.abc import Sequence
@@ -18,25 +18,25 @@ from huggingface.importing import SPACY_CONFIG
 from huggingface.loading import as_input_error, check_head, find_component
 from token_ner import WINDOWED_TRANSFORMER, TokenNER
 
-EXPORTED = ("sentencizer", "transformer", "token_ner")  # factories
+EXPORTED = ("sentencizer", "transformer", "token_ner")  # factories whose settings are kept
 
 
 def build_classifier(nlp: Language, pipeline: str) -> tuple[Any, Any]:
-    """RETURNS (tuple[Any, Any]): The pipeline's weights as a token classifier of transformers,
-    and the tokenizer.
-    RAISES (InputError): If transformers has no such model."""
+    """RETURNS (tuple[PreTrainedModel, PreTrainedTokenizer]): A transformers token classifier with
+    the pipeline's weights, and its tokenizer.
+    RAISES (InputError): If transformers has no equivalent model."""
     token_ner: TokenNER = find_component(nlp, "token_ner", pipeline)
     transformer = find_component(nlp, "transformer", pipeline).model
     if transformer.name != WINDOWED_TRANSFORMER or not token_ner.model.has_ref("output"):
         raise InputError(
-            f"{pipeline}: only conll_ner.WindowedTransformer under conll_ner.TokenClassifier can "
-            "be exported"
+            f"{pipeline}: only a conll_ner.WindowedTransformer with a conll_ner.TokenClassifier "
+            "can be exported"
         )
     shim = transformer.shims[0]
     if hasattr(shim._model, "case_embedding"):
         raise InputError(
-            f"{pipeline}: its backbone has a letter-case embedding, which no model of "
-            "transformers has; train with --components.transformer.model.case_embedding false"
+            f"{pipeline}: its backbone has a letter-case embedding, which transformers doesn't "
+            "support; train with --components.transformer.model.case_embedding false"
         )
     names = export_names(token_ner)
     config = copy.deepcopy(shim._model.config)
@@ -58,7 +58,8 @@ def build_classifier(nlp: Language, pipeline: str) -> tuple[Any, Any]:
 
 
 def export_names(token_ner: TokenNER) -> list[str]:
-    """RETURNS (list[str]): The labels in the usual order: O, then those of each type."""
+    """RETURNS (list[str]): The labels in the usual order of checkpoints: O, then those of each
+    type."""
     prefixes = "BILU" if token_ner.cfg["scheme"] == "bilou" else "BI"
     return label_names(set(token_ner.labels), prefixes)
 
@@ -70,7 +71,7 @@ def export_config(nlp: Language) -> Config:
     for name in kept:
         settings = config["components"][name]
         if settings["factory"] == "transformer":
-            settings["model"]["name"] = ""  # the checkpoint itself, wherever it is
+            settings["model"]["name"] = ""  # set to the checkpoint's location on import
         if settings["factory"] == "token_ner":
             settings["threshold"] = nlp.get_pipe(name).cfg["threshold"]  # type: ignore[attr-defined]
     components = {name: config["components"][name] for name in kept}
@@ -78,7 +79,7 @@ def export_config(nlp: Language) -> Config:
 
 
 def model_card(nlp: Language, names: Sequence[str]) -> str:
-    """RETURNS (str): The README of the checkpoint, with the scores in the pipeline's meta."""
+    """RETURNS (str): The checkpoint's README, with the scores from the pipeline's meta."""
     performance = nlp.meta.get("performance", {})
     rows = {"": performance} | {
         name: {f"ents_{key}": value for key, value in scores.items()}
@@ -98,7 +99,7 @@ def model_card(nlp: Language, names: Sequence[str]) -> str:
         f"language: {nlp.lang}\n---",
         f"# {nlp.lang}_{nlp.meta['name']}",
         nlp.meta.get("description") or "Named entities, exported from a spaCy pipeline.",
-        f"Labels: {', '.join(names)}. A word's label is its first wordpiece's: "
+        f"Labels: {', '.join(names)}. A word has the label of its first wordpiece: "
         '`pipeline("token-classification", aggregation_strategy="first")`.',
         *(["\n".join(scores)] if table else []),
     ]
@@ -106,10 +107,11 @@ def model_card(nlp: Language, names: Sequence[str]) -> str:
 
 
 def export_pipeline(nlp: Language, pipeline: str, output: Path) -> None:
-    """Write a folder that transformers loads as a token classifier.
+    """Write a folder that transformers can load as a token classifier.
 
     pipeline (str): Name of the pipeline for error messages.
-    RAISES (InputError): If it can't be one, or can't be written; `output` is then as it was.
+    RAISES (InputError): If the pipeline can't be exported, or `output` can't be written. `output`
+        is then unchanged.
     """
     model, tokenizer = build_classifier(nlp, pipeline)
     names = list(model.config.id2label.values())
@@ -118,14 +120,14 @@ def export_pipeline(nlp: Language, pipeline: str, output: Path) -> None:
         tokenizer.save_pretrained(temporary)
         export_config(nlp).to_disk(temporary / SPACY_CONFIG)
         (temporary / "README.md").write_text(model_card(nlp, names), encoding="utf-8")
-    left = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory not in EXPORTED]
-    if left:
-        msg.warn(f"Not in the checkpoint, which has no place for them: {', '.join(left)}")
+    dropped = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory not in EXPORTED]
+    if dropped:
+        msg.warn(f"Not exported, because a checkpoint can't contain them: {', '.join(dropped)}")
 
 
 def entity_groups(doc: Doc) -> list[dict[str, Any]]:
     """RETURNS (list[dict[str, Any]]): The mentions in the format of transformers' pipeline. `score`
-    is the probability of exactly that span with that label."""
+    is the probability of exactly this span with this label."""
     return [
         {
             "entity_group": ent.label_,

@@ -16,13 +16,13 @@ from huggingface.loading import as_input_error, find_component, load_checkpoint
 from token_ner import TokenNER
 
 CONFIG = CONFIGS / "token_ner.cfg"
-SPACY_CONFIG = "spacy.cfg"  # in an exported folder: windows and settings, for the way back
-NEVER = -1e4  # the logit of a label that the checkpoint doesn't have
+SPACY_CONFIG = "spacy.cfg"  # in an exported checkpoint: its windows and other settings
+IMPOSSIBLE = -1e4  # logit of a label that the checkpoint doesn't have
 
 
 def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) -> Config:
-    """RETURNS (Config): The config in an exported checkpoint; for others that of this project, with
-    windows of one sentence or of the model's maximum."""
+    """RETURNS (Config): The config saved in an exported checkpoint. For other checkpoints, this
+    project's config with windows of one sentence or of the model's maximum length."""
     own = Path(checkpoint) / SPACY_CONFIG
     overrides: dict[str, Any] = {"components.transformer.model.name": checkpoint}
     if own.is_file():
@@ -39,12 +39,12 @@ def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) ->
 
 
 def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = True) -> Language:
-    """Build a pipeline from a token-classification checkpoint, without training: the emission
-    scores of words are the checkpoint's logits at their first wordpieces.
+    """Build a pipeline from a token-classification checkpoint, without training. A word's emission
+    scores are the checkpoint's logits at its first wordpiece.
 
     checkpoint (str): A hub id or a folder.
-    sentences (bool): Whether the model reads single sentences, as most were trained to, or as
-        much of a document as it can. An exported checkpoint has its own windows.
+    sentences (bool): Whether the model reads single sentences, as most were trained to do, or as
+        much of a document as fits. Ignored if the checkpoint was exported with its windows.
     RAISES (InputError): If it can't be imported.
     """
     classifier = load_checkpoint(checkpoint)
@@ -53,7 +53,7 @@ def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = Tr
     nlp = load_model_from_config(
         pipeline_config(checkpoint, labels.scheme, lang, sentences), auto_fill=True, validate=True
     )
-    # One word per type, for spaCy to infer all shapes.
+    # An example with every type: spaCy infers the labels and the shape of the head.
     gold = Doc(nlp.vocab, words=labels.types, ents=[f"B-{type_}" for type_ in labels.types])
     with as_input_error(checkpoint):
         nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=labels.types), gold)])
@@ -63,6 +63,6 @@ def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = Tr
     output = token_ner.model.get_ref("output")
     rows = [numpy.zeros_like(weight[0]) if c is None else weight[c] for c in columns]
     output.set_param("W", output.ops.asarray2f(cast(Any, numpy.stack(rows))))
-    biases = [NEVER if c is None else float(bias[c]) for c in columns]
+    biases = [IMPOSSIBLE if c is None else float(bias[c]) for c in columns]
     output.set_param("b", output.ops.asarray1f(biases))
     return nlp

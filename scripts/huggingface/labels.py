@@ -1,4 +1,4 @@
-"""How the labels of a checkpoint correspond to those of `token_ner`."""
+"""Map the labels of a checkpoint to those of `token_ner`."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from common.console import InputError
 from corpus.schemes import parse_tag
 
-# Schemes by the prefixes that they have, and what each is to token_ner's columns.
+# The prefixes of each label scheme, with the equivalent prefix of token_ner.
 SCHEMES: dict[str, dict[str, str]] = {
     "bio": {"B": "B", "I": "I"},
     "bilou": {"B": "B", "I": "I", "L": "L", "U": "U"},
@@ -14,19 +14,19 @@ SCHEMES: dict[str, dict[str, str]] = {
 }
 
 
-class Labels(NamedTuple):
-    """The correspondence between the labels of a checkpoint and those of `token_ner`."""
+class LabelMapping(NamedTuple):
+    """The label scheme of a checkpoint, and its columns under the labels of `token_ner`."""
 
     scheme: str  # "bio" or "bilou"
     types: list[str]  # sorted
-    ids: dict[str, int]  # token_ner's label: the checkpoint's column
+    ids: dict[str, int]  # from token_ner's label to the checkpoint's column
 
 
-def read_labels(names: Sequence[str]) -> Labels:
+def read_labels(names: Sequence[str]) -> LabelMapping:
     """Detect the label scheme of a checkpoint.
 
-    names (Sequence[str]): By column, as in the config's id2label.
-    RAISES (InputError): If they are of none, or a type has no label that begins a mention.
+    names (Sequence[str]): The labels by column, as in the config's id2label.
+    RAISES (InputError): If they match no scheme, or a type has no label that begins a mention.
     """
     listed = ", ".join(names)
     try:
@@ -37,8 +37,8 @@ def read_labels(names: Sequence[str]) -> Labels:
     scheme = next((s for s, known in SCHEMES.items() if prefixes <= known.keys()), None)
     if scheme is None or not prefixes or "O" not in names or len(set(names)) != len(names):
         raise InputError(
-            f"labels must be O and B-, I- (BIO), or also L-, U- (BILOU) or E-, S- (IOBES), each "
-            f"once; the checkpoint's are {listed}"
+            f"labels must be O and B-, I- (BIO), with L-, U- for BILOU or E-, S- for IOBES, and "
+            f"unique; the checkpoint's labels are {listed}"
         )
     ours = SCHEMES[scheme]
     ids = {"O": names.index("O")} | {
@@ -48,7 +48,7 @@ def read_labels(names: Sequence[str]) -> Labels:
     for type_ in types:
         if f"B-{type_}" not in ids and f"U-{type_}" not in ids:
             raise InputError(
-                f"no label begins a mention of {type_}: IOB1, or not all labels; the "
-                f"checkpoint's are {listed}"
+                f"no label begins a mention of {type_}: the scheme is IOB1, or labels are "
+                f"missing; the checkpoint's labels are {listed}"
             )
-    return Labels("bio" if scheme == "bio" else "bilou", types, ids)
+    return LabelMapping("bio" if scheme == "bio" else "bilou", types, ids)

@@ -1,8 +1,9 @@
 """The Hugging Face course's recipe: data, model, optimizer and evaluation.
 
-Sentences padded to the longest of a batch, a label on every wordpiece or on the first of each
-word, AdamW, a linear schedule with warm-up, and after each epoch seqeval on dev, gathered over
-all processes (https://huggingface.co/learn/llm-course/chapter7/2).
+Sentences are padded to the longest in the batch. Every wordpiece, or the first one of every word,
+has a label. The optimizer is AdamW with a linear schedule and warm-up. After each epoch, dev is
+scored with seqeval on the predictions of all processes
+(https://huggingface.co/learn/llm-course/chapter7/2).
 """
 
 from collections.abc import Sequence
@@ -27,16 +28,17 @@ from corpus.wordpiece_labels import (
 )
 from huggingface.loading import as_input_error
 
-NOT_DECAYED = ("bias", "LayerNorm.weight")  # names' ends; google-research/bert, optimization.py
+NOT_DECAYED = ("bias", "LayerNorm.weight")  # name suffixes; google-research/bert, optimization.py
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a training run. They must be the same when it is resumed.
+    """The settings of a training run. A resumed run must have the same settings.
 
     batch_size (int): Sentences per step, over all processes.
-    first_only (bool): Whether only the first wordpiece of a word is labelled.
+    learn_rate (float): Peak of the schedule.
     warmup (float): Fraction of all steps.
+    first_only (bool): Whether only the first wordpiece of a word has a label.
     """
 
     epochs: int
@@ -51,17 +53,17 @@ class Settings:
 def encode_all(
     sentences: Sequence[Sentence], tokenizer: Any, names: Sequence[str], first_only: bool
 ) -> list[Encoded]:
-    """RETURNS (list[Encoded]): One per sentence. Warns about words beyond the model's maximum."""
+    """RETURNS (list[Encoded]): One per sentence. Warns if sentences are truncated."""
     ids = {name: i for i, name in enumerate(names)}
     encoded = [encode(sentence, tokenizer, ids, first_only=first_only) for sentence in sentences]
-    cut = sum(len(s.words) - sum(e["first"]) for s, e in zip(sentences, encoded, strict=True))
-    if cut:
-        msg.warn(f"{cut:,} words are beyond the model's maximum and not read; scores lack them")
+    truncated = sum(len(s.words) - sum(e["first"]) for s, e in zip(sentences, encoded, strict=True))
+    if truncated:
+        msg.warn(f"{truncated:,} words exceed the model's maximum length; they are not scored")
     return encoded
 
 
 def make_loader(encoded: Sequence[Encoded], tokenizer: Any, batch_size: int, shuffle: bool) -> Any:
-    """RETURNS (DataLoader): Batches padded to their longest sentence, labels with -100."""
+    """RETURNS (DataLoader): Batches, padded to their longest sentence; labels with -100."""
     columns = ("input_ids", "attention_mask", "labels")
     rows: Any = [{column: sentence[column] for column in columns} for sentence in encoded]
     collate = transformers.DataCollatorForTokenClassification(tokenizer, label_pad_token_id=IGNORED)
@@ -88,24 +90,24 @@ def evaluate_epoch(
     encoded: Sequence[Encoded],
     names: Sequence[str],
 ) -> dict[str, float]:
-    """Predict with all processes and score the gathered labels, every sentence once.
+    """Predict on all processes, and score the gathered predictions, every sentence once.
 
-    RETURNS (dict[str, float]): As `corpus.wordpiece_labels.score`; the same on all processes.
+    RETURNS (dict[str, float]): As from `corpus.wordpiece_labels.score`, equal on all processes.
     """
     model.eval()
     rows: list[numpy.ndarray] = []
     for batch in loader:
         with torch.no_grad():
             predicted = model(**batch).logits.argmax(-1)
-        # Processes pad to their own longest sentence.
+        # gather_for_metrics needs equal shapes; each process pads to its own longest sentence.
         predicted = accelerator.pad_across_processes(predicted, dim=1, pad_index=IGNORED)
         rows.extend(accelerator.gather_for_metrics(predicted).cpu().numpy())
     return score(rows, encoded, names)
 
 
 def load_classifier(backbone: Path, names: Sequence[str], seed: int) -> tuple[Any, Any]:
-    """RETURNS (tuple[PreTrainedModel, PreTrainedTokenizer]): The backbone with a new head, the
-    same in every process, and its tokenizer.
+    """RETURNS (tuple[PreTrainedModel, PreTrainedTokenizer]): The backbone with a new head, which
+    has the same weights in every process, and its tokenizer.
     RAISES (InputError): If the folder contains no backbone."""
     with as_input_error(f"{backbone} contains no backbone"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(backbone, add_prefix_space=True)

@@ -1,4 +1,4 @@
-"""The training loop of the recipe on Accelerate."""
+"""The recipe's training loop on Accelerate."""
 
 import time
 from collections.abc import Sequence
@@ -26,26 +26,26 @@ from huggingface.recipe import (
 )
 from training.log import LogRow
 
-MAX_NORM = 1.0  # of gradients, as in transformers' Trainer
+MAX_NORM = 1.0  # for gradient clipping, as in transformers' Trainer
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that an epoch needs, prepared by Accelerate."""
+    """What training and evaluation need, prepared by Accelerate for this process."""
 
-    names: list[str]  # of labels, by column
+    names: list[str]  # labels, by column of the logits
     tokenizer: Any
     model: Any
     optimizer: Any
     schedule: Any
-    loader: Any  # train
+    loader: Any  # batches of train
     dev_loader: Any
     dev: list[Encoded]
 
 
 def read_splits(corpus: Path) -> dict[str, list[Any]]:
     """RETURNS (dict[str, list[Sentence]]): The sentences of train and valid.
-    RAISES (InputError): If a file is missing or broken, or dev has a type that train lacks."""
+    RAISES (InputError): If a file is missing or broken, or valid has a type that train lacks."""
     splits = {name: read_sentences(corpus / f"{name}.txt") for name in ("train", "valid")}
     unknown = mention_types(splits["valid"]) - mention_types(splits["train"])
     if unknown:
@@ -55,7 +55,7 @@ def read_splits(corpus: Path) -> dict[str, list[Any]]:
 
 
 def set_up(accelerator: Accelerator, corpus: Path, backbone: Path, settings: Settings) -> Setup:
-    """Read the data and load the model, and prepare both for this process.
+    """Read the data, load the model, and prepare both for this process.
 
     RAISES (InputError): If a file is missing or broken.
     """
@@ -81,25 +81,26 @@ def set_up(accelerator: Accelerator, corpus: Path, backbone: Path, settings: Set
 
 
 def train_epoch(accelerator: Accelerator, setup: Setup, epoch: int, progress: Any) -> float:
-    """Update the weights with each batch of train once.
+    """Train on every batch once.
 
-    RETURNS (float): The mean loss of an update.
+    RETURNS (float): The mean loss per update.
     """
     setup.model.train()
     setup.loader.set_epoch(epoch)
     losses: list[float] = []
     for batch in setup.loader:
         n_labels = (batch["labels"] != IGNORED).sum()
-        own = setup.model(**batch).loss * n_labels
-        summed, n_all = accelerator.reduce(torch.stack([own.detach(), n_labels]), "sum")
-        # The gradients of the processes are averaged. This scale gives every label of the whole
-        # batch the same weight, as in one process, instead of every process.
-        accelerator.backward(own * accelerator.num_processes / n_all)
+        summed = setup.model(**batch).loss * n_labels
+        # Over all processes.
+        total, n_total = accelerator.reduce(torch.stack([summed.detach(), n_labels]), "sum")
+        # Accelerate averages the gradients of the processes, which can have different numbers of
+        # labels. With this factor every label has the same weight, as in a single process.
+        accelerator.backward(summed * accelerator.num_processes / n_total)
         accelerator.clip_grad_norm_(setup.model.parameters(), MAX_NORM)
         setup.optimizer.step()
         setup.schedule.step()
         setup.optimizer.zero_grad()
-        losses.append((summed / n_all).item())
+        losses.append((total / n_total).item())
         progress.update()
     return sum(losses) / len(losses)
 
@@ -113,13 +114,13 @@ def train(
     *,
     resume: bool,
 ) -> dict[str, Any]:
-    """Train, and write best/, last/ and log.jsonl into `output`, and state-N/ after epoch N.
+    """Train, and write best/, last/, log.jsonl and, after epoch N, state-N/ to `output`.
 
-    RETURNS (dict[str, Any]): Steps, epochs, seconds, the best epoch and its score.
+    RETURNS (dict[str, Any]): As from `summarize`.
     RAISES (InputError): If a file is missing or broken.
     """
     setup = set_up(accelerator, corpus, backbone, settings)
-    set_seed(settings.seed, device_specific=True)  # every process drops out other units
+    set_seed(settings.seed, device_specific=True)  # a dropout mask per process
     rows = load_last_epoch(accelerator, output) if resume else []
     trained = rows[-1].training_seconds if rows else 0.0
     start = time.perf_counter() - (rows[-1].seconds if rows else 0.0)
@@ -128,7 +129,7 @@ def train(
         total=settings.epochs * n_steps,
         initial=len(rows) * n_steps,
         unit="step",
-        disable=None if accelerator.is_main_process else True,  # None: on a terminal only
+        disable=None if accelerator.is_main_process else True,  # None: show on a terminal only
     )
     for epoch in range(len(rows) + 1, settings.epochs + 1):
         epoch_start = time.perf_counter()
@@ -151,7 +152,8 @@ def train(
 
 
 def summarize(rows: Sequence[LogRow]) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): What run.json says about a finished training."""
+    """RETURNS (dict[str, Any]): The fields of run.json: steps, epochs, seconds, the best step and
+    its score, memory."""
     best, last = max(rows, key=lambda row: row.f1), rows[-1]
     return {
         "steps": last.step,

@@ -14,15 +14,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from spacy.language import Language
 
 from serving.batcher import Batcher, Metrics
-from serving.gate import Gate
+from serving.gate import ServiceMiddleware
 from serving.schema import DEFAULT_LIMITS, ErrorResponse, Limits, PredictRequest, PredictResponse
 
 PAGE = Path(__file__).with_name("page.html")
-BYTES_PER_CHARACTER = 12  # at most, in JSON: a character beyond the first 65,536 as \uD83D\uDE00
+BYTES_PER_CHARACTER = 12  # maximum in JSON: a surrogate pair such as \uD83D\uDE00
 
 
 def check_size(texts: Sequence[str], limits: Limits) -> None:
-    """RAISES (HTTPException): 413 if a request is too large."""
+    """RAISES (HTTPException): 413 if a request has too many texts or characters."""
     if len(texts) > limits.max_texts:
         raise HTTPException(413, f"{len(texts):,} texts; at most {limits.max_texts:,} per request")
     size = sum(map(len, texts))
@@ -34,24 +34,24 @@ def check_size(texts: Sequence[str], limits: Limits) -> None:
 
 def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): The response of /info."""
-    known = ("lang", "name", "version", "description", "license", "performance")
+    fields = ("lang", "name", "version", "description", "license", "performance")
     labels = {label for values in nlp.pipe_labels.values() for label in values}
-    return {key: nlp.meta.get(key) for key in known} | {
+    return {key: nlp.meta.get(key) for key in fields} | {
         "labels": sorted(labels),
         "pipeline": nlp.pipe_names,
         "limits": asdict(limits),
     }
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorResponse, "description": "Too many texts or characters"},
-    503: {"model": ErrorResponse, "description": "The queue is full: see Retry-After"},
-    504: {"model": ErrorResponse, "description": "Not done in time"},
+    503: {"model": ErrorResponse, "description": "The queue is full; see the header Retry-After"},
+    504: {"model": ErrorResponse, "description": "Timeout"},
 }
 
 
 def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
-    """RETURNS (FastAPI): The service."""
+    """RETURNS (FastAPI): The service for a pipeline."""
     metrics = Metrics()
     batcher = Batcher(nlp, limits, metrics)
 
@@ -59,7 +59,7 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(batcher.run())
         yield
-        task.cancel()  # the server has waited for all responses
+        task.cancel()  # the server has already sent all responses
         batcher.thread.shutdown()
 
     app = FastAPI(
@@ -67,11 +67,11 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
         description=nlp.meta.get("description") or "",
         version=nlp.meta.get("version") or "0",
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's pages load scripts from elsewhere
+        docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
     )
     max_bytes = BYTES_PER_CHARACTER * limits.max_characters + 10_000
-    app.add_middleware(Gate, max_bytes=max_bytes, metrics=metrics)
+    app.add_middleware(ServiceMiddleware, max_bytes=max_bytes, metrics=metrics)
     app.add_exception_handler(RequestValidationError, explain_invalid_request)
     add_predict(app, batcher, limits)
     add_pages(app, service_info(nlp, limits), metrics)
@@ -79,7 +79,8 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
 
 
 async def explain_invalid_request(_: Request, error: Exception) -> JSONResponse:
-    """FastAPI's response without the input, which may be long or invalid Unicode."""
+    """FastAPI's response to an invalid request, without the input: it may be long or not valid
+    Unicode."""
     kept = ("type", "loc", "msg")
     errors = error.errors() if isinstance(error, RequestValidationError) else []
     return JSONResponse({"detail": [{k: e[k] for k in kept} for e in errors]}, 422)
@@ -88,22 +89,25 @@ async def explain_invalid_request(_: Request, error: Exception) -> JSONResponse:
 def add_predict(app: FastAPI, batcher: Batcher, limits: Limits) -> None:
     """Add POST /predict."""
 
-    @app.post("/predict", response_model=PredictResponse, responses=PROBLEMS)
-    async def predict(ask: PredictRequest) -> JSONResponse:
-        """Find the mentions of one text or of several."""
-        texts = [ask.text] if isinstance(ask.text, str) else ask.text
+    @app.post("/predict", response_model=PredictResponse, responses=ERROR_RESPONSES)
+    async def predict(body: PredictRequest) -> JSONResponse:
+        """Find the mentions in one text or in several."""
+        texts = [body.text] if isinstance(body.text, str) else body.text
         check_size(texts, limits)
-        least = ask.threshold or 0.0
-        rows = await batcher.ask(texts) if texts else []
+        threshold = body.threshold or 0.0
+        rows = await batcher.submit(texts) if texts else []
         documents = [
-            {"mentions": [m for m in row if m["score"] is None or m["score"] >= least]}
+            {"mentions": [m for m in row if m["score"] is None or m["score"] >= threshold]}
             for row in rows
         ]
         return JSONResponse({"documents": documents})
 
 
-def add_pages(app: FastAPI, description: dict[str, Any], metrics: Metrics) -> None:
-    """Add /health, /info, /metrics, and the page to try the service."""
+def add_pages(app: FastAPI, service: dict[str, Any], metrics: Metrics) -> None:
+    """Add /health, /info, /metrics, and the page to try the service.
+
+    service (dict[str, Any]): The response of /info.
+    """
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -113,7 +117,7 @@ def add_pages(app: FastAPI, description: dict[str, Any], metrics: Metrics) -> No
     @app.get("/info")
     async def info() -> dict[str, Any]:
         """The pipeline, its labels and scores, and the limits."""
-        return description
+        return service
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:

@@ -1,4 +1,4 @@
-"""Batch concurrent requests for one pipeline, and count them."""
+"""Batch concurrent requests for one pipeline, with Prometheus metrics."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,19 +16,21 @@ from texts.outputs import list_mentions
 
 
 class Metrics:
-    """Prometheus metrics, read at /metrics."""
+    """The Prometheus metrics of /metrics."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         options: dict[str, Any] = {"registry": self.registry}
-        self.requests = Counter("ner_requests", "Answers", ["path", "status"], **options)
-        self.seconds = Histogram("ner_request_seconds", "From request to answer", **options)
+        self.requests = Counter("ner_requests", "Responses", ["path", "status"], **options)
+        self.seconds = Histogram(
+            "ner_request_seconds", "Seconds from request to response", **options
+        )
         self.texts = Counter("ner_texts", "Texts annotated", **options)
         self.words = Counter("ner_words", "Words annotated", **options)
         self.mentions = Counter("ner_mentions", "Mentions found", ["label"], **options)
         self.batch = Histogram(
             "ner_batch_texts",
-            "Texts annotated at once",
+            "Texts per batch",
             buckets=[2**i for i in range(11)],
             **options,
         )
@@ -37,10 +39,10 @@ class Metrics:
 
 @dataclass
 class PendingRequest:
-    """A request in the queue."""
+    """A request in the queue. The result is the mentions of each text."""
 
     texts: list[str]
-    answer: "asyncio.Future[list[list[dict[str, Any]]]]"
+    result: "asyncio.Future[list[list[dict[str, Any]]]]"
 
     @property
     def size(self) -> int:
@@ -48,9 +50,9 @@ class PendingRequest:
 
 
 class Batcher:
-    """Annotates all requests that arrived during the previous batch together.
+    """Annotates the requests that arrive while a batch is in progress in the next batch.
 
-    It uses one thread: a pipeline isn't thread-safe, and torch uses all cores anyway.
+    Batches run in one thread: a pipeline isn't thread-safe, and torch uses all cores anyway.
     """
 
     def __init__(self, nlp: Language, limits: Limits, metrics: Metrics) -> None:
@@ -61,53 +63,56 @@ class Batcher:
         self.waiting = 0
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
 
-    async def ask(self, texts: list[str]) -> list[list[dict[str, Any]]]:
-        """RETURNS (list[list[dict[str, Any]]]): Each text's mentions.
-        RAISES (HTTPException): 503 if the queue is full, 504 after the time-out."""
+    async def submit(self, texts: list[str]) -> list[list[dict[str, Any]]]:
+        """Queue a request, and wait for its result.
+
+        RETURNS (list[list[dict[str, Any]]]): The mentions of each text.
+        RAISES (HTTPException): 503 if the queue is full, 504 after the timeout.
+        """
         request = PendingRequest(texts, asyncio.get_running_loop().create_future())
         if self.waiting and self.waiting + request.size > self.limits.max_waiting:
-            raise HTTPException(503, "the queue is full; try again soon", {"Retry-After": "1"})
+            raise HTTPException(503, "the queue is full; retry later", {"Retry-After": "1"})
         self.change_waiting(request.size)
         self.queue.put_nowait(request)
         try:
-            return await asyncio.wait_for(request.answer, self.limits.timeout)
+            return await asyncio.wait_for(request.result, self.limits.timeout)
         except TimeoutError:
-            raise HTTPException(504, f"not done in {self.limits.timeout:g} seconds") from None
+            raise HTTPException(504, f"timed out after {self.limits.timeout:g} seconds") from None
 
     def change_waiting(self, characters: int) -> None:
         self.waiting += characters
         self.metrics.waiting.set(self.waiting)
 
     async def run(self) -> None:
-        """Answer requests until cancelled."""
+        """Process the queue until cancelled."""
         while True:
             batch = [await self.queue.get()]
             while not self.queue.empty() and sum(r.size for r in batch) < BATCH_CHARACTERS:
                 batch.append(self.queue.get_nowait())
             self.change_waiting(-sum(request.size for request in batch))
             try:
-                await self.answer(batch)
-            except Exception:  # an error must not affect other requests: run each alone
+                await self.process(batch)
+            except Exception:  # retry one by one: a request must not fail because of another
                 for request in batch:
                     try:
-                        await self.answer([request])
+                        await self.process([request])
                     except Exception as error:
-                        if not request.answer.done():
-                            request.answer.set_exception(error)
+                        if not request.result.done():
+                            request.result.set_exception(error)
 
-    async def answer(self, batch: Sequence[PendingRequest]) -> None:
-        """Annotate requests together, except those that have timed out."""
-        batch = [request for request in batch if not request.answer.done()]
+    async def process(self, batch: Sequence[PendingRequest]) -> None:
+        """Annotate requests in one batch, except those that have timed out."""
+        batch = [request for request in batch if not request.result.done()]
         texts = [text for request in batch for text in request.texts]
         loop = asyncio.get_running_loop()
         rows = await loop.run_in_executor(self.thread, self.run_batch, texts)
         for request in batch:
             own, rows = rows[: len(request.texts)], rows[len(request.texts) :]
-            if not request.answer.done():
-                request.answer.set_result(own)
+            if not request.result.done():
+                request.result.set_result(own)
 
     def run_batch(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-        with self.nlp.memory_zone():  # else the vocabulary grows with every new word
+        with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
             docs = annotate_texts(self.nlp, texts, ())
             self.metrics.texts.inc(len(docs))
             self.metrics.batch.observe(len(docs))

@@ -1,4 +1,4 @@
-"""Middleware: size limit, security headers, counters."""
+"""Middleware of the service: size limit, security headers, metrics."""
 
 import time
 
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.batcher import Metrics
 
-# Nothing is loaded from elsewhere, and the text of a mention is never markup.
+# The page may load nothing from other origins.
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -19,9 +19,9 @@ SECURITY = {
 }
 
 
-class Gate:
-    """Middleware for all requests: rejects bodies that are too large, before or while they are
-    read; adds security headers; counts responses."""
+class ServiceMiddleware:
+    """Rejects request bodies that are too large, before or while they are read, adds security
+    headers, and counts responses."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, metrics: Metrics) -> None:
         self.app = app
@@ -35,17 +35,17 @@ class Gate:
         start = time.perf_counter()
         status = 500
         received = 0
-        too_long = f"the body is over {self.max_bytes:,} bytes"
+        too_large = f"the body exceeds {self.max_bytes:,} bytes"
 
-        async def counted() -> Message:
+        async def receive_limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.max_bytes:
-                raise HTTPException(413, too_long)
+                raise HTTPException(413, too_large)
             return message
 
-        async def noted(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -55,9 +55,9 @@ class Gate:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         try:
             if int(length) > self.max_bytes:
-                await JSONResponse({"detail": too_long}, 413)(scope, receive, noted)
+                await JSONResponse({"detail": too_large}, 413)(scope, receive, send_with_headers)
             else:
-                await self.app(scope, counted, noted)
+                await self.app(scope, receive_limited, send_with_headers)
         finally:
             route = scope.get("route")
             path = route.path if route is not None else "other"

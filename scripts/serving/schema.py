@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 class Limits:
     """Limits of requests and of the queue.
 
-    max_texts (int): Texts in a request.
-    max_characters (int): Characters in a request, of all its texts.
-    max_waiting (int): Characters in the queue, over all requests; beyond, 503.
-    timeout (float): Seconds until a request is answered; beyond, 504.
+    max_texts (int): Texts per request; 413 if exceeded.
+    max_characters (int): Characters per request, in all its texts; 413 if exceeded.
+    max_waiting (int): Characters in the queue, in all requests; 503 if exceeded.
+    timeout (float): Seconds until the response; 504 if exceeded.
     """
 
     max_texts: int = 1000
@@ -25,23 +25,23 @@ DEFAULT_LIMITS = Limits()
 
 
 class PredictRequest(BaseModel):
-    """One text, or several."""
+    """One text, or a list of texts."""
 
     model_config = ConfigDict(extra="forbid")
 
     text: str | list[str]
     threshold: float | None = Field(
-        default=None, ge=0, le=1, description="Mentions with a lower score are left out"
+        default=None, ge=0, le=1, description="Minimum confidence score of a mention"
     )
 
     @field_validator("text")
     @classmethod
     def check_unicode(cls, value: str | list[str]) -> str | list[str]:
-        """RAISES (ValueError): If there is half of a surrogate pair, as JSON can have."""
+        """RAISES (ValueError): If there is an unpaired surrogate, which JSON allows."""
         try:
             "".join(value).encode("utf-8")
         except UnicodeEncodeError:
-            raise ValueError("it has half of a surrogate pair, which is no character") from None
+            raise ValueError("unpaired surrogate: the text is not valid Unicode") from None
         return value
 
 
@@ -49,10 +49,11 @@ class MentionResponse(BaseModel):
     text: str
     label: str
     score: float | None = Field(
-        description="Probability of exactly this span with this label; null if none is given"
+        description="Confidence: the probability of exactly this span with this label; "
+        "null if the pipeline has no scores"
     )
-    start: int = Field(description="First character, counted in Unicode code points")
-    end: int = Field(description="Character after the last")
+    start: int = Field(description="Offset of the first character, in Unicode code points")
+    end: int = Field(description="Offset after the last character, in Unicode code points")
 
 
 class DocumentResponse(BaseModel):
@@ -60,7 +61,7 @@ class DocumentResponse(BaseModel):
 
 
 class PredictResponse(BaseModel):
-    """A document for each text, in order."""
+    """One document per text, in the order of the texts."""
 
     documents: list[DocumentResponse]
 

@@ -9,7 +9,7 @@ from common.console import InputError
 from common.pipelines import load_on_device
 from texts.records import Record, Reject
 
-# Size of a part: what is annotated and saved at once, and what an interrupted run loses at most.
+# Maximum size of a part. An interrupted run loses only the parts in progress.
 PART_RECORDS = 1000
 PART_CHARACTERS = 500_000
 BATCH_CHARACTERS = 50_000  # per call of the pipeline
@@ -19,18 +19,20 @@ Part = list[Record | Reject]
 def load_for_annotation(
     pipeline: str, device: str, threshold: float | None, labels: Sequence[str]
 ) -> Language:
-    """RETURNS (Language): The pipeline, ready to annotate.
-    RAISES (InputError): If it has no scores for the threshold, or lacks one of the labels."""
+    """RETURNS (Language): The pipeline on the device, with the threshold set.
+    RAISES (InputError): If a threshold is given but the pipeline has no confidence scores, or if
+        it lacks one of the labels."""
     nlp, _ = load_on_device(pipeline, device)
     heads = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == "token_ner"]
     if threshold is not None and not heads:
-        raise InputError(f"{pipeline} gives no scores; leave --threshold out")
+        raise InputError(f"{pipeline} has no confidence scores; omit --threshold")
     for name in heads if threshold is not None else ():
         nlp.get_pipe(name).cfg["threshold"] = threshold  # type: ignore[attr-defined]
     known = {label for values in nlp.pipe_labels.values() for label in values}
     unknown = sorted(set(labels) - known)
     if unknown:
-        raise InputError(f"{pipeline} has no {', '.join(unknown)}; it has {', '.join(known)}")
+        listed = ", ".join(sorted(known)) or "none"
+        raise InputError(f"{pipeline} has no label {', '.join(unknown)}; its labels are {listed}")
     return nlp
 
 
@@ -51,14 +53,14 @@ def batch_by_length(texts: Sequence[str]) -> Iterator[list[int]]:
 def annotate_texts(nlp: Language, texts: Sequence[str], labels: Sequence[str]) -> list[Doc]:
     """Annotate texts in batches of similar length.
 
-    labels (Sequence[str]): The types to keep; none keeps all.
+    labels (Sequence[str]): The labels to keep; all if empty.
     RETURNS (list[Doc]): In the order of the texts, without the transformer's output.
     """
     docs: dict[int, Doc] = {}
     for batch in batch_by_length(texts):
         found = nlp.pipe([texts[i] for i in batch], batch_size=len(batch))
         for i, doc in zip(batch, found, strict=True):
-            doc.user_data.clear()  # hidden states are a hundred times the text
+            doc.user_data.clear()  # the transformer's output, a hundred times the text's size
             if labels:
                 doc.set_ents([ent for ent in doc.ents if ent.label_ in labels], default="outside")
             docs[i] = doc
@@ -73,8 +75,8 @@ def reject_if_longer(item: Record | Reject, limit: int) -> Record | Reject:
 
 
 def cut_parts(items: Iterable[Record | Reject]) -> Iterator[Part]:
-    """YIELDS (Part): Items in order, in at least one part, which may be empty. Parts depend on the
-    input only, so a resumed run cuts them in the same way."""
+    """YIELDS (Part): The items in order; one empty part if there are none. Parts depend only on the
+    input, so that a resumed run has the same parts."""
     part: Part = []
     size = 0
     first = True

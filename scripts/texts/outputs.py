@@ -1,4 +1,4 @@
-"""Output formats: write a part of the annotated documents, and join parts to a file."""
+"""Output formats: write annotated documents in parts, and join the parts."""
 
 import json
 import shutil
@@ -44,15 +44,15 @@ PAGE_END = "</body>\n</html>\n"
 
 
 class Format(NamedTuple):
-    """How annotated documents are written to a file."""
+    """The functions that write a part, and join parts in order to a file."""
 
-    write: Callable[[Sequence[Record], Sequence[Doc], Path], None]  # a part
-    join: Callable[[Sequence[Path], Path], None]  # parts, in order
+    write: Callable[[Sequence[Record], Sequence[Doc], Path], None]
+    join: Callable[[Sequence[Path], Path], None]
 
 
 def list_mentions(doc: Doc) -> list[dict[str, Any]]:
-    """RETURNS (list[dict[str, Any]]): Each mention's text, label, score (None where the pipeline
-    gives none), and its first character and the one after its last."""
+    """RETURNS (list[dict[str, Any]]): For each mention its text, label, confidence score (None if
+    the pipeline has none), and start and end as character offsets; the end is exclusive."""
     return [
         {
             "text": ent.text,
@@ -66,7 +66,7 @@ def list_mentions(doc: Doc) -> list[dict[str, Any]]:
 
 
 def list_rows(records: Sequence[Record], docs: Sequence[Doc]) -> list[dict[str, Any]]:
-    """RETURNS (list[dict[str, Any]]): Each record's fields, `text` and `mentions`."""
+    """RETURNS (list[dict[str, Any]]): For each record its fields, `text` and `mentions`."""
     return [
         record.fields | {"text": record.text, "mentions": list_mentions(doc)}
         for record, doc in zip(records, docs, strict=True)
@@ -100,19 +100,21 @@ def write_parquet(records: Sequence[Record], docs: Sequence[Doc], path: Path) ->
             columns[name] = pyarrow.array(values, type_)
         except pyarrow.ArrowException:
             raise InputError(
-                f'the field "{name}" has values of several types, which no Parquet column can '
-                "hold; write .jsonl"
+                f'the field "{name}" has values of different types, which a Parquet column can\'t '
+                "contain; write .jsonl instead"
             ) from None
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
 
 def join_parquet(parts: Sequence[Path], target: Path) -> None:
-    """Parts become row groups; a column that some parts lack is null there."""
+    """Every part becomes a row group. Columns that a part lacks are null in its rows."""
     schemas = [pyarrow.parquet.read_schema(part) for part in parts]
     try:
         schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
     except pyarrow.ArrowException as error:
-        raise InputError(f"no one type for a column of Parquet ({error}); write .jsonl") from None
+        raise InputError(
+            f"a column has different types in different parts ({error}); write .jsonl instead"
+        ) from None
     with pyarrow.parquet.ParquetWriter(target, schema) as writer:
         for part in parts:
             table = pyarrow.parquet.read_table(part)
@@ -123,17 +125,17 @@ def join_parquet(parts: Sequence[Path], target: Path) -> None:
 
 
 def to_sentence(sent: Any) -> Sentence:
-    """RETURNS (Sentence): The words of a spaCy sentence, without whitespace tokens, which would
-    break the columns."""
+    """RETURNS (Sentence): A spaCy sentence, without whitespace tokens: whitespace separates the
+    columns of the file."""
     words = [token for token in sent if not token.is_space]
-    place = {token.i: i for i, token in enumerate(words)}
+    index = {token.i: i for i, token in enumerate(words)}
     none = ["-X-"] * len(words)
     mentions = []
     for ent in sent.ents:
-        inside = [place[token.i] for token in ent if token.i in place]
+        inside = [index[token.i] for token in ent if token.i in index]
         if inside:
             mentions.append(Mention(inside[0], inside[-1] + 1, ent.label_))
-    # Words can contain whitespace such as U+00A0.
+    # spaCy's words can contain whitespace, such as U+00A0.
     return Sentence(["_".join(token.text.split()) for token in words], none, none, [], mentions)
 
 
@@ -152,7 +154,7 @@ def write_docbin(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
 
 
 def join_docbin(parts: Sequence[Path], target: Path) -> None:
-    """Needs all parts in memory: a DocBin is compressed as a whole."""
+    """Loads all parts into memory, because a DocBin is compressed as a whole."""
     first, *others = (DocBin().from_disk(part) for part in parts)
     for other in others:
         first.merge(other)

@@ -1,4 +1,4 @@
-"""Annotate in parts that are saved one by one, so that an interrupted run can resume."""
+"""Annotate in parts that are saved one by one, so that an interrupted run can be resumed."""
 
 import hashlib
 import json
@@ -35,11 +35,11 @@ COUNTS_SUFFIX = ".json"
 
 
 class Annotator:
-    """Annotates and writes parts. There is one per process.
+    """Annotates and writes parts. Each process has its own.
 
-    labels (Sequence[str]): The types to keep; none keeps all.
-    folder (Path): Where parts go.
-    suffix (str): One of outputs.FORMATS.
+    labels (Sequence[str]): The labels to keep; all if empty.
+    folder (Path): The folder of the parts.
+    suffix (str): A key of outputs.FORMATS.
     """
 
     def __init__(self, nlp: Language, labels: Sequence[str], folder: Path, suffix: str) -> None:
@@ -49,11 +49,11 @@ class Annotator:
         self.suffix = suffix
 
     def write_part(self, number: int, part: Part) -> dict[str, int]:
-        """Annotate a part and write it, its rejects, and last its counts, which mark it as
-        complete.
+        """Annotate a part. Write its documents, its rejects, and last its counts, which mark the
+        part as complete.
 
-        RETURNS (dict[str, int]): Texts, words, mentions, rejected records.
-        RAISES (InputError): If the pipeline's weights are broken.
+        RETURNS (dict[str, int]): The numbers of texts, words, mentions and rejected records.
+        RAISES (InputError): If the pipeline's weights are not finite.
         """
         limit = self.nlp.max_length
         items = [reject_if_longer(item, limit) for item in part]
@@ -84,11 +84,12 @@ class Annotator:
 def write_parts(
     parts: Iterable[Part], folder: Path, arguments: tuple[Any, ...], processes: int
 ) -> Iterator[tuple[dict[str, int], bool]]:
-    """Write the missing parts.
+    """Write the parts that are not complete yet.
 
-    arguments (tuple): Of make_annotator.
-    YIELDS (tuple[dict[str, int], bool]): Each part's counts, in order, and whether it is new.
-    RAISES (InputError): As write_part, or if a process dies.
+    arguments (tuple): The arguments of `make_annotator`.
+    YIELDS (tuple[dict[str, int], bool]): The counts of each part, in order, and whether this run
+        wrote it.
+    RAISES (InputError): As `Annotator.write_part`, or if a worker process dies.
     """
     if processes == 1:
         annotator = make_annotator(*arguments)
@@ -105,39 +106,45 @@ def write_parts(
             waiting.append(
                 read_counts(folder, number, part) or pool.submit(write_part_in_worker, number, part)
             )
-            if len(waiting) > 2 * processes:  # bounds the input in memory
-                yield part_result(waiting.popleft())
+            if len(waiting) > 2 * processes:  # to limit the parts in memory
+                yield wait_for_counts(waiting.popleft())
         while waiting:
-            yield part_result(waiting.popleft())
+            yield wait_for_counts(waiting.popleft())
     except BrokenProcessPool:
         raise InputError(
-            "a process died, perhaps out of memory; use --resume and fewer --processes"
+            "a worker process died, perhaps out of memory; resume with --resume and fewer "
+            "--processes"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def read_counts(folder: Path, number: int, part: Part) -> dict[str, int] | None:
-    """RETURNS (dict[str, int] | None): The counts of a part, if it is complete.
-    RAISES (InputError): If it was made from other records, as from another standard input."""
+    """RETURNS (dict[str, int] | None): The counts of a part if it is complete.
+    RAISES (InputError): If it was made from other records; standard input, for example, may have
+        changed."""
     path = folder / f"{number:06}{COUNTS_SUFFIX}"
     if not path.is_file():
         return None
     done = json.loads(path.read_text(encoding="utf-8"))
     if done["records"] != digest_part(part):
         raise InputError(
-            f"{folder} belongs to other input, from part {number} on; omit --resume to start over"
+            f"{folder}: the input has changed since, from part {number} on; omit --resume to start "
+            "over"
         )
     counts: dict[str, int] = done["counts"]
     return counts
 
 
 def digest_part(part: Part) -> str:
-    """RETURNS (str): A hash of the records of a part."""
+    """RETURNS (str): A hash of the part's records."""
     return hashlib.sha256(repr(part).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def part_result(part: "dict[str, int] | Future[dict[str, int]]") -> tuple[dict[str, int], bool]:
+def wait_for_counts(
+    part: "dict[str, int] | Future[dict[str, int]]",
+) -> tuple[dict[str, int], bool]:
+    """RETURNS (tuple[dict[str, int], bool]): The part's counts, and whether this run wrote it."""
     return (part, False) if isinstance(part, dict) else (part.result(), True)
 
 
@@ -154,43 +161,46 @@ def make_annotator(
     )
 
 
-WORKER: list[Annotator] = []  # in a worker process
+ANNOTATOR: list[Annotator] = []  # in a worker process: its annotator
 
 
 def start_worker(processes: int, *arguments: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles it
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    WORKER.append(make_annotator(*arguments))
+    ANNOTATOR.append(make_annotator(*arguments))
 
 
 def write_part_in_worker(number: int, part: Part) -> dict[str, int]:
-    return WORKER[0].write_part(number, part)
+    return ANNOTATOR[0].write_part(number, part)
 
 
-def identify_run(pipeline: str, files: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): What must be the same in a resumed run."""
-    looked_at = [Path(pipeline) / "meta.json", *files]
+def fingerprint_run(
+    pipeline: str, files: Sequence[Path], options: dict[str, Any]
+) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Everything that must not change before a run is resumed."""
+    checked = [Path(pipeline) / "meta.json", *files]
     return options | {
         "pipeline": pipeline,
         "parts": [PART_RECORDS, PART_CHARACTERS],
         "files": [
             [str(path), path.stat().st_size, path.stat().st_mtime_ns]
-            for path in looked_at
+            for path in checked
             if path.is_file()
         ],
     }
 
 
 def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:
-    """Create the folder of parts; a resumed run keeps the existing ones.
+    """Create the folder of the parts. A resumed run keeps the existing parts.
 
-    RAISES (InputError): If they belong to another run.
+    run (dict[str, Any]): The fingerprint of the run.
+    RAISES (InputError): If the existing parts belong to another run.
     """
     settings = folder / "run.json"
     if resume and settings.is_file():
         if json.loads(settings.read_text(encoding="utf-8")) != run:
             raise InputError(
-                f"{folder} belongs to another pipeline, other files or other options; omit "
+                f"{folder} was made with another pipeline, other files or other options; omit "
                 "--resume to start over"
             )
         return
@@ -201,10 +211,10 @@ def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:
 
 
 def join_parts(folder: Path, output: Path, n_parts: int, rejected: int) -> Path:
-    """Join the parts into the output and delete them.
+    """Join the parts to the output, and delete them.
 
-    RETURNS (Path): The file of the rejected records, if there are any.
-    RAISES (InputError): If the parts can't be one file.
+    RETURNS (Path): The file of the rejected records. It is written only if there are any.
+    RAISES (InputError): If the parts can't be joined.
     """
     numbers = range(n_parts)
     with atomic_write(output) as temporary:

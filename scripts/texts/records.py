@@ -1,4 +1,4 @@
-"""Read texts from files, streams and tables, one record at a time, with rejects."""
+"""Read records from text, JSONL, CSV and Parquet one by one. Invalid ones become rejects."""
 
 import csv
 import json
@@ -21,17 +21,18 @@ FORMATS = {
     ".tsv": "csv",
     ".parquet": "parquet",
 }
-SOME_REJECTED = 3  # exit code of a command that rejected some records
-MAX_CSV_FIELD = 10_000_000  # characters; Python's own limit is 131,072
+EXIT_REJECTED = 3  # exit code of a command that rejected records
+MAX_CSV_FIELD = 10_000_000  # characters; Python's default is 131,072
 
 
 @dataclass(frozen=True)
 class Record:
-    """A text, its origin, and its other fields.
+    """A text with its origin and its other fields.
 
-    line (int): The line, or a Parquet file's row, from 1.
-    fields (dict[str, Any]): Of a table or JSONL all but the text; of a text file its name and
-        the line.
+    source (str): The file.
+    line (int): The line, or the row of a Parquet file, from 1.
+    fields (dict[str, Any]): For JSONL and tables, all fields except the text. For text files, the
+        file's name and the line.
     """
 
     source: str
@@ -49,8 +50,8 @@ class Reject(NamedTuple):
 
 
 def list_files(path: Path, format_: str | None) -> list[Path]:
-    """RETURNS (list[Path]): The file itself; of a folder, its files that can be read, in order.
-    RAISES (InputError): If there is none, or its format isn't known."""
+    """RETURNS (list[Path]): The file itself, or all files in a folder with a known suffix, sorted.
+    RAISES (InputError): If there is no file, or its format is unknown."""
     if path == STDIN:
         if format_ == "parquet":
             raise InputError("Parquet can't be read from standard input; name a file")
@@ -63,19 +64,21 @@ def list_files(path: Path, format_: str | None) -> list[Path]:
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder")
     if format_ is None and path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path} ends in none of {', '.join(FORMATS)}; give --format")
+        raise InputError(
+            f"{path} doesn't end in one of {', '.join(FORMATS)}; set its format with --format"
+        )
     return [path]
 
 
 def read_records(
     files: list[Path], text_field: str, format_: str | None = None
 ) -> Iterator[Record | Reject]:
-    """Read records one by one: lines of text or JSONL, rows of a table. Blank lines are skipped.
+    """Read lines of text or JSONL, or rows of a table, one by one. Blank lines are skipped.
 
     text_field (str): The field or column of the text.
-    format_ (str | None): One of the values of FORMATS. None means by the suffix of each file, and
-        "text" for standard input.
-    RAISES (InputError): If a table has no such column, or can't be read at all.
+    format_ (str | None): A value of FORMATS. None: by each file's suffix; "text" for standard
+        input.
+    RAISES (InputError): If a table has no such column, or a file can't be read.
     """
     for path in files:
         kind = format_ or ("text" if path == STDIN else FORMATS[path.suffix.lower()])
@@ -92,15 +95,16 @@ def read_records(
 
 
 def open_text(path: Path) -> TextIO:
-    """RETURNS (TextIO): Invalid UTF-8 is decoded to surrogates, which `check` detects."""
+    """RETURNS (TextIO): The open file. Invalid UTF-8 is decoded to surrogates, which `check_text`
+    detects."""
     source = sys.stdin.fileno() if path == STDIN else path
     return open(
         source, encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=path != STDIN
     )
 
 
-def check(text: object, fields: dict[str, Any], source: Path, line: int) -> Record | Reject:
-    """RETURNS (Record | Reject): A record if the text is valid."""
+def check_text(text: object, fields: dict[str, Any], source: Path, line: int) -> Record | Reject:
+    """RETURNS (Record | Reject): A record if text and fields are valid, otherwise a reject."""
     if not isinstance(text, str):
         what = "null" if text is None else f"of type {type(text).__name__}"
         return Reject(str(source), line, f"the text is {what}, not a string")
@@ -115,7 +119,7 @@ def read_text(file: TextIO, source: Path) -> Iterator[Record | Reject]:
     for number, line in enumerate(file, start=1):
         text = line.rstrip("\r\n")
         if text.strip():
-            yield check(text, {"source": str(source), "line": number}, source, number)
+            yield check_text(text, {"source": str(source), "line": number}, source, number)
 
 
 def read_jsonl(file: TextIO, source: Path, text_field: str) -> Iterator[Record | Reject]:
@@ -131,7 +135,7 @@ def read_jsonl(file: TextIO, source: Path, text_field: str) -> Iterator[Record |
             yield Reject(str(source), number, f'no field "{text_field}"')
             continue
         text = row.pop(text_field)
-        yield check(text, row, source, number)
+        yield check_text(text, row, source, number)
 
 
 def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Record | Reject]:
@@ -155,7 +159,7 @@ def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Record | R
             continue
         fields = dict(zip(header, row, strict=True))
         text = fields.pop(text_field)
-        yield check(text, fields, source, rows.line_num)
+        yield check_text(text, fields, source, rows.line_num)
 
 
 def read_parquet(source: Path, text_field: str) -> Iterator[Record | Reject]:
@@ -170,11 +174,13 @@ def read_parquet(source: Path, text_field: str) -> Iterator[Record | Reject]:
             for fields in batch.to_pylist():
                 number += 1
                 text = fields.pop(text_field)
-                yield check(text, fields, source, number)
+                yield check_text(text, fields, source, number)
 
 
 def check_column(name: str, columns: list[str], source: Path) -> None:
     """RAISES (InputError): If a table has no such column."""
     if name not in columns:
         listed = ", ".join(columns) or "none"
-        raise InputError(f'{source}: no column "{name}"; its columns are {listed}: --text-field')
+        raise InputError(
+            f'{source}: no column "{name}"; its columns are {listed}; set one with --text-field'
+        )

@@ -15,9 +15,9 @@ class LogRow:
 
     epoch (int): The epoch, as the trainer counts it.
     step (int): Updates so far.
-    seconds (float): Since the start of training, evaluation included.
-    training_seconds (float): Since the start of training, evaluation excluded.
-    loss (float | None): Mean loss of an update since the previous row; None if unknown.
+    seconds (float): Seconds since the start of training, including evaluation.
+    training_seconds (float): Seconds since the start of training, without evaluation.
+    loss (float | None): Mean loss per update since the previous row; None if unknown.
     f1 (float): F1 of mentions on dev, by word, from 0 to 1.
     scores (dict[str, Any]): All scores, under the trainer's own names.
     """
@@ -37,7 +37,7 @@ def format_rows(rows: Iterable[LogRow]) -> str:
 
 
 def append_row(path: Path, row: LogRow) -> None:
-    """Add a row at the end of a log."""
+    """Append a row to a log."""
     with path.open("a", encoding="utf-8") as log:
         log.write(format_rows([row]))
 

@@ -1,4 +1,4 @@
-"""spaCy's training loop for whole epochs, with the training log."""
+"""Run spaCy's training loop for whole epochs, and write the training log."""
 
 import sys
 import time
@@ -21,15 +21,15 @@ from common.machine import peak_memory_mb
 from training.log import LogRow, append_row, read_log
 
 LogStep = Callable[[dict[str, Any] | None], None]
-WARMUP_SHARE = 0.1  # of all steps: warmup_proportion in google-research/bert
-REQUIRED_PATHS = ("train", "dev", "backbone")  # others, as spaCy's `vectors`, may stay null
+WARMUP_FRACTION = 0.1  # of all steps; warmup_proportion in google-research/bert
+REQUIRED_PATHS = ("train", "dev", "backbone")  # others, such as `vectors`, may be null
 
 
 @registry.loggers("conll_ner.timed_logger.v1")
 def timed_logger(
     log_path: str,
 ) -> Callable[[Language, IO[str], IO[str]], tuple[LogStep, Callable[[], None]]]:
-    """spaCy's console logger, and a row of the training log per evaluation.
+    """spaCy's console logger. It also appends a row to the training log after every evaluation.
 
     log_path (str): The JSONL file, in the format of `training.log`.
     """
@@ -71,14 +71,14 @@ def timed_logger(
 
 
 def sum_losses(losses: dict[str, Any]) -> float:
-    """RETURNS (float): The loss of all components. A transformer reports the losses of its
-    listeners once more, so it is left out."""
+    """RETURNS (float): The total loss of all components. The transformer is skipped: it reports its
+    listeners' losses again."""
     return sum(float(loss) for name, loss in losses.items() if name != "transformer")
 
 
 def count_batches(config: Config) -> int:
-    """RETURNS (int): The number of batches in one epoch. Training shuffles the documents, which
-    can change it by a few."""
+    """RETURNS (int): The number of batches per epoch. It is approximate: training shuffles the
+    documents, which can change it by a few."""
     resolved = config.interpolate()
     nlp = spacy.blank(resolved["nlp"]["lang"])
     (corpus,) = resolve_dot_names(resolved, [resolved["training"]["train_corpus"]])
@@ -86,15 +86,14 @@ def count_batches(config: Config) -> int:
     return sum(1 for _ in batcher(corpus(nlp)))
 
 
-def plan(config: Config) -> Config:
-    """Set the numbers of steps that follow from corpus and epochs: in total, in the warm-up, and
-    between evaluations.
+def plan_steps(config: Config) -> Config:
+    """Replace `max_epochs` by a number of steps, and set the warm-up and the evaluation frequency.
 
-    With max_epochs, spaCy can stop long after the last evaluation. A fixed number of steps with
-    an evaluation at the last one also measures the end of the decay.
+    With `max_epochs`, spaCy may stop long after the last evaluation. With a fixed number of steps,
+    the last step is evaluated, when the learning rate has decayed to 0.
 
-    RETURNS (Config): A copy, planned. With `max_epochs = 0` the config's own `max_steps` and
-        `eval_frequency` hold.
+    RETURNS (Config): A changed copy. If `max_epochs` is 0, `max_steps` and `eval_frequency` are
+        used as they are.
     """
     config = config.copy()
     training = config["training"]
@@ -107,13 +106,13 @@ def plan(config: Config) -> Config:
     training |= {"max_epochs": 0, "max_steps": total, "eval_frequency": frequency}
     learn_rate = training["optimizer"]["learn_rate"]
     if isinstance(learn_rate, dict) and "total_steps" in learn_rate:
-        learn_rate |= {"total_steps": total, "warmup_steps": round(WARMUP_SHARE * total)}
+        learn_rate |= {"total_steps": total, "warmup_steps": round(WARMUP_FRACTION * total)}
     return config
 
 
 def restore_logger(folder: Path, logger: dict[str, Any]) -> None:
-    """Restore the logger of the config file in a saved pipeline, so that plain `spacy train`, which
-    doesn't know ours, can read its config."""
+    """Restore the original logger in a saved pipeline's config. Plain `spacy train` can't read the
+    config otherwise: `timed_logger` is registered by this module only."""
     path = folder / "config.cfg"
     config = Config().from_disk(path, interpolate=False)
     config["training"]["logger"] = logger
@@ -121,14 +120,14 @@ def restore_logger(folder: Path, logger: dict[str, Any]) -> None:
 
 
 def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
-    """Train, and write model-best, model-last and log.jsonl into the folder `output`.
+    """Train, and write model-best, model-last and log.jsonl to the folder `output`.
 
-    config (Config): Not interpolated, not planned yet.
+    config (Config): Not interpolated, before `plan_steps`.
     RETURNS (dict[str, Any]): Steps, epochs, seconds, best dev score, memory.
     RAISES (InputError): If the weights are not finite.
     """
     epochs = config["training"]["max_epochs"]
-    config = plan(config)
+    config = plan_steps(config)
     logger = config["training"]["logger"]
     log_path = output / "log.jsonl"
     config["training"]["logger"] = {
@@ -146,7 +145,7 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
         restore_logger(output / name, logger)
     rows = read_log(log_path)
     best = max(rows, key=lambda row: row.f1)
-    if epochs <= 0:  # the config counts steps, or streams its corpus
+    if epochs <= 0:  # the config sets steps instead, or streams its corpus
         epochs = max(1, rows[-1].epoch)
     return {
         "steps": rows[-1].step,
@@ -160,12 +159,15 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
 
 
 def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
-    """RAISES (InputError): If a file that the config names is missing."""
+    """Load a config, not interpolated.
+
+    RAISES (InputError): If a path in it is not set or doesn't exist.
+    """
     with show_validation_error(path):
         config = load_config(path, overrides=overrides, interpolate=False)
     for name, value in config.interpolate()["paths"].items():
         if value is None and name in REQUIRED_PATHS:
             raise InputError(f"{path}: paths.{name} is not set; give --paths.{name} PATH")
         if value is not None and not Path(value).exists():
-            raise InputError(f"--paths.{name}: {value} is not there; run the step that makes it")
+            raise InputError(f"--paths.{name}: {value} doesn't exist; run the step that creates it")
     return config

@@ -1,4 +1,4 @@
-"""The record of a training run, run.json: what is needed to repeat it."""
+"""The record of a training run, run.json: everything needed to reproduce it."""
 
 import json
 from pathlib import Path

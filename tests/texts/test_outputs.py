@@ -1,4 +1,4 @@
-"""Annotated documents in each format, and back: parts joined are the whole."""
+"""Every output format: writing, joining parts, reading back."""
 
 import json
 import re
@@ -23,7 +23,7 @@ TEXTS = ["Ada Lindqvist left Varnholm.", "", "Nothing here.", "Ada\nLindqvist & 
 
 
 def annotated(text: str) -> Doc:
-    """Names are mentions, with a score of a half."""
+    """A document in which names are mentions with a score of 0.5."""
     doc = NLP(text)
     names = re.finditer(r"Ada\s+Lindqvist|Varnholm|<b>", text)
     spans = [doc.char_span(*m.span(), "PER", alignment_mode="expand") for m in names]
@@ -38,7 +38,7 @@ RECORDS = [Record("a.txt", i, text, {"id": i, "who": None}) for i, text in enume
 
 
 def write(suffix: str, folder: Path, cuts: Sequence[int] = (2,)) -> Path:
-    """Records and documents in parts, joined."""
+    """Write records and documents in parts, and join them."""
     bounds = [0, *cuts, len(DOCS)]
     parts = []
     for start, end in pairwise(bounds):
@@ -78,7 +78,7 @@ def test_parquet_has_fields_text_and_mentions(tmp_path: Path) -> None:
     assert list(rows[0]) == ["id", "who", "text", "mentions"]
 
 
-def test_parquet_columns_of_parts_are_united(tmp_path: Path) -> None:
+def test_parquet_join_has_the_columns_of_all_parts(tmp_path: Path) -> None:
     fields: list[dict[str, Any]] = [{"a": None, "b": 1}, {"a": "x", "c": 0.5}, {"b": 2.5}]
     parts = []
     for i, values in enumerate(fields):
@@ -93,20 +93,22 @@ def test_parquet_columns_of_parts_are_united(tmp_path: Path) -> None:
     ]
 
 
-def test_parquet_columns_of_several_types_are_an_error(tmp_path: Path) -> None:
+def test_parquet_columns_of_different_types_are_an_error(tmp_path: Path) -> None:
     records = [Record("x", 1, "", {"a": value}) for value in (1, "x")]
     write = FORMATS[".parquet"].write
-    with pytest.raises(InputError, match='the field "a" has values of several types'):
+    with pytest.raises(InputError, match='the field "a" has values of different types'):
         write(records, [NLP(""), NLP("")], tmp_path / "a.parquet")
     for i, record in enumerate(records):
         write([record], [NLP("")], tmp_path / f"{i}.parquet")
     parts = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
-    with pytest.raises(InputError, match=r"no one type for a column .* write \.jsonl"):
+    with pytest.raises(
+        InputError, match=r"a column has different types in different parts .* write \.jsonl"
+    ):
         FORMATS[".parquet"].join(parts, tmp_path / "all.parquet")
 
 
 def test_conll_is_read_back(tmp_path: Path) -> None:
-    """Whitespace is no word of a column file; an empty document is none."""
+    """Whitespace tokens and empty documents are left out."""
     documents = read_corpus(write(".conll", tmp_path, cuts=(1, 2, 3))).documents
     found = [
         [(sentence.words, sentence.mentions) for sentence in document.sentences]
@@ -115,7 +117,7 @@ def test_conll_is_read_back(tmp_path: Path) -> None:
     words = [[token.text for token in doc if not token.is_space] for doc in DOCS if len(doc)]
     assert [sentences[0][0] for sentences in found] == words
     spans = [[(m.start, m.end, m.type) for m in sentences[0][1]] for sentences in found]
-    # "Ada", the line's end between, "Lindqvist": two words.
+    # "Ada" and "Lindqvist", without the line break between them.
     assert spans[0] == [(0, 2, "PER"), (3, 4, "PER")]
     assert spans[1] == []
     assert spans[2][0] == (0, 2, "PER")
@@ -127,7 +129,7 @@ def test_docbin_keeps_mentions_and_scores(tmp_path: Path) -> None:
     assert [list_mentions(doc) for doc in docs] == [list_mentions(doc) for doc in DOCS]
 
 
-def test_html_escapes_all(tmp_path: Path) -> None:
+def test_html_escapes_texts_and_labels(tmp_path: Path) -> None:
     page = write(".html", tmp_path).read_text()
     assert page.startswith("<!doctype html>")
     assert page.endswith("</html>\n")
@@ -141,7 +143,7 @@ def test_html_escapes_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".conll", ".html", ".spacy"])
-def test_parts_do_not_show(suffix: str, tmp_path: Path) -> None:
+def test_output_does_not_depend_on_parts(suffix: str, tmp_path: Path) -> None:
     for name, cuts in (("a", ()), ("b", (1, 3))):
         (tmp_path / name).mkdir()
         write(suffix, tmp_path / name, cuts)
@@ -150,7 +152,7 @@ def test_parts_do_not_show(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_no_document_at_all(suffix: str, tmp_path: Path) -> None:
+def test_output_without_documents(suffix: str, tmp_path: Path) -> None:
     FORMATS[suffix].write([], [], tmp_path / f"0{suffix}")
     FORMATS[suffix].join([tmp_path / f"0{suffix}"], tmp_path / f"all{suffix}")
     assert (tmp_path / f"all{suffix}").is_file()

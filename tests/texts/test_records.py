@@ -1,4 +1,4 @@
-"""Records from every kind of file. What can't be read is rejected with its line."""
+"""Reading records in every format. Invalid records are rejected with their line."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def texts(items: list[Record | Reject]) -> list[str]:
     return [item.text for item in items if isinstance(item, Record)]
 
 
-def test_text_is_a_record_a_line(tmp_path: Path) -> None:
+def test_text_has_one_record_per_line(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffOne.\r\n\r\n  \nTwo in Århus.".encode())
     assert read(path) == [
@@ -79,11 +79,11 @@ def test_jsonl_rejects_with_line_and_reason(tmp_path: Path) -> None:
     assert found[8][1].startswith("not JSON")
 
 
-@pytest.mark.parametrize(("ending", "blank"), [("csv", ","), ("tsv", "\t")])
-def test_csv_by_its_header(ending: str, blank: str, tmp_path: Path) -> None:
-    path = tmp_path / f"a.{ending}"
+@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_csv_columns_are_found_by_header(suffix: str, separator: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
     rows = [["id", "body"], ["1", '"Two\nlines, and a ""quote"""'], ["2", "b", "c"], [], ["3", "d"]]
-    path.write_text("\n".join(blank.join(row) for row in rows))
+    path.write_text("\n".join(separator.join(row) for row in rows))
     items = read(path, text_field="body")
     assert texts(items) == ['Two\nlines, and a "quote"', "d"]
     assert [item.fields for item in items if isinstance(item, Record)] == [{"id": "1"}, {"id": "3"}]
@@ -107,7 +107,7 @@ def test_parquet_keeps_the_other_columns(tmp_path: Path) -> None:
     ]
 
 
-def test_folder_is_its_files_in_order(tmp_path: Path) -> None:
+def test_folder_is_read_file_by_file_in_order(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     for name in ("b/c.jsonl", "z.txt", "a.CSV"):
         (tmp_path / name).write_text('{"text": "x"}' if name.endswith("jsonl") else "text\nx")
@@ -117,7 +117,7 @@ def test_folder_is_its_files_in_order(tmp_path: Path) -> None:
     assert texts(list(read_records(files, "text"))) == ["x", "x", "text", "x"]
 
 
-def test_format_overrides_the_ending(tmp_path: Path) -> None:
+def test_format_overrides_the_suffix(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text('{"text": "x"}')
     assert texts(read(path, format_="jsonl")) == ["x"]
@@ -128,14 +128,14 @@ def test_format_overrides_the_ending(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("none.txt", None, "none.txt: no such file or folder"),
-        ("a.log", b"x", "a.log ends in none of .txt, .jsonl"),
+        ("a.log", b"x", "a.log doesn't end in one of .txt, .jsonl"),
         ("empty", None, "contains no file that ends in"),
         ("a.csv", b"id,body\n1,x", 'a.csv: no column "text"; its columns are id, body'),
         ("a.csv", b"", 'a.csv: no column "text"; its columns are none'),
         ("a.parquet", b"PAR1half", "a.parquet is not a complete Parquet file"),
     ],
 )
-def test_bad_files_are_an_error(
+def test_invalid_files_are_an_error(
     name: str, content: bytes | None, words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -151,7 +151,7 @@ def test_parquet_needs_a_file() -> None:
 
 
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8")), max_size=5))
-def test_jsonl_of_any_text_comes_back(values: list[str]) -> None:
+def test_jsonl_of_any_text_is_read_back(values: list[str]) -> None:
     file = io.StringIO("".join(json.dumps({"text": value}) + "\n" for value in values))
     items = list(read_jsonl(file, Path("x"), "text"))
     assert texts(items) == values

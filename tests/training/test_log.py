@@ -1,4 +1,4 @@
-"""The training log: what every trainer writes is read back."""
+"""The training log: writing and reading."""
 
 import io
 from pathlib import Path
@@ -24,15 +24,15 @@ def test_log_is_read_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["half a li", "[]", '{"epoch": 1}', '{"other": 1}'])
-def test_log_of_another_form_is_an_error(tmp_path: Path, text: str) -> None:
+def test_log_in_another_format_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text(text)
     with pytest.raises(InputError, match=r"log\.jsonl is not a training log"):
         read_log(path)
 
 
-def test_log_of_spacys_loop_has_the_mean_loss_of_an_update(tmp_path: Path) -> None:
-    """spaCy sums losses since the last evaluation. The transformer's are its listeners', again."""
+def test_log_of_spacys_loop_has_the_mean_loss_per_update(tmp_path: Path) -> None:
+    """spaCy sums losses between evaluations. The transformer repeats its listeners' losses."""
     path = tmp_path / "log.jsonl"
     nlp = spacy.blank("en")
     nlp.add_pipe("ner")
