@@ -9,6 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # the suite is offline; tests of the hub uns
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # a worker per core; torch reads it at import
 
+import hypothesis
 import pytest
 import spacy
 from spacy.vocab import Vocab
@@ -16,6 +17,10 @@ from spacy.vocab import Vocab
 from corpus.conll import read_corpus
 from fetching import backbones
 from tests.forkserver import fork_server
+
+# A shared machine can take any time for an example: seconds are not what these tests check.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "assets" / "sample"
