@@ -20,6 +20,7 @@ from common.files import atomic_write
 from common.machine import describe_hardware, package_versions
 
 app = typer.Typer(add_completion=False)
+QUICK_DOCUMENTS: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
 TURN = 15.0  # seconds that a system runs before the next one continues
 
 
@@ -43,6 +44,27 @@ def work(
     (corpus.parent / f"{name}.{phase}.json").write_text(json.dumps(result), encoding="utf-8")
 
 
+def measure_systems(
+    corpus: Path, backbone: Path, output: Path, epochs: int, passes: int
+) -> dict[str, dict[str, Any]]:
+    """Train with all systems in alternation, then predict with all.
+
+    RETURNS (dict[str, dict[str, Any]]): The measurements, by system.
+    RAISES (InputError): If a system fails.
+    """
+    systems: dict[str, dict[str, Any]] = {system.name: {} for system in SYSTEMS}
+    for phase, number in (("train", epochs), ("predict", passes)):
+        arguments = [str(corpus), str(backbone), str(number)]
+        commands = {
+            name: [sys.executable, __file__, "work", phase, name, *arguments] for name in systems
+        }
+        take_turns(commands, output, TURN)
+        for name in systems:
+            found = json.loads((output / f"{name}.{phase}.json").read_text(encoding="utf-8"))
+            systems[name] |= found if phase == "train" else {"words_per_second": found}
+    return systems
+
+
 @app.command()
 def run(
     corpus: Annotated[Path, typer.Argument(help="Folder with train.txt, valid.txt, test.txt")],
@@ -51,7 +73,7 @@ def run(
     quick: Annotated[
         bool, typer.Option(help="Use part of the corpus: takes minutes, F1 is meaningless")
     ] = False,
-    epochs: Annotated[int, typer.Option()] = 3,
+    epochs: Annotated[int, typer.Option(help="Number of epochs")] = 3,
     passes: Annotated[int, typer.Option(help="Timed passes over dev in prediction")] = 3,
 ) -> None:
     """Train and time all systems. Writes results.json, results.md and results.png to OUTPUT."""
@@ -62,18 +84,9 @@ def run(
         if not (backbone / "config.json").is_file():
             raise InputError(f"{backbone} contains no backbone; run fetch first")
         shutil.rmtree(output, ignore_errors=True)
-        cut: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
-        prepare_corpus(corpus, output / "corpus", cut if quick else dict.fromkeys(SPLITS))
-        systems: dict[str, dict[str, Any]] = {system.name: {} for system in SYSTEMS}
-        for phase, number in (("train", epochs), ("predict", passes)):
-            paths = [str(output / "corpus"), str(backbone), str(number)]
-            commands = {
-                name: [sys.executable, __file__, "work", phase, name, *paths] for name in systems
-            }
-            take_turns(commands, output, TURN)
-            for name in systems:
-                found = json.loads((output / f"{name}.{phase}.json").read_text(encoding="utf-8"))
-                systems[name] |= found if phase == "train" else {"words_per_second": found}
+        documents = QUICK_DOCUMENTS if quick else dict.fromkeys(SPLITS)
+        prepare_corpus(corpus, output / "corpus", documents)
+        systems = measure_systems(output / "corpus", backbone, output, epochs, passes)
         results = {
             "quick": quick,
             "epochs": epochs,

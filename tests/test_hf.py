@@ -361,7 +361,7 @@ def test_export_writes_scores_to_the_model_card(checkpoint: Path, tmp_path: Path
 
 
 def broken(checkpoint: Path, what: str) -> str:
-    """RETURNS (str): The checkpoint, broken in one way."""
+    """RETURNS (str): The path of the checkpoint, after breaking it in one way."""
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     weights = load_file(checkpoint / "model.safetensors")
     if what == "no tokenizer":

@@ -117,7 +117,7 @@ def test_train_keeps_the_best_epoch(tiny_backbone: Path, corpus: Path, tmp_path:
     assert score_alone(output / "best", corpus / "valid.txt")["word_f1"] == pytest.approx(best)
 
 
-def test_train_killed_and_resumed_ends_with_the_same_weights(
+def test_train_killed_and_resumed_gives_the_same_weights(
     tiny_backbone: Path, tmp_path: Path
 ) -> None:
     arguments = [str(SAMPLE), str(tiny_backbone)]
@@ -234,7 +234,7 @@ def test_train_resumes_only_with_the_same_settings(
     assert "out.partial was trained with other settings (learn_rate was 0.001" in result.stderr
 
 
-def test_train_on_a_full_disk_keeps_the_old_checkpoint(
+def test_train_on_a_full_disk_keeps_the_previous_checkpoint(
     tiny_backbone: Path, corpus: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"

@@ -125,7 +125,7 @@ def test_train_plan_keeps_a_config_with_steps(paths: dict[str, str]) -> None:
         (["--device", "99"], "torch finds"),
     ],
 )
-def test_train_bad_input_is_one_line(
+def test_train_reports_invalid_input_in_one_line(
     tmp_path: Path,
     paths: dict[str, str],
     capsys: pytest.CaptureFixture[str],
