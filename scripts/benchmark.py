@@ -73,7 +73,7 @@ def run(
     quick: Annotated[
         bool, typer.Option(help="Use part of the corpus: takes minutes, F1 is meaningless")
     ] = False,
-    epochs: Annotated[int, typer.Option()] = 3,
+    epochs: Annotated[int, typer.Option(help="Number of epochs")] = 3,
     passes: Annotated[int, typer.Option(help="Timed passes over dev in prediction")] = 3,
 ) -> None:
     """Train and time all systems. Writes results.json, results.md and results.png to OUTPUT."""

@@ -43,8 +43,12 @@ def main(
     clients: Annotated[
         int, typer.Option(min=1, help="Number of concurrent clients; requests have one text")
     ] = 64,
-    seconds: Annotated[float, typer.Option(min=1, help="Length of a turn of each")] = 20.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Number of turns of each")] = 3,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Seconds per turn, for the service and for predict")
+    ] = 20.0,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of turns, for the service and for predict")
+    ] = 3,
     text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:

@@ -42,7 +42,7 @@ def main(
     corpus: Annotated[Path, typer.Argument(help="Folder with train.txt and valid.txt")],
     backbone: Annotated[Path, typer.Argument(help="Folder of the backbone")],
     output: Annotated[Path, typer.Argument(help="Folder for best/, last/, log.jsonl, run.json")],
-    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs")] = 3,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Sentences per step, over all processes")
     ] = 8,
@@ -50,11 +50,11 @@ def main(
     warmup: Annotated[
         float, typer.Option(min=0, max=1, help="Warm-up, as a fraction of all steps")
     ] = 0.0,
-    weight_decay: Annotated[float, typer.Option(min=0)] = 0.01,
+    weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW")] = 0.01,
     labels: Annotated[
         str, typer.Option(help="all: label every wordpiece; first: the first of each word")
     ] = "all",
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed")] = 0,
     resume: Annotated[
         bool, typer.Option(help="Resume after the last completed epoch in OUTPUT.partial")
     ] = False,

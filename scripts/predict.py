@@ -73,7 +73,7 @@ def main(
         float | None, typer.Option(min=0, max=1, help="Minimum confidence score of a mention")
     ] = None,
     labels: Annotated[str, typer.Option(help="Labels to keep, comma-separated; default: all")] = "",
-    processes: Annotated[int, typer.Option(min=1)] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Number of worker processes")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
     resume: Annotated[bool, typer.Option(help="Resume from OUTPUT.partial")] = False,
 ) -> None:

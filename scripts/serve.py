@@ -16,7 +16,7 @@ def main(
     host: Annotated[
         str, typer.Option(help="Address to bind; 0.0.0.0 for all interfaces")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on")] = 8000,
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
     max_characters: Annotated[
         int, typer.Option(min=1, help="Maximum characters per request")
