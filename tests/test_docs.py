@@ -21,7 +21,7 @@ from tests.conftest import ROOT, SAMPLE, SMALL
 from tests.test_hf import make_checkpoint
 from tests.test_project import steps
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("docs")]
+pytestmark = pytest.mark.slow
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 # What stands in for a name in capitals, by the command of its line.

@@ -311,7 +311,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("demo")
 def test_project_demo_finds_names(demo: Path) -> None:
     """On 600 invented sentences a pipeline learns something: far from 0, and not its own gold."""
     metrics = json.loads((demo / "metrics" / "demo.json").read_text())
@@ -322,7 +321,6 @@ def test_project_demo_finds_names(demo: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("demo")
 def test_project_demo_second_run_skips_everything(demo: Path) -> None:
     result = run(demo, "demo")
     assert result.returncode == 0
@@ -330,7 +328,6 @@ def test_project_demo_second_run_skips_everything(demo: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("demo")
 def test_project_demo_change_runs_what_depends_on_it(demo: Path) -> None:
     """The one case that the stubs' tests above are checked against."""
     path = demo / "scripts" / "install.py"
@@ -341,7 +338,6 @@ def test_project_demo_change_runs_what_depends_on_it(demo: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("demo")
 def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
     path = demo / "assets" / "sample" / "train.txt"
     old = path.read_text("utf-8")

@@ -114,7 +114,6 @@ def rows(output: str) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("copies")
 def test_registration_newest_of_several_copies_serves_whole_pipelines(
     site: Path, tmp_path: Path
 ) -> None:
@@ -136,7 +135,6 @@ def test_registration_newest_of_several_copies_serves_whole_pipelines(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("copies")
 def test_registration_single_file_of_0_1_0_beside_a_package(
     site: Path, single_file: str, tmp_path: Path
 ) -> None:
@@ -161,7 +159,6 @@ def test_registration_single_file_of_0_1_0_beside_a_package(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("copies")
 def test_registration_installed_package_serves_wheels_that_are_no_newer(
     site: Path, project_wheel: Path, tmp_path: Path
 ) -> None:
