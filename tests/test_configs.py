@@ -1,4 +1,4 @@
-"""Every config resolves, and says all that training needs."""
+"""Every config resolves and is complete."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_configs_resolve(config_path: Path, tiny_backbone: Path) -> None:
 
 
 def test_configs_are_complete(config_path: Path, tiny_backbone: Path) -> None:
-    """spaCy has nothing to fill in."""
+    """spaCy's auto-fill adds nothing."""
     overrides = {"paths.backbone": str(tiny_backbone)}
     config = load_config(config_path, overrides=overrides, interpolate=False)
     nlp = load_model_from_config(config, auto_fill=True)

@@ -1,4 +1,4 @@
-"""Column files to DocBin and back."""
+"""Conversion of column files to DocBin and back."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def run(*args: object) -> Result:
     return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
-def test_convert_makes_one_doc_a_document(tiny_file: Path, tmp_path: Path, vocab: Vocab) -> None:
+def test_convert_makes_one_doc_per_document(tiny_file: Path, tmp_path: Path, vocab: Vocab) -> None:
     assert run(tiny_file, tmp_path / "tiny.spacy").exit_code == 0
     first, second = read_docs(tmp_path / "tiny.spacy", vocab)
     assert [sent.text.split() for sent in first.sents] == [
@@ -35,21 +35,23 @@ def test_convert_makes_one_doc_a_document(tiny_file: Path, tmp_path: Path, vocab
     ]
     assert [token.tag_ for token in first][:3] == ["NNP", "NNP", "VBD"]
     assert list(first.user_data["chunks"])[:3] == ["B-NP", "I-NP", "B-VP"]
-    assert first.has_unknown_spaces  # so that spaCy trains on these tokens, not on its own
-    assert all(token.ent_iob_ == "O" for token in second[1:])  # no mention, not a missing one
+    assert first.has_unknown_spaces  # so that spaCy trains on these tokens and doesn't retokenize
+    assert all(
+        token.ent_iob_ == "O" for token in second[1:]
+    )  # annotated as no mention, not as missing
 
 
-def test_convert_says_what_it_found(tiny_file: Path, tmp_path: Path) -> None:
+def test_convert_reports_counts(tiny_file: Path, tmp_path: Path) -> None:
     tiny_file.write_text(TINY + "\n\n\n\nfine RB B-X O\n\n-DOCSTART- -X- O O\n-DOCSTART- -X- O O\n")
     said = " ".join(run(tiny_file, tmp_path / "tiny.spacy").stdout.split())
     assert "2 documents, 4 sentences, 13 words, 2 LOC, 1 ORG, 1 PER (IOB2)" in said
     assert "2 empty sentences skipped, 2 empty documents skipped" in said
 
 
-def test_convert_says_that_boundaries_are_missing(tmp_path: Path) -> None:
+def test_convert_reports_missing_document_boundaries(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("a O\n\nb O\n")
     said = run(tmp_path / "in.txt", tmp_path / "out.spacy").stdout
-    assert "each sentence became a document of its own" in " ".join(said.split())
+    assert "each sentence became its own document" in " ".join(said.split())
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -58,7 +60,7 @@ def test_convert_round_trip_of_sample(tmp_path: Path, split: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not here")
+@pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not available")
 @pytest.mark.parametrize("split", SPLITS)
 def test_convert_round_trip_of_conll2003(tmp_path: Path, split: str) -> None:
     check_round_trip(CONLL2003 / f"{split}.txt", tmp_path)
@@ -70,7 +72,7 @@ def check_round_trip(path: Path, folder: Path) -> None:
     assert (folder / "back.txt").read_bytes() == path.read_bytes()
 
 
-def test_convert_same_input_same_bytes(tmp_path: Path) -> None:
+def test_convert_is_deterministic(tmp_path: Path) -> None:
     for name in ("one", "two"):
         run(SAMPLE / "test.txt", tmp_path / f"{name}.spacy")
     assert (tmp_path / "one.spacy").read_bytes() == (tmp_path / "two.spacy").read_bytes()
@@ -86,7 +88,7 @@ def test_convert_keeps_lemmas(tmp_path: Path, vocab: Vocab) -> None:
     assert read_document(doc) == document
 
 
-def test_convert_docs_of_other_making(vocab: Vocab) -> None:
+def test_convert_docs_without_annotation(vocab: Vocab) -> None:
     """A Doc without sentence starts, tags or chunks is one sentence with empty columns."""
     doc = Doc(vocab, words=["Ada", "left"], ents=["B-PER", "O"])
     assert conll.format_corpus([read_document(doc)], docstarts=False) == (
@@ -98,7 +100,7 @@ def test_convert_docs_of_other_making(vocab: Vocab) -> None:
     ("arguments", "words"),
     [
         (["missing.txt", "out.spacy"], "missing.txt: no such file"),
-        (["tiny.txt", "out.txt"], "exactly one of them must end in .spacy"),
+        (["tiny.txt", "out.txt"], "exactly one of the two must end in .spacy"),
         (["half.spacy", "out.txt"], "half.spacy: not a complete DocBin file"),
         (["tiny.txt", "out.spacy", "--scheme", "bio"], "--scheme bio is not one of auto, iob1"),
         (["tiny.txt", "out.spacy", "--scheme", "iobes"], "tiny.txt:5: O after I-PER"),

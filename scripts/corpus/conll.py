@@ -1,4 +1,4 @@
-"""Column files: parse, validate, write. Independent of spaCy.
+"""Parse, validate and write column files. Independent of spaCy.
 
 One word per line with the named-entity label last, a blank line after each sentence, and a line
 that starts with `-DOCSTART-` before each document: the format of the CoNLL-2003 shared task
@@ -15,8 +15,8 @@ from common.console import InputError
 from corpus.schemes import LabelError, Mention, decode_mentions, encode_iob2
 
 DOCSTART = "-DOCSTART-"
-MISSING = "_"  # a column without a value, as in CoNLL-U
-# The columns by their number: four as in English CoNLL-2003, five as in German.
+MISSING = "_"  # placeholder for a missing value, as in CoNLL-U
+# Column names by number of columns: four as in English CoNLL-2003, five as in German.
 COLUMNS = {
     2: ("word", "ner"),
     3: ("word", "pos", "ner"),
@@ -27,7 +27,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Sentence:
-    """Parallel lists with one item per word; empty strings where the file has no such column."""
+    """Parallel lists with one item per word; empty strings for columns that the file lacks."""
 
     words: list[str]
     pos: list[str]
@@ -43,20 +43,20 @@ class Document:
 
 @dataclass
 class Corpus:
-    """The content of a file, and what was skipped."""
+    """The content of a file, and counts of what was skipped."""
 
     documents: list[Document]
     scheme: str
     has_docstarts: bool
     empty_sentences: int = 0  # skipped: extra blank lines
-    empty_documents: int = 0  # skipped: a document start without a word before the next
+    empty_documents: int = 0  # skipped: document starts without words before the next one
 
 
 @dataclass
 class Block:
-    """The rows of a sentence as they are in the file."""
+    """The rows of a sentence, as in the file."""
 
-    line: int  # number of the first row's line, from 1
+    line: int  # line number of the first row, from 1
     rows: list[list[str]] = field(default_factory=list)
 
     @property
@@ -65,11 +65,11 @@ class Block:
 
 
 def detect_scheme(blocks: Sequence[Block], path: str) -> str:
-    """Find the scheme in which the whole file is legal; IOB2 if several are.
+    """Detect the label scheme in which the whole file is legal; IOB2 if several match.
 
-    RAISES (InputError): If there is none; names the lines that contradict each other.
+    RAISES (InputError): If no scheme matches. Names the conflicting lines.
     """
-    first: dict[str, tuple[int, str]] = {}  # prefix -> where it is met first
+    first: dict[str, tuple[int, str]] = {}  # prefix -> line and label of its first occurrence
     for block in blocks:
         for offset, label in enumerate(block.labels):
             prefix = label[:1]
@@ -80,8 +80,8 @@ def detect_scheme(blocks: Sequence[Block], path: str) -> str:
     if bilou and iobes:
         (line, label), (other_line, other_label) = bilou[0], iobes[0]
         raise InputError(
-            f"{path}:{other_line}: label {other_label} is of IOBES but {label} in line {line} "
-            "of BILOU; a file must keep to one scheme"
+            f"{path}:{other_line}: label {other_label} belongs to IOBES but {label} in line {line} "
+            "to BILOU; use one scheme per file"
         )
     if bilou or iobes:
         return "bilou" if bilou else "iobes"
@@ -95,11 +95,11 @@ def detect_scheme(blocks: Sequence[Block], path: str) -> str:
             problems.append(str(error))
     if problems[0] == problems[1]:
         raise InputError(problems[0])
-    raise InputError(f"{problems[0]}; and {problems[1]}; a file must keep to one scheme")
+    raise InputError(f"{problems[0]}; and {problems[1]}; use one scheme per file")
 
 
 def decode_block(block: Block, scheme: str, path: str) -> list[Mention]:
-    """decode_mentions, with file and line in errors."""
+    """Call decode_mentions, and add the file and line to its errors."""
     try:
         return decode_mentions(block.labels, scheme)
     except LabelError as error:
@@ -107,7 +107,7 @@ def decode_block(block: Block, scheme: str, path: str) -> list[Mention]:
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file, with or without BOM, and bring its line ends to LF."""
+    """Read a UTF-8 file, with or without BOM, and normalize its line endings to LF."""
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -121,9 +121,9 @@ def read_text(path: Path) -> str:
 
 
 def split_row(line: str) -> list[str]:
-    """Split a line at its tabs, or at its blanks if it has no tab.
+    """Split a line at tabs, or at spaces if it has no tab.
 
-    Only at these: words may hold other white space (a no-break space in a number, say).
+    Other whitespace belongs to the word, e.g. a no-break space in a number.
     """
     if "\t" in line:
         return [column.strip(" ") for column in line.split("\t")]
@@ -131,7 +131,11 @@ def split_row(line: str) -> list[str]:
 
 
 def read_row(line: str, width: int | None, where: str) -> list[str]:
-    """Split the line of a word and check its columns against `width`, those of the first row."""
+    """Split a line into columns and check their number.
+
+    width (int | None): Number of columns of the first row; None for the first row itself.
+    where (str): File and line, for errors.
+    """
     row = split_row(line)
     if width is None and len(row) not in COLUMNS:
         raise InputError(f"{where}: {len(row)} columns, not 2 to 5 with the label last: {line!r}")
@@ -146,9 +150,9 @@ def read_blocks(text: str, path: str) -> tuple[list[list[Block]], Corpus]:
     """Split a file into documents of sentences, without reading the labels.
 
     RETURNS (tuple[list[list[Block]], Corpus]): The sentences of each document, and a Corpus
-        without documents that holds the counts. With no document start in the file nothing is
-        known of documents: each sentence is one by itself.
-    RAISES (InputError): At a row whose number of columns isn't 2 to 5 or isn't the first row's.
+        without documents that contains the counts. If the file has no document starts, each
+        sentence is its own document.
+    RAISES (InputError): If a row doesn't have 2 to 5 columns, or not as many as the first row.
     """
     corpus = Corpus(documents=[], scheme="", has_docstarts=False)
     documents: list[list[Block]] = [[]]
@@ -195,7 +199,7 @@ def read_corpus(path: Path, scheme: str = "auto") -> Corpus:
 
     path (Path): 2 to 5 columns as in COLUMNS, separated by spaces or tabs; UTF-8; LF, CRLF or CR.
     scheme (str): A key of SCHEMES, or "auto" to detect it.
-    RAISES (InputError): With the file, the line, and what is wrong.
+    RAISES (InputError): If the file is invalid. Names the file, the line and the problem.
     """
     documents, corpus = read_blocks(read_text(path), str(path))
     blocks = [block for document in documents for block in document]
@@ -230,14 +234,14 @@ def format_sentence(sentence: Sentence) -> str:
     for row in zip(sentence.words, sentence.pos, sentence.chunks, labels, strict=True):
         values = [value or MISSING for value in row]
         if any(re.search(r"[ \t\r\n]", value) for value in values):
-            raise InputError(f"{values} can't be written in columns: white space inside a value")
+            raise InputError(f"can't write {values} as columns: a value contains whitespace")
         lines.append(" ".join(values))
     return "\n".join(lines)
 
 
 def format_corpus(documents: Iterable[Document], *, docstarts: bool = True) -> str:
     """RETURNS (str): The canonical format: word, POS, chunk, NER in IOB2, separated by one space; a
-    document start before each document; a blank line between blocks and none at the end."""
+    document start before each document; a blank line between blocks, and none at the end."""
     blocks = []
     for document in documents:
         if docstarts:

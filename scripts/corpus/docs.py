@@ -1,4 +1,4 @@
-"""Gold documents as spaCy Docs, to and from DocBin and column files."""
+"""Convert gold documents between spaCy Docs, DocBin and column files."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,14 +12,14 @@ from common.files import atomic_write
 from corpus.conll import Document, Sentence, count, format_corpus, read_corpus
 from corpus.schemes import Mention, encode_iob2
 
-# A Doc has no attribute for chunks (base phrases), so they travel in its user data.
+# A Doc has no attribute for chunks (base phrases), so they are stored in its user data.
 CHUNKS = "chunks"
 ATTRS = ("ORTH", "LEMMA", "TAG", "SENT_START", "ENT_IOB", "ENT_TYPE")
 
 
 def make_doc(document: Document, vocab: Vocab) -> Doc:
-    """RETURNS (Doc): Gold words (the blanks between them unknown), sentence starts, POS in
-    `tag_`, lemmas if there are any, mentions in `ents`, chunk labels in `user_data["chunks"]`."""
+    """RETURNS (Doc): Gold words with unknown spaces, sentence starts, POS in `tag_`, lemmas if
+    there are any, mentions in `ents`, and chunk labels in `user_data["chunks"]`."""
     sentences = document.sentences
     lemmas = [lemma for sentence in sentences for lemma in sentence.lemmas]
     return Doc(
@@ -50,7 +50,7 @@ def read_sentence(sent: Span, chunks: list[str]) -> Sentence:
 
 
 def read_document(doc: Doc) -> Document:
-    """The inverse of `make_doc`; a Doc without sentence starts is one sentence."""
+    """Inverse of `make_doc`. A Doc without sentence starts is one sentence."""
     chunks = list(doc.user_data.get(CHUNKS) or [""] * len(doc))
     sents = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
     return Document([read_sentence(sent, chunks) for sent in sents])
@@ -62,17 +62,17 @@ def write_docs(docs: Iterable[Doc], path: Path, *, user_data: bool = True) -> No
 
 
 def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
-    """RAISES (InputError): If the file is not a whole DocBin."""
+    """RAISES (InputError): If the file isn't a complete DocBin."""
     try:
         doc_bin = DocBin(store_user_data=True).from_disk(path)
-    except Exception as error:  # zlib's, msgpack's or a missing key: each means the same here
+    except Exception as error:  # zlib, msgpack or a missing key: the file is broken
         raise InputError(f"{path}: not a complete DocBin file; convert it again") from error
     return doc_bin.get_docs(vocab)
 
 
 def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
     """RETURNS (list[Doc]): The documents of a .spacy or a column file.
-    RAISES (InputError): If there is no such file, or nothing in it."""
+    RAISES (InputError): If the file is missing, invalid or contains no words."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the steps before this one")
     if path.suffix == ".spacy":
@@ -93,14 +93,14 @@ def convert_to_docs(source: Path, target: Path, scheme: str, lang: str) -> None:
     msg.good(f"{target}: {numbers} ({corpus.scheme.upper()})")
     bare = sum(not any(s.mentions for s in document.sentences) for document in corpus.documents)
     oddities = {
-        "documents without a mention kept": bare if corpus.has_docstarts else 0,
+        "documents without mentions kept": bare if corpus.has_docstarts else 0,
         "empty sentences skipped": corpus.empty_sentences,
         "empty documents skipped": corpus.empty_documents,
     }
     if any(oddities.values()):
         msg.info(", ".join(f"{number:,} {name}" for name, number in oddities.items() if number))
     if not corpus.has_docstarts:
-        msg.info(f"{source} has no -DOCSTART- line: each sentence became a document of its own")
+        msg.info(f"{source} has no -DOCSTART- line: each sentence became its own document")
 
 
 def convert_to_columns(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Label schemes: read mentions from labels and write labels for mentions."""
+"""Label schemes: decode labels to mentions, and encode mentions as labels."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,7 @@ OUTSIDE = Tag("O", "")
 
 
 class Mention(NamedTuple):
-    """A mention by its words: [start, end) within the sentence, and its type."""
+    """A mention: its words [start, end) within the sentence, and its type."""
 
     start: int
     end: int
@@ -24,15 +24,15 @@ class Mention(NamedTuple):
 
 
 class LabelError(ValueError):
-    """A label that its scheme doesn't allow, `index` words into the sentence."""
+    """An illegal label, at word `index` of the sentence."""
 
     def __init__(self, index: int, problem: str) -> None:
         super().__init__(problem)
         self.index = index
 
 
-# A rule decides for two neighbouring labels whether the second may follow the first, and whether
-# it opens a mention (http://www.clips.uantwerpen.be/conll2003/ner/ for IOB1).
+# A rule takes two adjacent labels. It returns whether the second may follow the first, and whether
+# the second opens a mention. IOB1: http://www.clips.uantwerpen.be/conll2003/ner/
 Rule = Callable[[Tag, Tag], tuple[bool, bool]]
 
 
@@ -67,24 +67,24 @@ SCHEMES: dict[str, Rule] = {"iob1": _iob1, "iob2": _iob2, "bilou": _bilou, "iobe
 def parse_tag(label: str) -> Tag:
     """Split a label into prefix and type.
 
-    RETURNS (Tag): E.g. ("B", "PER"); a type may hold hyphens.
+    RETURNS (Tag): E.g. ("B", "PER"). A type may contain hyphens.
     RAISES (ValueError): If the label belongs to no known scheme.
     """
     if label == "O":
         return OUTSIDE
     match = re.fullmatch(r"([BILUES])-(.+)", label)
     if match is None:
-        raise ValueError(f"label {label!r} fits no scheme (O, or one of B I L U E S, '-', a type)")
+        raise ValueError(f"label {label!r} fits no scheme: expected O or, for example, B-PER")
     return Tag(match[1], match[2])
 
 
 def decode_mentions(labels: Sequence[str], scheme: str) -> list[Mention]:
-    """Decode the mentions of one sentence from its labels, strictly.
+    """Decode the labels of a sentence to mentions, strictly.
 
     labels (Sequence[str]): One label per word.
     scheme (str): A key of SCHEMES.
     RETURNS (list[Mention]): In order, without overlap.
-    RAISES (LabelError): At the first label that the scheme doesn't allow.
+    RAISES (LabelError): At the first label that is illegal in the scheme.
     """
     rule = SCHEMES[scheme]
     mentions: list[Mention] = []
@@ -96,7 +96,7 @@ def decode_mentions(labels: Sequence[str], scheme: str) -> list[Mention]:
             raise LabelError(index, str(error)) from None
         legal, opens = rule(before, tag)
         if not legal:
-            first = labels[index - 1] if index > 0 else "the sentence's start"
+            first = labels[index - 1] if index > 0 else "the sentence start"
             if index == len(labels):
                 raise LabelError(index - 1, f"mention not closed at {first}, illegal in {scheme}")
             raise LabelError(index, f"{label} after {first} is illegal in {scheme}")

@@ -1,7 +1,7 @@
-"""Inputs of a Hugging Face token classifier from column files, and scores of its predictions.
+"""Encode column files for a Hugging Face token classifier, and score its predictions.
 
-The protocol of the Hugging Face course: a label on every wordpiece with B- turned into I- on
-continuations, special tokens ignored (https://huggingface.co/learn/llm-course/chapter7/2).
+As in the Hugging Face course, every wordpiece has a label, B- becomes I- on continuations, and
+special tokens are ignored (https://huggingface.co/learn/llm-course/chapter7/2).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from corpus.conll import Sentence, read_corpus
 from corpus.schemes import encode_iob2
 
 IGNORED = -100  # the label that torch's cross-entropy ignores
-# The types of CoNLL-2003 in the order that its models on the hub have; others come after them.
+# The types of CoNLL-2003, in the order of its models on the hub. Other types follow.
 CONLL_TYPES = ("PER", "ORG", "LOC", "MISC")
 Encoded = dict[str, list[int]]
 
@@ -25,8 +25,12 @@ def read_sentences(path: Path) -> list[Sentence]:
 
 
 def label_names(types: set[str], prefixes: str = "BI") -> list[str]:
-    """RETURNS (list[str]): O, then B- and I- of each type: of CoNLL-2003 O, B-PER, I-PER, B-ORG,
-    I-ORG, B-LOC, I-LOC, B-MISC, I-MISC. Other schemes have other prefixes."""
+    """List the labels of a classifier.
+
+    prefixes (str): The prefixes of the label scheme.
+    RETURNS (list[str]): O, then each type with each prefix. For CoNLL-2003: O, B-PER, I-PER, B-ORG,
+        I-ORG, B-LOC, I-LOC, B-MISC, I-MISC.
+    """
     known: list[str] = [type_ for type_ in CONLL_TYPES if type_ in types]
     ordered = [*known, *sorted(types.difference(known))]
     return ["O", *(f"{prefix}-{type_}" for type_ in ordered for prefix in prefixes)]
@@ -39,12 +43,12 @@ def mention_types(sentences: Sequence[Sentence]) -> set[str]:
 def align_labels(
     word_ids: Sequence[int | None], labels: Sequence[str], *, first_only: bool = False
 ) -> list[str | None]:
-    """Spread the labels of words over their wordpieces.
+    """Assign the labels of words to their wordpieces.
 
-    word_ids (Sequence[int | None]): Each wordpiece's word; None for a special token.
-    labels (Sequence[str]): Each word's label in IOB2.
-    first_only (bool): Whether continuations have no label, instead of I-.
-    RETURNS (list[str | None]): Each wordpiece's label; None for a special token.
+    word_ids (Sequence[int | None]): Word index of each wordpiece; None for special tokens.
+    labels (Sequence[str]): Label of each word, in IOB2.
+    first_only (bool): Give continuations no label instead of I-.
+    RETURNS (list[str | None]): Label of each wordpiece; None for special tokens.
     """
     aligned: list[str | None] = []
     previous = None
@@ -62,7 +66,7 @@ def align_labels(
 def encode(
     sentence: Sentence, tokenizer: Any, label_ids: dict[str, int], *, first_only: bool = False
 ) -> Encoded:
-    """RETURNS (Encoded): The model's inputs, `labels`, and `first`: 1 where a word begins."""
+    """RETURNS (Encoded): The model inputs, `labels`, and `first`: 1 where a word starts, else 0."""
     encoding = tokenizer(sentence.words, is_split_into_words=True, truncation=True)
     word_ids = encoding.word_ids()
     labels = encode_iob2(len(sentence.words), sentence.mentions)
@@ -79,12 +83,12 @@ def encode(
 def score(
     predicted: Sequence[numpy.ndarray], encoded: Sequence[Encoded], names: Sequence[str]
 ) -> dict[str, float]:
-    """Score by wordpieces, as the recipe does, and by words: a word's label is its first
-    wordpiece's. seqeval's default mode.
+    """Score by wordpiece, as in the course, and by word, using the label of its first wordpiece.
+    Both use seqeval's default mode.
 
-    predicted (Sequence[numpy.ndarray]): Label ids of each sentence's wordpieces, or longer.
+    predicted (Sequence[numpy.ndarray]): Label ids of each sentence, (n_wordpieces,) or padded.
     RETURNS (dict[str, float]): `word_precision`, `word_recall`, `word_f1`, `word_accuracy`, and
-        the same with `wordpiece_`.
+        the same with the prefix `wordpiece_`.
     """
     units: dict[str, tuple[list[list[str]], list[list[str]]]] = {
         "wordpiece": ([], []),
@@ -104,8 +108,8 @@ def score(
 
 
 def measure(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, float]:
-    """RETURNS (dict[str, float]): seqeval's `precision`, `recall`, `f1`, `accuracy`, in its
-    default mode, of label sequences."""
+    """RETURNS (dict[str, float]): `precision`, `recall`, `f1` and `accuracy` of label sequences, by
+    seqeval in its default mode."""
     return {
         "precision": float(precision_score(gold, predicted, zero_division=0)),
         "recall": float(recall_score(gold, predicted, zero_division=0)),

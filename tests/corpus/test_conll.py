@@ -1,4 +1,4 @@
-"""Column files: every shape that the wild offers, and the words said about each broken one."""
+"""Column files: all supported formats, and error messages for invalid files."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def read_mentions(path: Path, scheme: str = "auto") -> list[list[Mention]]:
 
 
 def labelled(labels: str) -> str:
-    """A one-sentence file with these labels, blanks between them."""
+    """A one-sentence file with these labels, which are separated by spaces."""
     return "\n".join(f"w{i} {label}" for i, label in enumerate(labels.split()))
 
 
@@ -67,7 +67,7 @@ def mentions_and_length(draw: st.DrawFn) -> tuple[list[Mention], int]:
 
 
 def encode(mentions: list[Mention], length: int, scheme: str) -> list[str]:
-    """Labels by the schemes' definitions, written out plainly: the oracle for decoding."""
+    """Encode mentions by the definitions of the schemes: the reference for decoding."""
     labels = ["O"] * length
     letters = {"bilou": "BILU", "iobes": "BIES"}.get(scheme, "BIIB")
     for i, (start, end, type_) in enumerate(mentions):
@@ -84,21 +84,21 @@ def encode(mentions: list[Mention], length: int, scheme: str) -> list[str]:
 
 @pytest.mark.parametrize("scheme", list(schemes.SCHEMES))
 @given(drawn=mentions_and_length())
-def test_conll_decode_inverts_every_scheme(scheme: str, drawn: tuple[list[Mention], int]) -> None:
+def test_conll_decode_inverts_encode(scheme: str, drawn: tuple[list[Mention], int]) -> None:
     mentions, length = drawn
     assert schemes.decode_mentions(encode(mentions, length, scheme), scheme) == mentions
 
 
 @given(drawn=mentions_and_length())
-def test_conll_encode_iob2_is_iob2(drawn: tuple[list[Mention], int]) -> None:
+def test_conll_encode_iob2_matches_the_definition(drawn: tuple[list[Mention], int]) -> None:
     mentions, length = drawn
     assert schemes.encode_iob2(length, mentions) == encode(mentions, length, "iob2")
 
 
 @pytest.mark.parametrize("scheme", list(schemes.SCHEMES))
 @given(st.lists(st.sampled_from(["O", *(f"{p}-{t}" for p in "BILUES" for t in "XY")]), max_size=6))
-def test_conll_what_decodes_seqeval_reads_alike(scheme: str, labels: list[str]) -> None:
-    """Whatever we call legal, seqeval's strict reading of the scheme sees the same mentions in."""
+def test_conll_decode_agrees_with_seqeval(scheme: str, labels: list[str]) -> None:
+    """For legal labels, seqeval's strict mode finds the same mentions."""
     try:
         mentions = schemes.decode_mentions(labels, scheme)
     except schemes.LabelError:
@@ -112,19 +112,24 @@ def test_conll_what_decodes_seqeval_reads_alike(scheme: str, labels: list[str]) 
     [
         ("iob2", "O I-A", 2, "I-A after O is illegal in iob2"),
         ("iob2", "B-A I-B", 2, "I-B after B-A is illegal in iob2"),
-        ("iob2", "I-A", 1, "I-A after the sentence's start is illegal in iob2"),
-        ("iob2", "U-A", 1, "U-A after the sentence's start is illegal in iob2"),
+        ("iob2", "I-A", 1, "I-A after the sentence start is illegal in iob2"),
+        ("iob2", "U-A", 1, "U-A after the sentence start is illegal in iob2"),
         ("iob1", "O B-A", 2, "B-A after O is illegal in iob1"),
         ("bilou", "B-A O", 2, "O after B-A is illegal in bilou"),
         ("bilou", "U-A I-A", 2, "I-A after U-A is illegal in bilou"),
         ("bilou", "O B-A", 2, "mention not closed at B-A, illegal in bilou"),
         ("iobes", "B-A L-A", 2, "L-A after B-A is illegal in iobes"),
-        ("iobes", "E-A", 1, "E-A after the sentence's start is illegal in iobes"),
+        ("iobes", "E-A", 1, "E-A after the sentence start is illegal in iobes"),
         ("auto", "O A-PER", 2, "label 'A-PER' fits no scheme"),
         ("auto", "O B-", 2, "label 'B-' fits no scheme"),
         ("auto", "o", 1, "label 'o' fits no scheme"),
         ("auto", "B-A I-A\n\nI-B B-B", None, "illegal in iob1"),
-        ("auto", "U-A S-A", 2, "label S-A is of IOBES but U-A in line 1 of BILOU"),
+        (
+            "auto",
+            "U-A S-A",
+            2,
+            "label S-A belongs to IOBES but U-A in line 1 to BILOU; use one scheme per file",
+        ),
     ],
 )
 def test_conll_label_errors_name_file_line_and_label(
@@ -144,25 +149,25 @@ def test_conll_mixed_iob1_and_iob2_names_both_lines(tmp_path: Path) -> None:
         conll.read_corpus(path)
     assert str(error.value) == (
         f"{path}:3: I-A after O is illegal in iob2; and "
-        f"{path}:1: B-A after the sentence's start is illegal in iob1; "
-        "a file must keep to one scheme"
+        f"{path}:1: B-A after the sentence start is illegal in iob1; "
+        "use one scheme per file"
     )
 
 
-# --- Shapes ---
+# --- Formats ---
 
 
 @pytest.mark.parametrize(
     "row",
     ["Ada B-PER", "Ada NNP B-PER", "Ada NNP B-NP B-PER", "Ada Ada NNP B-NP B-PER"],
 )
-@pytest.mark.parametrize("gap", [" ", "   ", "\t"])
+@pytest.mark.parametrize("separator", [" ", "   ", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
-def test_conll_reads_columns_gaps_line_ends_and_bom(
-    tmp_path: Path, row: str, gap: str, end: str, bom: str
+def test_conll_reads_columns_separators_line_endings_and_bom(
+    tmp_path: Path, row: str, separator: str, end: str, bom: str
 ) -> None:
-    path = write(tmp_path, bom + row.replace(" ", gap) + end)
+    path = write(tmp_path, bom + row.replace(" ", separator) + end)
     (document,) = conll.read_corpus(path).documents
     (sentence,) = document.sentences
     assert sentence.words == ["Ada"]
@@ -182,7 +187,7 @@ def test_conll_reads_columns_gaps_line_ends_and_bom(
         " -DOCSTART- O",
     ],
 )
-def test_conll_takes_any_form_of_document_start(tmp_path: Path, line: str) -> None:
+def test_conll_reads_all_forms_of_document_start(tmp_path: Path, line: str) -> None:
     path = write(tmp_path, TINY.replace("-DOCSTART- -X- -X- O", line))
     corpus = conll.read_corpus(path)
     assert [len(document.sentences) for document in corpus.documents] == [2, 1]
@@ -200,26 +205,26 @@ def test_conll_without_document_starts_each_sentence_is_a_document(tmp_path: Pat
     assert [d.sentences[0].words for d in corpus.documents] == [["a", "b"], ["c"]]
 
 
-def test_conll_counts_what_it_skips(tmp_path: Path) -> None:
+def test_conll_counts_skipped_blocks(tmp_path: Path) -> None:
     path = write(tmp_path, "\n-DOCSTART- O\n\n-DOCSTART- O\n\na O\n\n\n\nb O\n\n\n\n")
     corpus = conll.read_corpus(path)
     assert corpus.empty_documents == 1
-    assert corpus.empty_sentences == 2  # the blank lines at the end begin no sentence
+    assert corpus.empty_sentences == 2  # blank lines at the end don't count
     assert conll.count(corpus.documents) == {"documents": 1, "sentences": 2, "words": 2}
 
 
-def test_conll_other_white_space_belongs_to_the_word(tmp_path: Path) -> None:
+def test_conll_other_whitespace_belongs_to_the_word(tmp_path: Path) -> None:
     words = ["1\u00a0000", "a\u2028b", "x\x85y", "\u3000"]
     path = write(tmp_path, "\n".join(f"{word} O" for word in words))
     (document,) = conll.read_corpus(path).documents
     assert document.sentences[0].words == words
 
 
-def test_conll_tabs_let_words_hold_blanks(tmp_path: Path) -> None:
+def test_conll_words_may_contain_spaces_between_tabs(tmp_path: Path) -> None:
     path = write(tmp_path, "New York\tB-LOC\n")
     (document,) = conll.read_corpus(path).documents
     assert document.sentences[0].words == ["New York"]
-    with pytest.raises(InputError, match="white space inside a value"):
+    with pytest.raises(InputError, match=r"can't write .*: a value contains whitespace"):
         conll.format_corpus([document])
 
 
@@ -283,7 +288,7 @@ def test_conll_format_marks_missing_columns(tmp_path: Path) -> None:
         max_size=4,
     )
 )
-def test_conll_any_words_survive(sentences: list[list[str]]) -> None:
+def test_conll_keeps_all_words(sentences: list[list[str]]) -> None:
     text = "\n\n".join("\n".join(f"{word} O" for word in words) for words in sentences)
     documents, _ = conll.read_blocks(text, "text")
     assert [[row[0] for row in b.rows] for d in documents for b in d] == sentences
@@ -304,7 +309,7 @@ def test_conll_sample_corpus_is_large_and_varied_enough() -> None:
         assert min(counts[type_] for type_ in ("PER", "LOC", "ORG", "MISC")) >= 30
 
 
-def test_conll_sample_corpus_is_what_its_readme_says() -> None:
+def test_conll_sample_corpus_matches_its_readme() -> None:
     readme = (SAMPLE / "README.md").read_text("utf-8")
     for split in SPLITS:
         counts = conll.count(conll.read_corpus(SAMPLE / f"{split}.txt").documents)
@@ -313,9 +318,9 @@ def test_conll_sample_corpus_is_what_its_readme_says() -> None:
         assert f"| {split}.txt | {row} |" in readme
 
 
-@pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not here")
-def test_conll_sample_corpus_holds_no_sentence_of_conll2003() -> None:
-    """None whole, and none of 12 words or more as a part of one of ours."""
+@pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not available")
+def test_conll_sample_corpus_contains_no_sentence_of_conll2003() -> None:
+    """No whole sentence, and none of 12 words or more as part of a longer one."""
 
     def sentences(folder: Path) -> set[str]:
         return {
@@ -323,7 +328,7 @@ def test_conll_sample_corpus_holds_no_sentence_of_conll2003() -> None:
             for split in SPLITS
             for document in conll.read_corpus(folder / f"{split}.txt").documents
             for sentence in document.sentences
-            if len(sentence.words) > 2  # a place and a date, or one name, are no sentence
+            if len(sentence.words) > 2  # skip datelines and single names
         }
 
     ours, theirs = sentences(SAMPLE), sentences(CONLL2003)

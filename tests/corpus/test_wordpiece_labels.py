@@ -1,4 +1,4 @@
-"""The well-known recipe: labels on wordpieces, and its scores by wordpiece and by word."""
+"""Labels of wordpieces as in the Hugging Face course, and scores by wordpiece and by word."""
 
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,8 @@ def test_label_names_are_in_order(tiny_file: Path) -> None:
     ("changes", "wordpiece", "word"),
     [
         ({}, 1.0, 1.0),
-        ({9: 0}, 0.5, 1.0),  # a continuation: an error by wordpiece, none by word
-        ({8: 0}, 0.5, 2 / 3),  # ##Y alone still is a mention by wordpiece, but of other extent
+        ({9: 0}, 0.5, 1.0),  # a continuation: wrong by wordpiece, correct by word
+        ({8: 0}, 0.5, 2 / 3),  # ##Y alone is still a mention by wordpiece, with another span
         ({0: 3, 11: 3}, 1.0, 1.0),  # special tokens don't count
     ],
 )
@@ -122,7 +122,7 @@ def test_f1_by_wordpiece_and_by_word(
     row = numpy.array([0 if label == IGNORED else label for label in encoded["labels"]])
     for position, label in changes.items():
         row[position] = label
-    padded: Any = numpy.concatenate([row, [3, 3]])[None]  # padding isn't looked at
+    padded: Any = numpy.concatenate([row, [3, 3]])[None]  # padding is ignored
     scores = score(padded, [encoded], NAMES)
     assert scores["wordpiece_f1"] == pytest.approx(wordpiece)
     assert scores["word_f1"] == pytest.approx(word)
