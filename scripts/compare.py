@@ -12,8 +12,10 @@ from scoring.bootstrap import SAMPLES, paired_bootstrap
 
 def main(
     first: Annotated[Path, typer.Argument(help="JSON file that evaluate.py wrote")],
-    second: Annotated[Path, typer.Argument(help="The other pipeline's, on the same files")],
-    samples: Annotated[int, typer.Option(min=100)] = SAMPLES,
+    second: Annotated[
+        Path, typer.Argument(help="JSON file of the other pipeline, on the same files")
+    ],
+    samples: Annotated[int, typer.Option(min=100, help="Number of bootstrap samples")] = SAMPLES,
 ) -> None:
     """Compare two pipelines by the paired bootstrap over documents."""
     with exit_on_input_error():
@@ -24,7 +26,9 @@ def main(
             if scores["sha256"] == b["splits"].get(name, {}).get("sha256")
         ]
         if not shared:
-            raise InputError(f"{first} and {second} have no file in common")
+            raise InputError(
+                f"{first} and {second} have no file in common; evaluate both on the same files"
+            )
         rows = []
         for name in shared:
             scores = [metrics["splits"][name] for metrics in (a, b)]
@@ -41,7 +45,7 @@ def main(
                     f"{difference.p_value:.3f}",
                 )
             )
-        header = ("F1", a["name"], b["name"], "difference", "95 %", "p")
+        header = ("F1", a["name"], b["name"], "difference", "95 % CI", "p")
         msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r", "r"))
 
 

@@ -1,4 +1,4 @@
-"""Evaluate a pipeline on gold tokens with seqeval; spaCy's own scorer must agree."""
+"""Evaluate a pipeline on gold tokens with seqeval, and check the scores against spaCy's scorer."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from scoring.scores import PROTOCOLS
 
 
 def print_scores(name: str, scores: dict[str, Any]) -> None:
-    """Print one file's scores as a table, in percent."""
+    """Print the scores on a file as a table, in percent."""
     header = (name, "precision", "recall", "F1", "support")
     rows = []
     for protocol in PROTOCOLS:
@@ -31,11 +31,12 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
     msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s")
     if scores["wordpiece"] is not None:
         f1 = 100 * scores["wordpiece"]["f1"]
-        msg.text(f"by wordpieces, argmax on each, as in Hugging Face's recipe: F1 {f1:.2f}")
+        msg.text(f"F1 by wordpiece (as in the Hugging Face course) {f1:.2f}")
     if scores["calibration"] is not None:
         error = scores["calibration"]["expected_calibration_error"]
-        msg.text(f"expected calibration error of the scores {100 * error:.2f}")
-    msg.text(", ".join(f"{number:,} {kind}" for kind, number in scores["errors"].items()))
+        msg.text(f"expected calibration error of the confidence scores {100 * error:.2f}")
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in scores["errors"].items())
+    msg.text(f"mistakes by kind: {kinds}")
     for by, rows in scores["f1_by"].items():
         parts = (f"{bucket} {100 * r['f1']:.2f} ({r['support']:,})" for bucket, r in rows.items())
         msg.text(f"F1 by {by}: {', '.join(parts)}")
@@ -43,14 +44,20 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
 
 
 def read_training_record(path: Path | None) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): What the train step wrote about the run; nothing without a path.
-    RAISES (InputError): If there is no such file, or it isn't JSON."""
+    """RETURNS (dict[str, Any]): The record of the training run; empty without a path.
+    RAISES (InputError): If the file is missing or isn't a JSON object."""
     if path is None:
         return {}
+    if not path.is_file():
+        raise InputError(f"--training-record {path}: no such file; pass the run.json of train.py")
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"--training-record {path}: {error}; run.json of the train step") from None
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise InputError(
+            f"--training-record {path}: not a JSON object; pass the run.json of train.py"
+        )
     return record
 
 
@@ -58,12 +65,15 @@ def main(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
     files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
     output: Annotated[Path | None, typer.Option(help="JSON file for the metrics")] = None,
-    corpus: Annotated[Path | None, typer.Option(help="Folder of the column files")] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="Folder of column files; its train.txt defines seen mentions"),
+    ] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Folder for the annotated documents, SPLIT.spacy")
+        Path | None, typer.Option(help="Folder to write the predicted documents to, SPLIT.spacy")
     ] = None,
     training_record: Annotated[
-        Path | None, typer.Option(help="run.json of the training, to be copied into the metrics")
+        Path | None, typer.Option(help="run.json of train.py, copied into the metrics")
     ] = None,
     gold_sentences: Annotated[
         bool,
@@ -72,12 +82,14 @@ def main(
             help="Give the pipeline the gold sentence boundaries",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, or the number of a GPU")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
-    """Score a pipeline on gold tokens: by type, in conlleval's protocol and in strict IOB2."""
+    """Score a pipeline on gold tokens, in conlleval's protocol and in strict IOB2."""
     with exit_on_input_error():
         if len({path.stem for path in files}) < len(files):
-            raise InputError("two files have the same name, which names their scores: rename one")
+            raise InputError(
+                "two files have the same name, but scores are stored by name; rename one"
+            )
         training = read_training_record(training_record)
         nlp, gpu = load_on_device(pipeline, device)
         buckets = make_buckets(corpus)

@@ -1,4 +1,4 @@
-"""Scores: hand-counted cases, three protocols that must agree, and gold of any kind of file."""
+"""Evaluation: scores by hand, agreement of the three protocols, and the formats of gold files."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def doc(labels: str) -> Doc:
 
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
-    """A pipeline that finds what its patterns name: no training, and what it scores is known."""
+    """A pipeline of patterns: it needs no training, and its scores are known."""
     nlp = spacy.blank("en")
     ruler = nlp.add_pipe("entity_ruler")
     patterns = [("PER", "Ada Lindqvist"), ("LOC", "Varnholm"), ("LOC", "Norden Bank")]
@@ -52,9 +52,13 @@ def rules(tmp_path: Path) -> Path:
     ("gold", "predicted", "counts"),
     [  # correct, predicted, gold mentions
         ("B-A I-A O B-B", "B-A I-A O B-B", (2, 2, 2)),
-        ("B-A I-A O B-B", "B-A O O B-B", (1, 2, 2)),  # a boundary error is both kinds of error
-        ("B-A I-A O B-B", "B-B I-B O B-B", (1, 2, 2)),  # as is a wrong type
-        ("B-A B-A O O", "B-A I-A O O", (0, 1, 2)),  # touching mentions are two
+        (
+            "B-A I-A O B-B",
+            "B-A O O B-B",
+            (1, 2, 2),
+        ),  # a boundary mistake counts as a false positive and a false negative
+        ("B-A I-A O B-B", "B-B I-B O B-B", (1, 2, 2)),  # so does a wrong type
+        ("B-A B-A O O", "B-A I-A O O", (0, 1, 2)),  # two adjacent mentions
         ("B-A I-A O O", "B-A I-B O O".replace("I-B", "B-B"), (0, 2, 1)),
         ("O O O O", "B-A O O O", (0, 1, 0)),
         ("B-A O O O", "O O O O", (0, 0, 1)),
@@ -87,7 +91,7 @@ labels = st.lists(st.sampled_from(["O", "B-A", "I-A", "B-B", "I-B"]), min_size=1
 
 
 def repaired(tags: list[str]) -> str:
-    """Make labels legal IOB2: an I- that continues nothing opens a mention."""
+    """Make labels legal IOB2: an I- without a mention to continue becomes B-."""
     before = "O"
     out = []
     for tag in tags:
@@ -102,7 +106,7 @@ def repaired(tags: list[str]) -> str:
 def test_evaluate_protocols_agree_on_gold_tokens(
     pairs: list[tuple[list[str], list[str]]],
 ) -> None:
-    """score raises if spaCy's scorer counts otherwise than seqeval, in either mode."""
+    """score raises an error if spaCy's scorer and seqeval disagree, in either mode."""
     gold = [doc(repaired(a[: len(b)])) for a, b in pairs]
     predicted = [doc(repaired(b[: len(a)])) for a, b in pairs]
     result = scores.score(gold, predicted)
@@ -115,8 +119,8 @@ def test_evaluate_disagreement_with_spacy_is_an_error(monkeypatch: pytest.Monkey
         scores.score([doc("B-A O")], [doc("B-A O")])
 
 
-def test_evaluate_predicts_from_words_alone(rules: Path) -> None:
-    """Nothing of the gold annotation reaches the pipeline."""
+def test_evaluate_predicts_from_words_only(rules: Path) -> None:
+    """The pipeline gets no gold annotation."""
     seen: list[Doc] = []
 
     @Language.component("test_evaluate_look")
@@ -132,7 +136,7 @@ def test_evaluate_predicts_from_words_alone(rules: Path) -> None:
     assert not any(seen[0].has_annotation(name) for name in ("ENT_IOB", "TAG", "SENT_START"))
 
 
-def test_evaluate_gives_gold_sentences_when_asked(tiny_file: Path) -> None:
+def test_evaluate_passes_gold_sentences_on_request(tiny_file: Path) -> None:
     nlp = spacy.blank("en")
     gold = read_gold(tiny_file, nlp.vocab)
     (first, second) = scores.annotate_gold(nlp, gold, gold_sentences=True)
@@ -158,7 +162,7 @@ def test_evaluate_files_into_metrics(
     assert result.exit_code == 0, result.output
     metrics = json.loads(output.read_text())
     dev = metrics["splits"]["dev"]
-    # Found: Ada Lindqvist and Varnholm in the first document, Norden Bank under the wrong type.
+    # Correct: Ada Lindqvist and Varnholm in the first document. Norden Bank has the wrong type.
     assert dev["conlleval"]["overall"] == {
         "precision": pytest.approx(2 / 3),
         "recall": pytest.approx(2 / 4),
@@ -177,14 +181,15 @@ def test_evaluate_files_into_metrics(
         "spurious": 0,
     }
     assert dev["f1_by"]["length"]["1"]["recall"] == 0.5
-    assert dev["calibration"] is None  # rules give no scores
-    assert dev["wordpiece"] is None  # nor have they wordpieces
+    assert dev["calibration"] is None  # rules give no confidence scores
+    assert dev["wordpiece"] is None  # and have no wordpieces
     assert metrics["evaluation"]["gold_sentences"] is False
     assert str(tiny_file) in metrics["corpus"]
     assert {"spacy", "seqeval", "python"} <= metrics["evaluation"]["versions"].keys()
-    said = " ".join(result.stdout.split())
-    assert "all (conlleval) 66.67 50.00 57.14 4" in said
-    assert "all (strict) 66.67 50.00 57.14 4" in said
+    printed = " ".join(result.stdout.split())
+    assert "all (conlleval) 66.67 50.00 57.14 4" in printed
+    assert "all (strict) 66.67 50.00 57.14 4" in printed
+    assert "mistakes by kind: 1 type, 0 boundary, 0 type and boundary, 1 missed" in printed
 
 
 @pytest.mark.parametrize(
@@ -194,11 +199,24 @@ def test_evaluate_files_into_metrics(
         (["rules", "missing.spacy"], "missing.spacy: no such file; run the steps before"),
         (["rules", "half.spacy"], "half.spacy: not a complete DocBin file"),
         (["rules", "empty.spacy"], "empty.spacy contains no words"),
-        (["rules", "none.spacy"], "none.spacy contains no mentions, so F1 is undefined"),
-        (["rules", "tiny.txt", "tiny.txt"], "two files have the same name"),
+        (["rules", "none.spacy"], "none.spacy contains no mentions, so F1 is undefined; pass an"),
+        (
+            ["rules", "tiny.txt", "tiny.txt"],
+            "two files have the same name, but scores are stored by name",
+        ),
         (["rules", "tiny.txt", "--device", "x"], "--device x is not auto"),
-        (["rules", "tiny.txt", "--training-record", "no.json"], "--training-record no.json: "),
-        (["rules", "tiny.txt", "--training-record", "tiny.txt"], "--training-record tiny.txt: "),
+        (
+            ["rules", "tiny.txt", "--training-record", "no.json"],
+            "--training-record no.json: no such file; pass the run.json of train.py",
+        ),
+        (
+            ["rules", "tiny.txt", "--training-record", "tiny.txt"],
+            "--training-record tiny.txt: not a JSON object; pass the run.json of train.py",
+        ),
+        (
+            ["rules", "tiny.txt", "--training-record", "list.json"],
+            "--training-record list.json: not a JSON object",
+        ),
     ],
 )
 @pytest.mark.usefixtures("rules")
@@ -212,6 +230,7 @@ def test_evaluate_bad_input_is_one_line_and_writes_nothing(
     write_docs([], Path("empty.spacy"))
     write_docs([doc("O O")], Path("none.spacy"))
     Path("half.spacy").write_bytes(b"\x78\x9c\x00")
+    Path("list.json").write_text("[]")
     result = run(*arguments, "--output", "out.json")
     assert result.exit_code == 1
     assert words in result.stderr
@@ -219,15 +238,15 @@ def test_evaluate_bad_input_is_one_line_and_writes_nothing(
     assert not Path("out.json").exists()
 
 
-def test_evaluate_says_which_types_the_pipeline_lacks(rules: Path, tiny_file: Path) -> None:
+def test_evaluate_warns_about_unknown_types(rules: Path, tiny_file: Path) -> None:
     result = run(rules, tiny_file)
     assert result.exit_code == 0, result.output
-    said = " ".join(result.output.split())
-    assert f"{tiny_file}: the pipeline doesn't know ORG; all their mentions are missed" in said
+    printed = " ".join(result.output.split())
+    assert f"{tiny_file}: the pipeline doesn't know ORG; all their mentions are missed" in printed
     nlp = spacy.load(rules)
     gold = read_gold(tiny_file, nlp.vocab)
     assert scores.unknown_types(nlp, gold) == ["ORG"]
-    assert scores.unknown_types(spacy.blank("en"), gold) == []  # it doesn't tell its types
+    assert scores.unknown_types(spacy.blank("en"), gold) == []  # it lists no types
 
 
 def test_evaluate_broken_weights_are_an_error(tiny_file: Path, tmp_path: Path) -> None:
@@ -242,7 +261,7 @@ def test_evaluate_broken_weights_are_an_error(tiny_file: Path, tmp_path: Path) -
     assert not (tmp_path / "out.json").exists()
 
 
-def test_evaluate_keeps_the_annotated_documents(rules: Path, tiny_file: Path) -> None:
+def test_evaluate_writes_the_predicted_documents(rules: Path, tiny_file: Path) -> None:
     folder = tiny_file.parent / "docs"
     assert run(rules, tiny_file, "--predictions", folder).exit_code == 0
     first, second = read_docs(folder / "tiny.spacy", VOCAB)
@@ -254,7 +273,7 @@ def test_evaluate_keeps_the_annotated_documents(rules: Path, tiny_file: Path) ->
     assert second.ents == ()
 
 
-def test_evaluate_reads_what_convert_wrote(tiny_file: Path, tmp_path: Path) -> None:
+def test_evaluate_reads_column_files_and_docbin_alike(tiny_file: Path, tmp_path: Path) -> None:
     docs = [make_doc(document, VOCAB) for document in read_corpus(tiny_file).documents]
     write_docs(docs, tmp_path / "gold.spacy")
     nlp: Any = spacy.blank("en")

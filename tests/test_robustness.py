@@ -1,4 +1,4 @@
-"""Raw text and perturbed text: mentions stay what they were."""
+"""Raw and perturbed text: mentions are kept, and scores are correct."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import robustness
 from scoring.perturbations import PERTURBATIONS
-from scoring.raw_text import blanks, detokenize, score_raw
+from scoring.raw_text import detokenize, score_raw, trailing_spaces
 
 NLP = spacy.blank("en")
 DETOKENIZER = MosesDetokenizer(lang="en")
@@ -33,22 +33,22 @@ def mentions(doc: Doc) -> list[tuple[str, str]]:
     return [(ent.text, ent.label_) for ent in doc.ents]
 
 
-def test_detokenized_document_is_what_a_person_writes() -> None:
+def test_detokenized_document_has_natural_spaces() -> None:
     doc = detokenize(gold(), DETOKENIZER)
     assert doc.text == "Ada Lindqvist's bank (Varnholm) fell. Norden rose "
     assert mentions(doc) == [("Ada Lindqvist", "PER"), ("Varnholm", "LOC"), ("Norden", "ORG")]
 
 
 @given(st.lists(st.text(min_size=1, max_size=8).filter(str.strip), min_size=1, max_size=12))
-def test_detokenized_document_has_all_words(words: list[str]) -> None:
+def test_detokenized_document_keeps_all_words(words: list[str]) -> None:
     doc = detokenize(Doc(NLP.vocab, words=words), DETOKENIZER)
     assert [token.text for token in doc] == words
 
 
-def test_blanks_of_another_text_are_everywhere() -> None:
-    assert blanks(["a", "b", "."], "a b.") == [True, False, True]
-    assert blanks(["a", "b"], "a c") == [True, True]
-    assert blanks(["a", "b"], "a b c") == [True, True]
+def test_trailing_spaces_of_another_text_are_all_true() -> None:
+    assert trailing_spaces(["a", "b", "."], "a b.") == [True, False, True]
+    assert trailing_spaces(["a", "b"], "a c") == [True, True]
+    assert trailing_spaces(["a", "b"], "a b c") == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_perturbations(name: str, expected: str) -> None:
     ]
 
 
-def test_typos_are_a_tenth_of_long_words_and_repeatable() -> None:
+def test_typos_are_in_a_tenth_of_long_words_and_reproducible() -> None:
     words = ["newspaper", "the", "1996", "Ada"] * 500
     doc = Doc(NLP.vocab, words=words)
     typed = [
@@ -84,21 +84,21 @@ def test_typos_are_a_tenth_of_long_words_and_repeatable() -> None:
         assert after[0] == "n"
 
 
-def test_raw_text_is_scored_by_characters() -> None:
-    """Between gold words and spaCy's, mentions are the same where their characters are."""
+def test_raw_text_is_scored_by_character_offsets() -> None:
+    """Mentions match by character offsets although gold words and spaCy's tokens differ."""
     nlp = spacy.blank("en")
     ruler = nlp.add_pipe("entity_ruler")
     ruler.add_patterns([{"label": "LOC", "pattern": "Varnholm"}])  # type: ignore[attr-defined]
     words = ["(", "Varnholm", ")", "is", "n't", "Oslo", "."]
     doc = Doc(nlp.vocab, words=words, ents=["O", "B-LOC", "O", "O", "O", "B-LOC", "O"])
     assert score_raw(nlp, [doc]) == {"f1": pytest.approx(2 / 3), "unreachable": 0.0}
-    # Cut at blanks alone, "(Varnholm)" and "Oslo." are one word each.
+    # If the tokenizer only splits at spaces, "(Varnholm)" and "Oslo." are one token each.
     tokenizer: Any = nlp.tokenizer
     nlp.tokenizer = type(tokenizer)(nlp.vocab)
     assert score_raw(nlp, [doc]) == {"f1": 0.0, "unreachable": 1.0}
 
 
-def test_script(tmp_path: Path) -> None:
+def test_robustness_command(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(robustness.main)
     nlp = spacy.blank("en")
@@ -122,4 +122,4 @@ def test_script(tmp_path: Path) -> None:
     file.write_text("fell O\n", encoding="utf-8")
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
-    assert "contains no mentions" in result.stderr
+    assert "contains no mentions, so F1 is undefined" in result.stderr

@@ -1,7 +1,7 @@
 """Confidence intervals and comparisons of F1 by the bootstrap over documents.
 
-Documents are resampled, because mentions and sentences of one document are not independent:
-resampling them would give intervals that are too narrow.
+Mentions and sentences of one document are not independent, so resampling them would give intervals
+that are too narrow.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ import numpy
 from scipy.stats import bootstrap
 from spacy.tokens import Doc
 
+from common.console import InputError
 from scoring.mistakes import mention_key
 
 Counts = Sequence[Sequence[int]]  # correct, predicted and gold mentions of each document: (n, 3)
@@ -18,17 +19,17 @@ SAMPLES = 1000
 
 
 class Difference(NamedTuple):
-    """F1 of one pipeline less that of another, on the same documents."""
+    """The F1 difference of two pipelines on the same documents."""
 
     f1: float
-    low: float  # of the 95 % confidence interval
-    high: float
+    low: float  # lower bound of the 95 % confidence interval
+    high: float  # upper bound
     p_value: float
 
 
 def count_by_document(gold: Sequence[Doc], predicted: Sequence[Doc]) -> list[list[int]]:
-    """RETURNS (list[list[int]]): For each document its right, predicted and gold mentions; right
-    is exact in span and type."""
+    """RETURNS (list[list[int]]): The numbers of correct, predicted and gold mentions of each
+    document. A correct mention has the exact span and type."""
     counts = []
     for gold_doc, doc in zip(gold, predicted, strict=True):
         expected, found = ({mention_key(ent) for ent in d.ents} for d in (gold_doc, doc))
@@ -37,13 +38,17 @@ def count_by_document(gold: Sequence[Doc], predicted: Sequence[Doc]) -> list[lis
 
 
 def f1_score(right: Any, predicted: Any, gold: Any, axis: int = -1) -> Any:
-    """RETURNS (Array): Micro-averaged F1 of counts along an axis; 0 where there is no mention."""
+    """RETURNS (Array): Micro-averaged F1 of counts along an axis; 0 without mentions."""
     mentions = numpy.sum(predicted, axis=axis) + numpy.sum(gold, axis=axis)
     return 2 * numpy.sum(right, axis=axis) / numpy.maximum(mentions, 1)
 
 
 def resample(columns: numpy.ndarray, statistic: Callable[..., Any], samples: int, seed: int) -> Any:
-    """RETURNS (BootstrapResult): scipy's, over documents: the columns of (k, n_documents)."""
+    """Run scipy's bootstrap over documents.
+
+    columns (Array): One row for each argument of the statistic, (k, n_documents).
+    RETURNS (BootstrapResult): scipy's result, with percentile intervals.
+    """
     return bootstrap(
         columns,
         statistic,
@@ -56,8 +61,8 @@ def resample(columns: numpy.ndarray, statistic: Callable[..., Any], samples: int
 
 
 def f1_interval(counts: Counts, samples: int = SAMPLES, seed: int = 0) -> list[float] | None:
-    """RETURNS (list[float] | None): Low and high end of the 95 % confidence interval of F1, by
-    percentiles; None for fewer than two documents."""
+    """RETURNS (list[float] | None): Lower and upper bound of the 95 % confidence interval of F1;
+    None for fewer than two documents."""
     if len(counts) < 2:
         return None
     result = resample(numpy.array(counts).T, f1_score, samples, seed)
@@ -67,13 +72,13 @@ def f1_interval(counts: Counts, samples: int = SAMPLES, seed: int = 0) -> list[f
 def paired_bootstrap(a: Counts, b: Counts, samples: int = SAMPLES, seed: int = 0) -> Difference:
     """Compare two pipelines on the same documents by the paired bootstrap.
 
-    RETURNS (Difference): With `p_value` the share of samples in which the better one leads by
-        more than twice its lead (Berg-Kirkpatrick et al. 2012, https://aclanthology.org/D12-1091,
-        figure 1).
-    RAISES (ValueError): If there are fewer than two documents, or not as many of both.
+    RETURNS (Difference): F1 of `a` minus F1 of `b`. `p_value` is the share of samples in which the
+        better pipeline leads by more than twice the observed difference (Berg-Kirkpatrick et al.
+        2012, https://aclanthology.org/D12-1091, figure 1).
+    RAISES (InputError): If there are fewer than two documents, or the numbers differ.
     """
     if len(a) != len(b) or len(a) < 2:
-        raise ValueError(f"two or more documents of both are needed, not {len(a)} and {len(b)}")
+        raise InputError(f"expected two or more documents from both, got {len(a)} and {len(b)}")
 
     def lead(*columns: Any, axis: int = -1) -> Any:
         first, second = columns[:3], columns[3:]

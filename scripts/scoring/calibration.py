@@ -1,4 +1,4 @@
-"""Calibration of the mention scores, and precision and recall at every threshold."""
+"""Calibration of confidence scores, and precision and recall by threshold."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,19 +16,19 @@ THRESHOLDS = [round(0.01 * i, 2) for i in range(100)]
 def scored_mentions(
     gold: Sequence[Doc], predicted: Sequence[Doc]
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """RETURNS (tuple[Array, Array]): Scores of the predicted mentions that have one, and whether
-    each is right: exact in span and type.
-    RAISES (InputError): If a score is no probability."""
+    """RETURNS (tuple[Array, Array]): The confidence scores of the predicted mentions that have one,
+    and whether each mention is correct (exact span and type): (n_scored,) each.
+    RAISES (InputError): If a score isn't a probability."""
     scores, right = [], []
     for gold_doc, doc in zip(gold, predicted, strict=True):
         expected = {mention_key(ent) for ent in gold_doc.ents}
         for ent in doc.ents:
             score = ent._.score if ent.has_extension("score") else None
             if score is not None:
-                if not 0 <= score <= 1:  # also if it is NaN
+                if not 0 <= score <= 1:  # also catches NaN
                     raise InputError(
-                        f'the score of "{ent.text}" ({ent.label_}) is {score}, not from 0 to 1: '
-                        "ent._.score must be a probability"
+                        f'the score of "{ent.text}" ({ent.label_}) is {score}: '
+                        "ent._.score must be a probability from 0 to 1"
                     )
                 scores.append(score)
                 right.append(mention_key(ent) in expected)
@@ -36,8 +36,8 @@ def scored_mentions(
 
 
 def reliability(scores: numpy.ndarray, right: numpy.ndarray) -> list[dict[str, Any]]:
-    """RETURNS (list[dict[str, Any]]): For each bin of the score its mentions, their mean score
-    and the share that is right; None for a bin without mentions."""
+    """RETURNS (list[dict[str, Any]]): For each bin of scores: the number of `mentions`, their mean
+    `score` and `right`, the share of correct ones. Both are None for an empty bin."""
     bins = numpy.minimum((scores * BINS).astype(int), BINS - 1)
     counts = numpy.bincount(bins, minlength=BINS)
     means = numpy.bincount(bins, weights=scores, minlength=BINS) / numpy.maximum(counts, 1)
@@ -53,8 +53,8 @@ def reliability(scores: numpy.ndarray, right: numpy.ndarray) -> list[dict[str, A
 
 
 def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
-    """RETURNS (float): The expected calibration error: the mean distance between score and share
-    of right mentions over bins, weighted by their mentions; 0 is best (Guo et al. 2017,
+    """RETURNS (float): The expected calibration error: the mean gap between the score and the share
+    of correct mentions over bins, weighted by number of mentions; 0 is best (Guo et al. 2017,
     https://arxiv.org/abs/1706.04599, equation 3)."""
     filled = [row for row in bins if row["mentions"]]
     total = sum(row["mentions"] for row in filled)
@@ -64,8 +64,8 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
 def threshold_curve(
     scores: numpy.ndarray, right: numpy.ndarray, n_gold: int
 ) -> list[dict[str, float]]:
-    """RETURNS (list[dict[str, float]]): For each threshold precision (1 where no mention is
-    left), recall and f1 of the mentions that have at least this score."""
+    """RETURNS (list[dict[str, float]]): For each threshold: `precision` (1 if no mention is left),
+    `recall` and `f1` of the mentions with at least this score."""
     rows = []
     for threshold in THRESHOLDS:
         kept = scores >= threshold
@@ -82,8 +82,8 @@ def threshold_curve(
 
 
 def assess_calibration(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any] | None:
-    """RETURNS (dict[str, Any] | None): `expected_calibration_error`, `reliability` by bins and
-    `thresholds`; None if the pipeline gives no scores, or no mentions."""
+    """RETURNS (dict[str, Any] | None): `expected_calibration_error`, `reliability` by bin, and
+    `thresholds`; None if no predicted mention has a score."""
     scores, right = scored_mentions(gold, predicted)
     if not len(scores):
         return None

@@ -1,4 +1,4 @@
-"""Everything that is counted for one file of gold documents."""
+"""Evaluate a pipeline on a file of gold documents."""
 
 import time
 from pathlib import Path
@@ -35,18 +35,19 @@ def evaluate_file(
 ) -> dict[str, Any]:
     """Score a pipeline on one file.
 
-    buckets (dict[str, Bucket]): What to score mentions by.
-    gold_sentences (bool): Whether the pipeline gets the gold sentence boundaries.
-    predictions (Path | None): Where to write the annotated docs, as DocBin.
-    RETURNS (dict[str, Any]): As `score`; `f1_interval`, the 95 % confidence interval of F1;
-        `by_document`, each one's right, predicted and gold mentions; `errors` by kind and
-        `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the protocol of the
-        course's recipe; `unknown_types` to the pipeline; the file's size, and the speed.
-    RAISES (InputError): If the file can't be read or contains no mentions: F1 is then undefined.
+    buckets (dict[str, Bucket]): Groupings of mentions for `f1_by`.
+    gold_sentences (bool): Give the pipeline the gold sentence boundaries.
+    predictions (Path | None): DocBin file to write the predicted docs to.
+    RETURNS (dict[str, Any]): The result of `score`, and: `f1_interval`, the 95 % confidence
+        interval of F1; `by_document`, the numbers of correct, predicted and gold mentions;
+        `errors` by kind; `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the
+        scores by wordpiece; `unknown_types`, which the pipeline can't predict; the file, its
+        hash, its size, and the speed.
+    RAISES (InputError): If the file can't be read or contains no mentions (F1 is undefined).
     """
     gold = read_gold(path, nlp.vocab)
     if not any(doc.ents for doc in gold):
-        raise InputError(f"{path} contains no mentions, so F1 is undefined; name an annotated file")
+        raise InputError(f"{path} contains no mentions, so F1 is undefined; pass an annotated file")
     unknown = unknown_types(nlp, gold)
     if unknown:
         types = ", ".join(unknown)
@@ -77,8 +78,8 @@ def evaluate_file(
 
 
 def make_buckets(corpus: Path | None) -> dict[str, Bucket]:
-    """RETURNS (dict[str, Bucket]): Length, position, and if there is a train.txt, whether a
-    mention is in it."""
+    """RETURNS (dict[str, Bucket]): Buckets by length, by position and, if the corpus folder has a
+    train.txt, by whether it contains the mention."""
     buckets: dict[str, Bucket] = {"length": by_length, "position": by_position}
     train = corpus / "train.txt" if corpus else None
     if train is not None and train.is_file():

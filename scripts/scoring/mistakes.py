@@ -8,27 +8,29 @@ from spacy.tokens import Doc, Span
 
 KINDS = ("type", "boundary", "type and boundary", "missed", "spurious")
 Bucket = Callable[[Span], str]
-Key = tuple[int, int, str]  # start, end, type
+MentionKey = tuple[int, int, str]  # start, end, type
 
 
 class Mistake(NamedTuple):
-    """A missed gold mention, a spurious predicted one, or a pair of overlapping ones."""
+    """A missed gold mention, a spurious predicted mention, or two that overlap but differ."""
 
-    kind: str  # of KINDS
+    kind: str  # one of KINDS
     gold: Span | None
     predicted: Span | None
 
 
-def mention_key(span: Span) -> Key:
+def mention_key(span: Span) -> MentionKey:
     return span.start, span.end, span.label_
 
 
 def find_mistakes(gold: Doc, predicted: Doc) -> list[Mistake]:
-    """Pair the mentions that don't match exactly by overlap: each predicted mention with the first
-    gold one that shares a word with it, one to one. This is the matching of the MUC categories
-    (nervaluate's "strict"); their "incorrect" is split into three kinds here.
+    """Find and classify the mistakes in a document.
 
-    RETURNS (list[Mistake]): In the order of the document.
+    Mentions without an exact match are paired by overlap, one to one: each predicted mention with
+    the first gold mention that shares a word with it. This is the matching of the MUC categories
+    (nervaluate's "strict"), with "incorrect" split into three kinds.
+
+    RETURNS (list[Mistake]): The mistakes in document order.
     """
     exact = {mention_key(ent) for ent in gold.ents} & {mention_key(ent) for ent in predicted.ents}
     left = [ent for ent in gold.ents if mention_key(ent) not in exact]
@@ -50,7 +52,7 @@ def find_mistakes(gold: Doc, predicted: Doc) -> list[Mistake]:
 
 
 def count_mistakes(gold: Iterable[Doc], predicted: Iterable[Doc]) -> dict[str, int]:
-    """RETURNS (dict[str, int]): Errors of each kind."""
+    """RETURNS (dict[str, int]): The number of mistakes of each kind."""
     counts = Counter(
         error.kind for pair in zip(gold, predicted, strict=True) for error in find_mistakes(*pair)
     )
@@ -58,11 +60,11 @@ def count_mistakes(gold: Iterable[Doc], predicted: Iterable[Doc]) -> dict[str, i
 
 
 def confusion(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
-    """Confusion matrix of types, over exact mentions and the pairs of find_mistakes.
+    """Compute the confusion matrix of types, from exact matches and the pairs of find_mistakes.
 
-    RETURNS (dict[str, Any]): `types`, sorted; `counts`, a row for each gold type and one for
-        spurious mentions, a column for each predicted type and one for missed ones. A mention of
-        the right type with wrong ends is on the diagonal.
+    RETURNS (dict[str, Any]): `types`, sorted; `counts`, with a row for each gold type and one for
+        spurious mentions, and a column for each predicted type and one for missed mentions. A
+        boundary mistake with the correct type is on the diagonal.
     """
     pairs = Counter[tuple[str, str]]()
     for gold_doc, doc in zip(gold, predicted, strict=True):
@@ -82,12 +84,12 @@ def label_of(span: Span | None) -> str:
 def f1_by(
     gold: Sequence[Doc], predicted: Sequence[Doc], bucket: Bucket
 ) -> dict[str, dict[str, float]]:
-    """Score mentions in groups.
+    """Score mentions by bucket.
 
-    bucket (Bucket): The group of a mention. It depends on words and type only, so a correct
-        mention is in the same group in gold and prediction.
-    RETURNS (dict[str, dict[str, float]]): For each bucket precision, recall and f1 (0 where
-        undefined) and support, its gold mentions; buckets in order.
+    bucket (Bucket): Gives the bucket of a mention. It may use only words and type, so that a
+        correct mention has the same bucket in gold and prediction.
+    RETURNS (dict[str, dict[str, float]]): For each bucket, sorted: `precision`, `recall` and `f1`
+        (0 if undefined), and `support`, the number of gold mentions.
     """
     n_right, n_predicted, n_gold = Counter[str](), Counter[str](), Counter[str]()
     for gold_doc, doc in zip(gold, predicted, strict=True):
@@ -107,16 +109,16 @@ def f1_by(
 
 
 def by_length(span: Span) -> str:
-    """RETURNS (str): Words, "4+" from four."""
+    """RETURNS (str): The number of words; "4+" for four or more."""
     return str(len(span)) if len(span) < 4 else "4+"
 
 
 def by_position(span: Span) -> str:
-    """RETURNS (str): The third of the document in which the mention begins."""
+    """RETURNS (str): The third of the document in which the mention starts."""
     return ("1st third", "2nd third", "3rd third")[3 * span.start // len(span.doc)]
 
 
 def by_seen(train: Iterable[tuple[str, str]]) -> Bucket:
-    """RETURNS (Bucket): Whether a mention's text and type are among those of `train`."""
+    """RETURNS (Bucket): "seen" if `train` contains the mention's text and type, else "unseen"."""
     known = set(train)
     return lambda span: "seen" if (span.text, span.label_) in known else "unseen"

@@ -1,4 +1,4 @@
-"""F1 on raw text: gold documents detokenized and tokenized by the pipeline."""
+"""F1 on raw text: gold documents, detokenized and then tokenized by the pipeline."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,25 +12,26 @@ CharMention = tuple[int, int, str]  # start and end character, type
 
 
 def detokenize(doc: Doc, detokenizer: MosesDetokenizer) -> Doc:
-    """RETURNS (Doc): The same words and mentions, with the blanks between words that Moses's
-    rules put; between sentences one."""
+    """RETURNS (Doc): The same words and mentions, with spaces by the rules of Moses, and a space
+    between sentences."""
     spaces: list[bool] = []
-    for sentence in sentences(doc):
-        spaces += blanks(sentence, detokenizer.detokenize(sentence, unescape=False))
+    for sentence in sentence_words(doc):
+        spaces += trailing_spaces(sentence, detokenizer.detokenize(sentence, unescape=False))
     return replace_words(doc, (token.text for token in doc), spaces)
 
 
-def sentences(doc: Doc) -> list[list[str]]:
-    """RETURNS (list[list[str]]): The words of each sentence; of all if sentences are unknown."""
+def sentence_words(doc: Doc) -> list[list[str]]:
+    """RETURNS (list[list[str]]): The words of each sentence; one list if sentences are unknown."""
     if not doc.has_annotation("SENT_START"):
         return [[token.text for token in doc]]
     return [[token.text for token in sentence] for sentence in doc.sents]
 
 
-def blanks(words: Sequence[str], text: str) -> list[bool]:
-    """Read off a text where a blank follows a word.
+def trailing_spaces(words: Sequence[str], text: str) -> list[bool]:
+    """Find the words that are followed by a space in a text.
 
-    RETURNS (list[bool]): One a word, the last True; all True if the text isn't these words.
+    RETURNS (list[bool]): A value for each word. The last one is True; all are True if the text
+        doesn't consist of these words.
     """
     spaces = []
     rest = text
@@ -48,10 +49,10 @@ def char_mentions(doc: Doc) -> set[CharMention]:
 
 
 def score_raw(nlp: Language, gold: Sequence[Doc]) -> dict[str, float]:
-    """Score a pipeline on the text of documents.
+    """Score a pipeline on detokenized documents, comparing mentions by character offsets.
 
-    RETURNS (dict[str, float]): `f1`; `unreachable`, the share of gold mentions that begin or end
-        within a word of the pipeline's tokenizer, so that none could find them.
+    RETURNS (dict[str, float]): `f1`, and `unreachable`, the share of gold mentions that start or
+        end inside a token of the pipeline, so that it can't predict them.
     """
     detokenizer = MosesDetokenizer(lang=nlp.lang)
     texts = [detokenize(doc, detokenizer) for doc in gold]
@@ -68,7 +69,7 @@ def score_raw(nlp: Language, gold: Sequence[Doc]) -> dict[str, float]:
 
 
 def replace_words(doc: Doc, words: Iterable[str], spaces: list[bool] | None = None) -> Doc:
-    """RETURNS (Doc): Other words, or blanks between them, the same mentions."""
+    """RETURNS (Doc): A copy with other words or spaces, and the same mentions."""
     copy = Doc(doc.vocab, words=list(words), spaces=spaces)
     copy.set_ents([Span(copy, ent.start, ent.end, label=ent.label_) for ent in doc.ents])
     return copy

@@ -13,17 +13,17 @@ from spacy.training import Example
 
 from common.console import InputError
 
-# seqeval's default mode imitates conlleval.pl; strict needs both its arguments.
+# seqeval's default mode follows conlleval.pl. Strict mode needs both arguments.
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "conlleval": {},
     "strict": {"mode": "strict", "scheme": IOB2},
 }
-OVERALL = "micro avg"  # seqeval's name for all types together
+OVERALL = "micro avg"  # seqeval's row for all types
 
 
 def unknown_types(nlp: Language, gold: Sequence[Doc]) -> list[str]:
-    """RETURNS (list[str]): Types of gold mentions that no component can give, sorted; none where
-    the pipeline doesn't tell its types."""
+    """RETURNS (list[str]): Types of gold mentions that no component can predict, sorted; empty if
+    the pipeline doesn't list its types."""
     known = {
         label
         for name, labels in nlp.pipe_labels.items()
@@ -35,8 +35,8 @@ def unknown_types(nlp: Language, gold: Sequence[Doc]) -> list[str]:
 
 
 def annotate_gold(nlp: Language, gold: Sequence[Doc], *, gold_sentences: bool = False) -> list[Doc]:
-    """RETURNS (list[Doc]): New docs with the same words, annotated by the pipeline alone.
-    RAISES (InputError): If the pipeline's weights are broken."""
+    """RETURNS (list[Doc]): New docs with the same words, annotated by the pipeline.
+    RAISES (InputError): If the pipeline's weights give non-finite scores."""
     try:
         return list(nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold))
     except FloatingPointError as error:
@@ -44,8 +44,8 @@ def annotate_gold(nlp: Language, gold: Sequence[Doc], *, gold_sentences: bool = 
 
 
 def copy_words(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:
-    """RETURNS (Doc): The words and nothing else, as in spaCy's evaluation while training; or the
-    words and where sentences start."""
+    """RETURNS (Doc): A copy with words only, as in spaCy's evaluation during training, or with
+    words and gold sentence starts."""
     words = [token.text for token in doc]
     if not (gold_sentences and doc.has_annotation("SENT_START")):
         return Doc(nlp.vocab, words=words)
@@ -53,22 +53,22 @@ def copy_words(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:
 
 
 def iob2_labels(docs: Sequence[Doc]) -> list[list[str]]:
-    """RETURNS (list[list[str]]): For each doc the IOB2 label of each word."""
+    """RETURNS (list[list[str]]): The IOB2 label of each word of each doc."""
     return [[f"{t.ent_iob_}-{t.ent_type_}" if t.ent_type_ else "O" for t in doc] for doc in docs]
 
 
 def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
-    """Score predictions by mentions, exact in span and type, and by words.
+    """Score predicted mentions, which must match gold in span and type, and labels of words.
 
-    RETURNS (dict[str, Any]): For each of PROTOCOLS, `overall` and by type under `types`:
-        precision, recall, f1 (0 where undefined) and support; and `token_accuracy`.
-    RAISES (RuntimeError): If spaCy's scorer counts differently on the same docs.
+    RETURNS (dict[str, Any]): `token_accuracy`, and for each of PROTOCOLS `overall` and `types`,
+        with `precision`, `recall`, `f1` (0 if undefined) and `support`.
+    RAISES (RuntimeError): If spaCy's scorer gives another F1.
     """
     gold_labels, predicted_labels = iob2_labels(gold), iob2_labels(predicted)
     scores: dict[str, Any] = {"token_accuracy": accuracy_score(gold_labels, predicted_labels)}
     for protocol, arguments in PROTOCOLS.items():
         with warnings.catch_warnings():
-            # seqeval's macro average, which we don't use, warns where there is no mention.
+            # seqeval's macro average, which is unused here, warns if there are no mentions.
             warnings.simplefilter("ignore", RuntimeWarning)
             report = classification_report(
                 gold_labels, predicted_labels, output_dict=True, zero_division=0, **arguments
@@ -91,8 +91,11 @@ def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
 def check_against_spacy(
     gold: Sequence[Doc], predicted: Sequence[Doc], scores: dict[str, Any]
 ) -> None:
-    """RAISES (RuntimeError): If spaCy's scorer and seqeval differ: on gold tokens and
-    well-formed labels, all three protocols count the same mentions."""
+    """Check F1 against spaCy's scorer. On gold tokens and legal labels, all three protocols count
+    the same mentions.
+
+    RAISES (RuntimeError): If they differ.
+    """
     examples = [Example(*pair) for pair in zip(predicted, gold, strict=True)]
     spacy_f1 = get_ner_prf(examples)["ents_f"] or 0.0
     for protocol in PROTOCOLS:

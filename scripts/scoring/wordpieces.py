@@ -1,8 +1,8 @@
-"""Score pipelines by wordpiece, as the Hugging Face course does: a label on each, by argmax.
+"""Score pipelines by wordpiece, as in the Hugging Face course.
 
-Gold labels are spread over wordpieces, with B- turned into I- on continuations, and seqeval counts
-wordpieces instead of words, sentence by sentence, without decoding. `token_ner` is trained on the
-first wordpieces only, so its labels for the others mean nothing: the figure shows the effect of the
+Every wordpiece has a gold label, with B- turned into I- on continuations, and a predicted label by
+argmax, without decoding. seqeval scores them sentence by sentence. `token_ner` is trained on first
+wordpieces only, so its labels for continuations are meaningless: the scores show the effect of the
 protocol, not the quality of the pipeline.
 """
 
@@ -21,12 +21,12 @@ from token_ner import BIO_PREFIXES, WINDOWED_TRANSFORMER, TokenNER, sentence_sta
 def score_wordpieces(
     nlp: Language, gold: Sequence[Doc], predicted: Sequence[Doc], labels: Sequence[Sequence[str]]
 ) -> dict[str, float] | None:
-    """Score a pipeline of WindowedTransformer and `token_ner` by wordpieces.
+    """Score a pipeline with WindowedTransformer and `token_ner` by wordpiece.
 
-    predicted (Sequence[Doc]): Annotated by the pipeline, with the transformer's output.
-    labels (Sequence[Sequence[str]]): For each doc the gold label of each word, IOB2.
-    RETURNS (dict[str, float] | None): `precision`, `recall`, `f1`, `accuracy`; None for any
-        other pipeline.
+    predicted (Sequence[Doc]): Docs annotated by the pipeline, with the transformer's output.
+    labels (Sequence[Sequence[str]]): Gold label of each word of each doc, in IOB2.
+    RETURNS (dict[str, float] | None): `precision`, `recall`, `f1` and `accuracy`; None for other
+        pipelines.
     """
     heads: list[Any] = [
         component
@@ -58,7 +58,7 @@ def score_wordpieces(
 
 
 def label_wordpieces(head: TokenNER, doc: Doc) -> list[str]:
-    """RETURNS (list[str]): The label of each wordpiece of a doc, by argmax, in BIO."""
+    """RETURNS (list[str]): The BIO label of each wordpiece of a doc, by argmax."""
     output = head.model.get_ref("output")
     (states,) = doc._.trf_data.model_output.last_hidden_state
     columns = output.ops.to_numpy(output.predict(states)).argmax(axis=-1)

@@ -1,4 +1,4 @@
-"""Confidence intervals and the paired bootstrap: cases whose answer is known."""
+"""Confidence intervals and the paired bootstrap, in cases with known results."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from typer.testing import CliRunner
 
 import compare
+from common.console import InputError
 from scoring.bootstrap import count_by_document, f1_interval, f1_score, paired_bootstrap
 
 VOCAB = spacy.blank("en").vocab
@@ -34,21 +35,22 @@ def test_counts_by_hand() -> None:
 
 
 def test_f1_by_hand() -> None:
-    # 3 right of 4 predicted and 6 gold: precision 3/4, recall 1/2, F1 0.6.
+    # 3 correct, 4 predicted and 6 gold mentions: precision 3/4, recall 1/2, F1 0.6.
     assert f1_score([1, 2], [2, 2], [3, 3]) == pytest.approx(0.6)
     assert f1_score([0], [0], [0]) == 0
 
 
-def test_interval_of_two_documents_is_that_of_its_four_samples() -> None:
-    """One all right, one all wrong: of four samples one has F1 0, two 0.5, one 1."""
+def test_interval_of_two_documents_covers_their_four_samples() -> None:
+    """One document is correct and one wrong. Of the four samples, F1 is 0 in one, 0.5 in two, 1 in
+    one."""
     assert f1_interval([[1, 1, 1], [0, 1, 1]]) == [0.0, 1.0]
     assert f1_interval([[1, 1, 1], [1, 1, 1]]) == [1.0, 1.0]
     assert f1_interval([[1, 1, 1]]) is None
 
 
-def test_interval_has_the_width_that_statistics_expects() -> None:
-    """With one gold and one predicted mention a document, F1 is a share of documents: the
-    interval is near the normal one, 1.96 standard errors on both sides."""
+def test_interval_is_near_the_normal_approximation() -> None:
+    """With one gold and one predicted mention per document, F1 is the share of correct documents.
+    Its interval is about 1.96 standard errors on both sides."""
     random = numpy.random.default_rng(0)
     right = random.random(2000) < 0.8
     interval = f1_interval([[int(r), 1, 1] for r in right])
@@ -58,7 +60,7 @@ def test_interval_has_the_width_that_statistics_expects() -> None:
     assert interval == pytest.approx([share - error, share + error], abs=0.003)
 
 
-def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_interval_has_the_nominal_coverage() -> None:
     random = numpy.random.default_rng(0)
     covered = 0
     for i in range(200):
@@ -83,37 +85,37 @@ def test_interval_is_in_range_and_repeatable(rows: list[list[int]]) -> None:
     assert f1_interval(rows, samples=100) == interval
 
 
-def test_compare_sure_and_unsure() -> None:
+def test_compare_significant_and_insignificant_differences() -> None:
     random = numpy.random.default_rng(0)
     right = random.random(300) < 0.5
     base = [[int(r), 1, 1] for r in right]
     better = [[int(r or random.random() < 0.3), 1, 1] for r in right]
-    sure = paired_bootstrap(better, base)
-    assert sure.f1 == pytest.approx(f1_of(better) - right.mean())
-    assert sure.p_value < 0.01
-    assert 0 < sure.low < sure.f1 < sure.high
+    clear = paired_bootstrap(better, base)
+    assert clear.f1 == pytest.approx(f1_of(better) - right.mean())
+    assert clear.p_value < 0.01
+    assert 0 < clear.low < clear.f1 < clear.high
     back = paired_bootstrap(base, better)
-    assert back.f1 == -sure.f1
+    assert back.f1 == -clear.f1
     assert back.p_value < 0.01
     shuffled = [base[i] for i in random.permutation(300)]
-    unsure = paired_bootstrap(base, [*shuffled[:-1], [1 - shuffled[-1][0], 1, 1]])
-    assert unsure.p_value > 0.1
-    assert unsure.low < 0 < unsure.high
+    unclear = paired_bootstrap(base, [*shuffled[:-1], [1 - shuffled[-1][0], 1, 1]])
+    assert unclear.p_value > 0.1
+    assert unclear.low < 0 < unclear.high
     same = paired_bootstrap(base, base)
     assert (same.f1, same.p_value) == (0, 1)
-    with pytest.raises(ValueError, match="not 300 and 299"):
+    with pytest.raises(InputError, match="two or more documents from both, got 300 and 299"):
         paired_bootstrap(base, base[:-1])
 
 
-def test_compare_by_its_definition() -> None:
-    """Two documents and a lead in one: samples lead by 0, 1/2 or 1, with shares 1/4, 1/2, 1/4;
-    none leads by more than twice 1/2."""
+def test_compare_p_value_by_hand() -> None:
+    """Of two documents, the first pipeline is better on one. Its lead is 0, 1/2 or 1 in 1/4,
+    1/2 and 1/4 of the samples, and never more than twice 1/2."""
     difference = paired_bootstrap([[1, 1, 1], [1, 1, 1]], [[0, 1, 1], [1, 1, 1]])
     assert (difference.f1, difference.low, difference.high) == (0.5, 0.0, 1.0)
     assert difference.p_value == 0
 
 
-def test_compare_script(tmp_path: Path) -> None:
+def test_compare_command(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(compare.main)
 
@@ -127,13 +129,15 @@ def test_compare_script(tmp_path: Path) -> None:
     a = write("a", [[1, 1, 1]] * 9 + [[0, 1, 1]], "x")
     b = write("b", [[1, 1, 1]] * 4 + [[0, 1, 1]] * 6, "x")
     other = write("other", [[1, 1, 1]] * 10, "y")
+    single = write("single", [[1, 1, 1]], "x")
     result = CliRunner().invoke(app, [a, b])
     assert result.exit_code == 0
     assert "90.00" in result.stdout
     assert "+50.00" in result.stdout
     (tmp_path / "bad.json").write_text("{}", encoding="utf-8")
     for second, message in [
-        (other, "have no file in common"),
+        (other, "have no file in common; evaluate both on the same files"),
+        (single, "expected two or more documents from both, got 10 and 1"),
         (str(tmp_path / "none.json"), "no such file"),
         (str(tmp_path / "bad.json"), "is not a complete metrics file of evaluate"),
     ]:

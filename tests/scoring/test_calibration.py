@@ -1,4 +1,4 @@
-"""Scores of mentions against how often they are right, by hand and by scikit-learn."""
+"""Calibration of confidence scores, by hand and against scikit-learn."""
 
 import numpy
 import pytest
@@ -34,8 +34,8 @@ def plain(labels: str) -> Doc:
 
 
 def test_calibration_by_hand() -> None:
-    """Two bins: 0.9 to 1 with three mentions, two of them right, and 0.4 to 0.5 with a right
-    one; the second document's mention has the wrong type."""
+    """Two bins: 0.9 to 1 has three mentions, two of them correct, and 0.4 to 0.5 has one correct
+    mention. The mention in the second document has the wrong type."""
     gold = [plain("B-A O B-A B-B"), plain("B-A O")]
     predicted = [scored("B-A O B-A B-B", [0.95, 0.92, 0.45]), scored("B-B O", [1.0])]
     found = assess_calibration(gold, predicted)
@@ -48,7 +48,7 @@ def test_calibration_by_hand() -> None:
         9: {"mentions": 3, "score": pytest.approx(2.87 / 3), "right": pytest.approx(2 / 3)},
     }
     rows = {row["threshold"]: row for row in found["thresholds"]}
-    # Four gold mentions; from 0.93 on two mentions are left, one of them right.
+    # Four gold mentions. At a threshold of 0.93, two mentions are left, one of them correct.
     assert rows[0.0] | {"threshold": 0} == {
         "threshold": 0,
         "precision": 0.75,
@@ -60,7 +60,7 @@ def test_calibration_by_hand() -> None:
     assert rows[0.93]["f1"] == pytest.approx(1 / 3)
 
 
-def test_calibration_of_no_scores_is_none() -> None:
+def test_calibration_without_scores_is_none() -> None:
     gold = [plain("B-A O")]
     assert assess_calibration(gold, [plain("B-A O")]) is None
     assert assess_calibration(gold, [scored("O O", [])]) is None
@@ -72,30 +72,30 @@ mentions = st.lists(
 
 
 @given(mentions)
-def test_calibration_error_is_at_most_the_mean_gap(sure: list[tuple[float, bool]]) -> None:
-    """Within a bin, gaps cancel: the error is no more than the mean distance from 0 or 1."""
-    scores, right = (numpy.array(column) for column in zip(*sure, strict=True))
+def test_calibration_error_is_at_most_the_mean_gap(pairs: list[tuple[float, bool]]) -> None:
+    """Gaps cancel within a bin, so the error is at most the mean distance from 0 or 1."""
+    scores, right = (numpy.array(column) for column in zip(*pairs, strict=True))
     error = calibration_error(reliability(scores, right))
     assert 0 <= error <= numpy.abs(scores - right).mean() + 1e-9
 
 
 @given(mentions)
-def test_reliability_is_scikit_learns(sure: list[tuple[float, bool]]) -> None:
-    scores, right = (numpy.array(column) for column in zip(*sure, strict=True))
-    # Halfway between the ends of bins, where none can go either way by rounding.
+def test_reliability_agrees_with_scikit_learn(pairs: list[tuple[float, bool]]) -> None:
+    scores, right = (numpy.array(column) for column in zip(*pairs, strict=True))
+    # Move scores to the centers of bins, so that rounding can't change the bin.
     scores = (numpy.floor(scores * BINS) + 0.5) / BINS
     shares, means = calibration_curve(right, scores, n_bins=BINS)
     filled = [row for row in reliability(scores, right) if row["mentions"]]
     assert [row["right"] for row in filled] == pytest.approx(shares.tolist())
     assert [row["score"] for row in filled] == pytest.approx(means.tolist())
-    assert sum(row["mentions"] for row in filled) == len(sure)
+    assert sum(row["mentions"] for row in filled) == len(pairs)
 
 
 @given(mentions)
-def test_threshold_curve_is_scikit_learns(sure: list[tuple[float, bool]]) -> None:
-    """Whose recall is of the right mentions alone, as if none had been missed."""
-    sure = [*sure, (0.5, True)]  # scikit-learn warns where nothing is right
-    scores, right = (numpy.array(column) for column in zip(*sure, strict=True))
+def test_threshold_curve_agrees_with_scikit_learn(pairs: list[tuple[float, bool]]) -> None:
+    """scikit-learn's recall counts only predicted mentions, so the test has no missed ones."""
+    pairs = [*pairs, (0.5, True)]  # scikit-learn warns if no mention is correct
+    scores, right = (numpy.array(column) for column in zip(*pairs, strict=True))
     scores = numpy.round(scores, 2)
     n_right = int(right.sum())
     rows = {row["threshold"]: row for row in threshold_curve(scores, right, n_right)}
@@ -105,13 +105,16 @@ def test_threshold_curve_is_scikit_learns(sure: list[tuple[float, bool]]) -> Non
             assert rows[threshold]["recall"] == pytest.approx(recall)
 
 
-def test_mentions_without_scores_are_left_out() -> None:
+def test_mentions_without_scores_are_ignored() -> None:
     gold = [plain("B-A O"), plain("B-A O")]
     scores, right = scored_mentions(gold, [scored("B-A O", [0.7]), plain("B-A O")])
     assert (scores.tolist(), right.tolist()) == ([0.7], [True])
 
 
 @pytest.mark.parametrize("score", [float("nan"), -0.1, 1.1])
-def test_scores_that_are_no_probabilities_are_an_error(score: float) -> None:
-    with pytest.raises(InputError, match=r'the score of "w" \(A\) is .*, not from 0 to 1'):
+def test_scores_outside_0_to_1_are_an_error(score: float) -> None:
+    with pytest.raises(
+        InputError,
+        match=r'the score of "w" \(A\) is .*: ent._.score must be a probability from 0 to 1',
+    ):
         assess_calibration([plain("B-A")], [scored("B-A", [score])])

@@ -1,4 +1,4 @@
-"""Errors by kind: hand-made documents, and nervaluate on any."""
+"""Error analysis, by hand and against nervaluate and scikit-learn."""
 
 from typing import Any
 
@@ -40,13 +40,21 @@ def doc(labels: str) -> Doc:
         ("B-A I-A O B-B", "B-B O O B-B", ["type and boundary"]),
         ("B-A I-A O B-B", "O O O B-B", ["missed"]),
         ("O O O B-B", "B-A O O B-B", ["spurious"]),
-        ("B-A B-A O", "B-A I-A O", ["boundary", "missed"]),  # one predicted over two gold ones
-        ("B-A I-A O", "B-A B-A O", ["boundary", "spurious"]),  # and two over one
-        ("B-A O O", "O O B-A", ["missed", "spurious"]),  # without a word in common
+        (
+            "B-A B-A O",
+            "B-A I-A O",
+            ["boundary", "missed"],
+        ),  # one predicted mention overlaps two gold mentions
+        (
+            "B-A I-A O",
+            "B-A B-A O",
+            ["boundary", "spurious"],
+        ),  # two predicted mentions overlap one gold mention
+        ("B-A O O", "O O B-A", ["missed", "spurious"]),  # no word in common
         ("O O", "O O", []),
     ],
 )
-def test_errors_by_hand(gold: str, predicted: str, kinds: list[str]) -> None:
+def test_mistakes_by_hand(gold: str, predicted: str, kinds: list[str]) -> None:
     errors = find_mistakes(doc(gold), doc(predicted))
     assert [error.kind for error in errors] == kinds
     assert count_mistakes([doc(gold)], [doc(predicted)]) == {k: kinds.count(k) for k in KINDS}
@@ -68,7 +76,7 @@ def repaired(tags: list[str]) -> str:
 
 
 @given(st.lists(st.tuples(label, label), min_size=1, max_size=15))
-def test_errors_are_those_of_nervaluate(pairs: list[tuple[str, str]]) -> None:
+def test_mistakes_agree_with_nervaluate(pairs: list[tuple[str, str]]) -> None:
     gold, predicted = (doc(repaired(list(tags))) for tags in zip(*pairs, strict=True))
     entities: list[Any] = [
         [Entity(label=e.label_, start=e.start, end=e.end - 1) for e in d.ents]
@@ -85,7 +93,7 @@ def test_f1_by_length_by_hand() -> None:
     gold = [doc("B-A I-A O B-B B-A I-A I-A I-A I-A")]
     predicted = [doc("B-A O O B-B B-A I-A I-A I-A I-A")]
     scores = f1_by(gold, predicted, by_length)
-    # One word: 2 predicted, 1 right and in gold. Two words: 1 in gold, not found.
+    # One word: 2 predicted, 1 of them correct, 1 gold. Two words: 1 gold, missed.
     assert scores["1"] == {
         "precision": 0.5,
         "recall": 1.0,
@@ -104,7 +112,7 @@ def test_buckets() -> None:
     assert [seen(span) for span in spans] == ["seen", "unseen", "unseen"]  # by text and type
 
 
-def test_f1_by_anything_counts_every_mention_once() -> None:
+def test_f1_by_counts_every_mention_once() -> None:
     gold, predicted = [doc("B-A O B-B I-B")], [doc("B-A B-A O B-B")]
     (scores,) = f1_by(gold, predicted, lambda _: "all").values()
     assert scores == {
@@ -121,10 +129,10 @@ def test_confusion_by_hand() -> None:
     assert confusion(gold, predicted) == {
         "types": ["A", "B", "C"],
         "counts": [
-            [2, 0, 0, 0],  # one exact, one with another end
-            [1, 0, 0, 1],  # one taken for A, one missed
+            [2, 0, 0, 0],  # one exact, one with a wrong boundary
+            [1, 0, 0, 1],  # one predicted as A, one missed
             [0, 0, 0, 1],
-            [0, 0, 1, 0],  # one that isn't there
+            [0, 0, 1, 0],  # one spurious
         ],
     }
 
@@ -133,7 +141,7 @@ kind_of_word = st.sampled_from("ABO")
 
 
 @given(st.lists(st.tuples(kind_of_word, kind_of_word), min_size=1, max_size=9))
-def test_confusion_of_single_words_is_scikit_learns(pairs: list[tuple[str, str]]) -> None:
+def test_confusion_of_single_words_agrees_with_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     gold, predicted = (
         doc(" ".join("O" if type_ == "O" else f"B-{type_}" for type_ in side))
         for side in zip(*pairs, strict=True)

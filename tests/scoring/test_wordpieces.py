@@ -1,4 +1,4 @@
-"""The wordpiece-level protocol, against transformers' own model and by hand."""
+"""Scores by wordpiece, against a transformers model and by hand."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.test_hf import NAMES, float32, make_checkpoint, pipe
 
 
 def by_transformers(checkpoint: Path, corpus: Path) -> dict[str, float]:
-    """The recipe's own evaluation: sentence by sentence, a label on every wordpiece."""
+    """The evaluation of the course: sentence by sentence, with a label on every wordpiece."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     model = transformers.AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
     ids = {name: i for i, name in enumerate(NAMES)}
@@ -33,7 +33,7 @@ def by_transformers(checkpoint: Path, corpus: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("corpus", ["tiny", "sample"])
-def test_wordpieces_are_scored_as_the_recipe_does(
+def test_wordpiece_scores_agree_with_transformers(
     corpus: str, tmp_path: Path, tiny_file: Path
 ) -> None:
     path = {"tiny": tiny_file, "sample": SAMPLE / "valid.txt"}[corpus]
@@ -45,7 +45,7 @@ def test_wordpieces_are_scored_as_the_recipe_does(
     assert 0 < found["accuracy"] < 1
 
 
-def test_wordpieces_of_bilou_are_read_as_bio(tmp_path: Path) -> None:
+def test_wordpiece_labels_of_bilou_are_converted_to_bio(tmp_path: Path) -> None:
     names = ["O", "B-A", "I-A", "L-A", "U-A"]
     nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint", names=names)))
     docs = [Doc(nlp.vocab, words=list("abcdefghijklmnop")), Doc(nlp.vocab, words=["\n"])]
@@ -57,7 +57,7 @@ def test_wordpieces_of_bilou_are_read_as_bio(tmp_path: Path) -> None:
     assert label_wordpieces(head, blank) == []
 
 
-def test_wordpieces_skip_what_has_none(tmp_path: Path) -> None:
+def test_wordpiece_scores_skip_words_without_wordpieces(tmp_path: Path) -> None:
     nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint")))
     docs = [Doc(nlp.vocab), Doc(nlp.vocab, words=["\n"]), Doc(nlp.vocab, words=["Ada", "\n", "x"])]
     scores = score_wordpieces(nlp, docs, annotate_gold(nlp, docs), iob2_labels(docs))
@@ -65,7 +65,7 @@ def test_wordpieces_skip_what_has_none(tmp_path: Path) -> None:
     assert scores["recall"] == 0
 
 
-def test_wordpieces_of_another_pipeline_are_none() -> None:
+def test_wordpiece_scores_of_other_pipelines_are_none() -> None:
     nlp = spacy.blank("en")
     docs = [Doc(nlp.vocab, words=["a"])]
     assert score_wordpieces(nlp, docs, docs, [["O"]]) is None
