@@ -1,4 +1,4 @@
-"""Print metrics as a Markdown table, or write it into a file."""
+"""Print metrics as a Markdown table, and optionally write it to a file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +7,11 @@ import typer
 
 from common.console import exit_on_input_error, msg
 from reporting.runs import read_run
-from reporting.tables import format_results, format_table, write_between
+from reporting.tables import format_results, format_table, replace_marked_block
 
 
 def main(
-    metrics: Annotated[list[Path], typer.Argument(help="Files that evaluate.py wrote")],
+    metrics: Annotated[list[Path], typer.Argument(help="JSON files that evaluate.py wrote")],
     output: Annotated[
         Path | None, typer.Option(help="Markdown file whose marked block is replaced by the table")
     ] = None,
@@ -21,7 +21,7 @@ def main(
         runs = list(map(read_run, metrics))
         print(format_table(runs))
         if output is not None:
-            write_between(output, format_results(runs))
+            replace_marked_block(output, format_results(runs))
             msg.good(f"{output}: results of {', '.join(run['name'] for run in runs)}")
 
 

@@ -1,4 +1,4 @@
-"""Write the report page of a run: scores, charts and mistakes, in one self-contained file."""
+"""Write the report page of a run: scores, charts and mistakes in one self-contained file."""
 
 import json
 from pathlib import Path
@@ -9,18 +9,22 @@ import typer
 from common.console import InputError, exit_on_input_error, msg
 from common.files import atomic_write
 from reporting.charts import to_png
-from reporting.error_browser import DocumentView, MistakeView, browse, by_confidence
+from reporting.error_browser import DocumentView, MistakeView, make_views, sort_by_confidence
 from reporting.page import make_charts, read_curve, read_split, render_page
 from reporting.runs import read_metrics
 
 
 def main(
     metrics: Annotated[Path, typer.Argument(help="JSON file that evaluate.py wrote")],
-    output: Annotated[Path, typer.Argument(help="The page, .html")],
-    predictions: Annotated[Path, typer.Option(help="Folder that evaluate.py wrote documents to")],
-    log: Annotated[Path | None, typer.Option(help="The training's log.jsonl")] = None,
-    robustness: Annotated[Path | None, typer.Option(help="JSON file of robustness.py")] = None,
-    charts: Annotated[Path | None, typer.Option(help="Folder for the charts as PNG")] = None,
+    output: Annotated[Path, typer.Argument(help="HTML file to write")],
+    predictions: Annotated[Path, typer.Option(help="Folder of evaluate.py --predictions")],
+    log: Annotated[Path | None, typer.Option(help="log.jsonl of the training")] = None,
+    robustness: Annotated[
+        Path | None, typer.Option(help="JSON file that robustness.py wrote")
+    ] = None,
+    charts: Annotated[
+        Path | None, typer.Option(help="Folder to write the charts to, as PNG")
+    ] = None,
 ) -> None:
     """Write the report page of a run: scores with confidence intervals, charts, mistakes."""
     with exit_on_input_error():
@@ -28,15 +32,17 @@ def main(
         curve = read_curve(log) if log else []
         if robustness and not robustness.is_file():
             raise InputError(f"{robustness}: no such file; run robustness first")
-        forms = json.loads(robustness.read_text(encoding="utf-8")) if robustness else None
+        variants = json.loads(robustness.read_text(encoding="utf-8")) if robustness else None
         mistakes: list[MistakeView] = []
         documents: list[DocumentView] = []
         for name, scores in run["splits"].items():
-            found, whole = browse(name, *read_split(name, scores, predictions))
-            mistakes += found
-            documents += whole
-        figures = make_charts(run, curve, forms)
-        page = render_page(run | {"robustness": forms}, figures, by_confidence(mistakes), documents)
+            views = make_views(name, *read_split(name, scores, predictions))
+            mistakes += views[0]
+            documents += views[1]
+        figures = make_charts(run, curve, variants)
+        page = render_page(
+            run | {"robustness": variants}, figures, sort_by_confidence(mistakes), documents
+        )
         with atomic_write(output) as temporary:
             temporary.write_text(page, encoding="utf-8")
         if charts:

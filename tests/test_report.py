@@ -1,4 +1,4 @@
-"""Tables from metrics."""
+"""Markdown tables of metrics."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_report_table(metrics: Path) -> None:
         assert "run.json is not a complete metrics file of evaluate" in result.stderr
 
 
-def test_report_writes_between_the_marks_of_a_readme(metrics: Path, tmp_path: Path) -> None:
+def test_report_replaces_the_marked_block(metrics: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{tables.START}\nold\n{tables.END}\nafter\n")
     for _ in range(2):
@@ -74,8 +74,8 @@ def test_report_writes_between_the_marks_of_a_readme(metrics: Path, tmp_path: Pa
 
 
 def test_report_readme_has_the_published_results() -> None:
-    """In docs/results.md and nothing by hand: report.py docs/results/*.json --output
-    docs/results.md; and the means in README."""
+    """docs/results.md is the output of `report.py docs/results/*.json --output docs/results.md`,
+    and README has its means."""
     paths = sorted((ROOT / "docs" / "results").glob("*.json"))
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     assert len(runs) >= 3
@@ -89,15 +89,18 @@ def test_report_readme_has_the_published_results() -> None:
         assert f"| {split} | {precision} | {recall} | {f1} |" in readme
 
 
-def test_report_readme_without_marks_stays(metrics: Path, tmp_path: Path) -> None:
+def test_report_file_without_marks_is_unchanged(
+    metrics: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("no marks")
     with pytest.raises(SystemExit):
         report.main([metrics], readme)
+    assert "exactly once, found 0" in capsys.readouterr().err
     assert readme.read_text() == "no marks"
 
 
-def test_report_seeds_are_summed_up_where_all_else_is_the_same(metrics: Path) -> None:
+def test_report_averages_seeds_of_equal_runs(metrics: Path) -> None:
     run = json.loads(metrics.read_text())
     runs = []
     for seed, f1 in ((0, 0.5), (1, 0.6), (2, 0.8)):
@@ -110,7 +113,7 @@ def test_report_seeds_are_summed_up_where_all_else_is_the_same(metrics: Path) ->
     assert group_by_seed([runs[0], other]) == []
     elsewhere = runs[0] | {"training": {}}
     assert group_by_seed([elsewhere, elsewhere]) == []
-    assert group_by_seed([runs[0], runs[0]]) == []  # one run twice is no second seed
+    assert group_by_seed([runs[0], runs[0]]) == []  # the same run twice
     # Mean 0.6333 and sample standard deviation 0.1528, by hand.
     (line,) = [x for x in tables.format_table([*runs, other]).splitlines() if "3 seeds" in x]
     value = "63.33 ± 15.28"

@@ -1,4 +1,4 @@
-"""The page: what it says, what it never holds, and how it behaves in a real browser."""
+"""The report page: its content, its escaping, and its behavior in a real browser."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def run(*args: object) -> Result:
 
 @Language.component("test_report_page_scores")
 def add_scores(doc: Doc) -> Doc:
-    """Scores as token_ner's: 0.97, 0.57, …, the first the highest."""
+    """Add confidence scores as token_ner does: 0.97, 0.57, …"""
     scores = [0.97 - 0.4 * i for i in range(len(doc.ents))]
     attrs = {"by": "token_ner", "scores": scores}
     doc.spans["token_ner"] = SpanGroup(doc, name="token_ner", spans=list(doc.ents), attrs=attrs)
@@ -43,7 +43,7 @@ def add_scores(doc: Doc) -> Doc:
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pipeline by rules, its metrics and its documents: two mistakes on each of two splits."""
+    """A pipeline of rules with its metrics and documents: two splits with two mistakes each."""
     monkeypatch.chdir(tmp_path)
     nlp = spacy.blank("en")
     patterns = [("PER", "Ada Lindqvist"), ("LOC", "Varnholm"), ("LOC", "Norden Bank")]
@@ -79,7 +79,7 @@ def make_page() -> str:
 
 
 @pytest.mark.usefixtures("made")
-def test_page_shows_what_was_counted() -> None:
+def test_page_shows_the_metrics() -> None:
     page = make_page()
     metrics = json.loads(Path("run.json").read_text())
     for split in ("dev", "test"):
@@ -92,7 +92,7 @@ def test_page_shows_what_was_counted() -> None:
     for form, value in rows:
         assert f"{form}</th><td>{value}</td><td>{value}</td>" in page
     cards = re.findall(r'data-split="(\w+)" data-kind="([\w ]+)".*?>(?=\n<header)', page)
-    # Norden Bank, an ORG, as LOC, with a score; the headline's place missed, without one.
+    # Norden Bank (ORG) is predicted as LOC, with a score. The place in the headline is missed.
     assert cards == [("dev", "type"), ("test", "type"), ("dev", "missed"), ("test", "missed")]
     charts = {path.stem for path in Path("out/charts").iterdir()}
     parts = {
@@ -111,9 +111,9 @@ def test_page_shows_what_was_counted() -> None:
 
 
 @pytest.mark.usefixtures("made")
-def test_page_needs_nothing_from_outside() -> None:
+def test_page_loads_nothing_from_the_network() -> None:
     page = make_page()
-    # What is in <svg> names its formats by address; nothing is loaded from there.
+    # <svg> contains namespace URLs, which aren't loaded.
     bare = re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
     assert not re.search(r"https?:|//\w", bare.replace("// ", ""))
     assert not re.search(r"<(link|script|img|iframe)[^>]*(src|href)=\"(?!data:)", page)
@@ -128,7 +128,7 @@ def test_page_escapes_the_corpus() -> None:
 
 
 @pytest.mark.usefixtures("made")
-def test_page_is_the_same_for_the_same_input() -> None:
+def test_page_is_deterministic() -> None:
     assert make_page() == make_page()
 
 
@@ -166,7 +166,7 @@ def test_page_draws_training_seconds_loss_and_f1(tmp_path: Path) -> None:
         (lambda: Path("dev.spacy").write_bytes(b"x"), "dev.spacy is not the file that was scored"),
         (
             lambda: write_docs([Doc(spacy.blank("en").vocab, words=["a"])], Path("run/dev.spacy")),
-            "run/dev.spacy is not of dev.spacy",
+            "run/dev.spacy doesn't match dev.spacy",
         ),
         (lambda: Path("log.jsonl").unlink(), "log.jsonl: no such file; the train step writes it"),
         (lambda: Path("log.jsonl").write_text('{"a": 1}'), "log.jsonl is not a training log"),
@@ -175,7 +175,7 @@ def test_page_draws_training_seconds_loss_and_f1(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("made")
-def test_page_bad_input_is_one_line_and_leaves_the_old_page(spoil: Any, words: str) -> None:
+def test_page_bad_input_is_one_line_and_keeps_the_old_page(spoil: Any, words: str) -> None:
     Path("report.html").write_text("old")
     spoil()
     arguments = ["--predictions", "run", "--log", "log.jsonl", "--robustness", "forms.json"]
@@ -191,7 +191,7 @@ def test_page_bad_input_is_one_line_and_leaves_the_old_page(spoil: Any, words: s
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, by Playwright; as root it has no sandbox."""
+    """The system's Chromium, driven by Playwright. As root it needs --no-sandbox."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -208,15 +208,15 @@ def browser() -> Iterator[Any]:
 def test_page_in_a_browser(made: Path, browser: Any, width: int) -> None:
     make_page()
     page = browser.new_page(viewport={"width": width, "height": 900})
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     address = (made / "out" / "report.html").as_uri()
     page.goto(address)
 
-    # All of it fits the window; what is wider scrolls in its own box.
+    # The page fits the window. Wide tables scroll in their own boxes.
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for figure in page.query_selector_all("figure svg"):
         box = figure.bounding_box()
@@ -250,8 +250,8 @@ def test_page_in_a_browser(made: Path, browser: Any, width: int) -> None:
     page.locator("button[data-document]").nth(2).click()
     assert dialog.is_visible()
     assert "dev, document 2" in dialog.inner_text()
-    assert "<img/src=x/onerror=alert(1)>" in dialog.inner_text()  # as text
+    assert "<img/src=x/onerror=alert(1)>" in dialog.inner_text()  # as text, not as HTML
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
-    assert said == []
+    assert messages == []
     assert [url for url in requests if not url.startswith("data:")] == [address]

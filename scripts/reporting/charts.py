@@ -1,4 +1,4 @@
-"""The charts of the report page, from the metrics of evaluate.py."""
+"""Draw the charts of the report page from the metrics of evaluate.py."""
 
 import io
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# The width of a phone, so that labels stay legible there.
+# About the width of a phone, so that labels stay legible there.
 SIZE = (4.2, 3.2)  # inches
 STYLE: dict[Any, Any] = {
     "font.size": 9,
-    "svg.fonttype": "none",  # text stays text: small, and can be searched and read aloud
-    "svg.hashsalt": "report",  # the same input gives the same file
+    "svg.fonttype": "none",  # keep text as text: smaller, searchable, accessible
+    "svg.hashsalt": "report",  # same input, same file
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-NONE = "none"  # beside the types
+NONE = "none"  # row of spurious and column of missed mentions
 Curve = Sequence[tuple[float, float, float]]  # seconds, loss, F1
 
 
@@ -30,8 +30,8 @@ def new_axes(title: str) -> tuple[Figure, Axes]:
 
 
 def draw_types(splits: dict[str, dict[str, Any]]) -> Figure:
-    """F1 of each type on each split, and of all with its 95 % confidence interval."""
-    figure, axes = new_axes("F1 by type (all: with its 95 % interval)")
+    """Draw F1 by type and overall F1 with its 95 % confidence interval, for each split."""
+    figure, axes = new_axes("F1 by type (all: with 95 % confidence interval)")
     types = sorted({t for scores in splits.values() for t in scores["conlleval"]["types"]})
     places = numpy.arange(len(types) + 1)
     width = 0.8 / len(splits)
@@ -43,7 +43,7 @@ def draw_types(splits: dict[str, dict[str, Any]]) -> Figure:
         axes.bar(offsets, 100 * numpy.array(values), width, label=name)
         if scores["f1_interval"]:
             low, high = scores["f1_interval"]
-            # With few documents, the interval of the samples may not contain the F1 itself.
+            # With few documents, the bootstrap interval may not contain the observed F1.
             ends = [[max(0.0, 100 * (overall - low))], [max(0.0, 100 * (high - overall))]]
             axes.errorbar(offsets[-1:], [100 * overall], ends, color="black", capsize=3)
     axes.set_xticks(places, [*types, "all"])
@@ -55,7 +55,7 @@ def draw_types(splits: dict[str, dict[str, Any]]) -> Figure:
 
 
 def draw_confusion(confusion: dict[str, Any], title: str) -> Figure:
-    """Gold types by predicted types; shade is the share of a row."""
+    """Draw the confusion matrix of types; the shade is the share of the row."""
     figure, axes = new_axes(title)
     counts = numpy.array(confusion["counts"])
     shares = counts / numpy.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -73,7 +73,7 @@ def draw_confusion(confusion: dict[str, Any], title: str) -> Figure:
 
 
 def draw_reliability(calibration: dict[str, Any], title: str) -> Figure:
-    """The share of right mentions by their score; the area of a dot is its mentions."""
+    """Draw the share of correct mentions by score; dot area is proportional to their number."""
     figure, axes = new_axes(title)
     rows = [row for row in calibration["reliability"] if row["mentions"]]
     most = max(row["mentions"] for row in rows)
@@ -87,20 +87,20 @@ def draw_reliability(calibration: dict[str, Any], title: str) -> Figure:
     )
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.05)
-    axes.set_xlabel("mean score of the mentions in a bin")
-    axes.set_ylabel("share that is right")
+    axes.set_xlabel("mean score in the bin")
+    axes.set_ylabel("share of correct mentions")
     return figure
 
 
 def draw_thresholds(calibration: dict[str, Any], title: str) -> Figure:
-    """Precision, recall and F1 of the mentions with at least a score."""
+    """Draw precision, recall and F1 by score threshold."""
     figure, axes = new_axes(title)
     rows = calibration["thresholds"]
     for measure in ("precision", "recall", "f1"):
         label = "F1" if measure == "f1" else measure
         values = [100 * row[measure] for row in rows]
         axes.plot([row["threshold"] for row in rows], values, label=label)
-    axes.set_xlabel("threshold on the score")
+    axes.set_xlabel("score threshold")
     axes.set_ylabel("%")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
@@ -108,13 +108,13 @@ def draw_thresholds(calibration: dict[str, Any], title: str) -> Figure:
 
 
 def draw_training(curve: Curve) -> Figure:
-    """Loss and dev F1 against the seconds of training."""
+    """Draw the loss and dev F1 over training time."""
     figure, axes = new_axes("Training")
     seconds, loss, f1 = zip(*curve, strict=True)
     axes.plot(seconds, loss, color="tab:orange", marker="o", markersize=3)
     axes.set_yscale("log")
-    axes.set_xlabel("seconds")
-    axes.set_ylabel("mean loss of a step", color="tab:orange")
+    axes.set_xlabel("training time, s")
+    axes.set_ylabel("mean loss per step", color="tab:orange")
     right = axes.twinx()
     right.plot(seconds, [100 * value for value in f1], color="tab:blue", marker="o", markersize=3)
     right.set_ylabel("dev F1, %", color="tab:blue")
@@ -123,8 +123,8 @@ def draw_training(curve: Curve) -> Figure:
 
 
 def draw_robustness(robustness: dict[str, dict[str, float]]) -> Figure:
-    """F1 on each form of the text, for each split."""
-    figure, axes = new_axes("F1 on other forms of the text")
+    """Draw F1 on raw and perturbed text for each split."""
+    figure, axes = new_axes("F1 on raw and perturbed text")
     names = [
         name
         for name, value in next(iter(robustness.values())).items()
@@ -145,7 +145,7 @@ def draw_robustness(robustness: dict[str, dict[str, float]]) -> Figure:
 
 
 def to_svg(figure: Figure) -> str:
-    """RETURNS (str): An <svg> element that can stand in a page."""
+    """RETURNS (str): An <svg> element to embed in a page."""
     text = io.StringIO()
     with rc_context(STYLE):
         figure.savefig(text, format="svg", metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""The mistakes of a pipeline, each in its sentence, gold next to predicted, by displaCy."""
+"""Render the mistakes of a pipeline with displaCy: gold and predicted mentions in context."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -10,19 +10,19 @@ from spacy.tokens import Doc, Span
 from scoring.mistakes import Mistake, find_mistakes, mention_key
 from token_ner import sentence_starts
 
-# displaCy's own template repeats its style in every mention.
+# displaCy's default template repeats its inline style in every mention.
 MENTION = '<mark class="{mark}">{text}<b>{label}</b></mark>'
-AROUND = 15  # words before and after a mistake, where sentences are unknown
+CONTEXT_WORDS = 15  # words before and after a mistake if sentences are unknown
 
 
 class MistakeView(NamedTuple):
-    """A mistake as HTML."""
+    """A mistake in its context, as HTML."""
 
     split: str
     document: int  # from 1
     kind: str
-    types: list[str]  # gold's and the predicted one
-    score: float | None  # of the predicted mention
+    types: list[str]  # gold and predicted type
+    score: float | None  # confidence score of the predicted mention
     gold: str  # HTML
     predicted: str  # HTML
 
@@ -36,16 +36,16 @@ class DocumentView(NamedTuple):
     predicted: str  # HTML
 
 
-def browse(
+def make_views(
     split: str, gold: Sequence[Doc], predicted: Sequence[Doc]
 ) -> tuple[list[MistakeView], list[DocumentView]]:
-    """RETURNS (tuple[list[MistakeView], list[DocumentView]]): The mistakes in order, and the
-    documents that contain them."""
+    """RETURNS (tuple[list[MistakeView], list[DocumentView]]): The mistakes of a split in document
+    order, and the documents with mistakes."""
     mistakes, documents = [], []
     for number, (gold_doc, doc) in enumerate(zip(gold, predicted, strict=True), start=1):
         errors = find_mistakes(gold_doc, doc)
         for error in errors:
-            start, end = surroundings(gold_doc, error)
+            start, end = context_range(gold_doc, error)
             mistake = MistakeView(
                 split,
                 number,
@@ -63,27 +63,27 @@ def browse(
     return mistakes, documents
 
 
-def by_confidence(mistakes: Sequence[MistakeView]) -> list[MistakeView]:
-    """RETURNS (list[MistakeView]): The most confident first. Missed mentions have no score and
-    come last."""
+def sort_by_confidence(mistakes: Sequence[MistakeView]) -> list[MistakeView]:
+    """RETURNS (list[MistakeView]): The mistakes, most confident first. Missed mentions have no
+    score and come last."""
     return sorted(mistakes, key=lambda m: 1.0 if m.score is None else -m.score)
 
 
-def surroundings(gold: Doc, error: Mistake) -> tuple[int, int]:
-    """RETURNS (tuple[int, int]): First and last word, as a slice, of the gold sentences that an
-    error is in."""
+def context_range(gold: Doc, error: Mistake) -> tuple[int, int]:
+    """RETURNS (tuple[int, int]): The words [start, end) of the gold sentences with a mistake. If
+    sentences are unknown: up to CONTEXT_WORDS words before and after it."""
     ents = [ent for ent in error[1:] if ent is not None]
     first, last = min(ent.start for ent in ents), max(ent.end for ent in ents)
     starts = sentence_starts(gold)
     if not len(starts):
-        return max(0, first - AROUND), min(len(gold), last + AROUND)
+        return max(0, first - CONTEXT_WORDS), min(len(gold), last + CONTEXT_WORDS)
     before = starts[starts <= first]
     after = starts[starts >= last]
     return (int(before[-1]) if len(before) else 0), (int(after[0]) if len(after) else len(gold))
 
 
 def render(doc: Doc, start: int, end: int, wrong: Iterable[Span | None]) -> str:
-    """RETURNS (str): HTML of a part of a doc, the wrong ones of its mentions marked."""
+    """RETURNS (str): HTML of the words [start, end) of a doc, with wrong mentions marked."""
     part = doc[start:end]
     wrong_keys = {mention_key(ent) for ent in wrong if ent is not None}
     ents = [

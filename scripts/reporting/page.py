@@ -1,4 +1,4 @@
-"""One page on one run: scores, charts, and every mistake. A single file, without network."""
+"""Render the report page of a run: scores, charts and mistakes in one self-contained file."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from spacy.vocab import Vocab
 
-import token_ner  # noqa: F401  for ent._.score
+import token_ner  # noqa: F401  to register ent._.score
 from common.console import InputError
 from common.files import sha256
 from corpus.docs import read_docs, read_gold
@@ -31,12 +31,12 @@ from scoring.mistakes import KINDS
 from training.log import read_log
 
 TEMPLATE = "page.html.jinja"
-DOUBTFUL = 0.95  # from this score on, a mistake is marked as a possible error of the gold
+SUSPECT_SCORE = 0.95  # mistakes with at least this score may be errors in the gold annotation
 
 
 def read_split(name: str, scores: dict[str, Any], predictions: Path) -> tuple[list[Any], list[Any]]:
-    """RETURNS (tuple[list[Doc], list[Doc]]): A split's gold and predicted docs.
-    RAISES (InputError): If they aren't those that were scored."""
+    """RETURNS (tuple[list[Doc], list[Doc]]): The gold and predicted docs of a split.
+    RAISES (InputError): If they are missing or aren't the ones that were scored."""
     gold_path, path = Path(scores["file"]), predictions / f"{name}.spacy"
     for needed in (gold_path, path):
         if not needed.is_file():
@@ -47,12 +47,12 @@ def read_split(name: str, scores: dict[str, Any], predictions: Path) -> tuple[li
     gold = read_gold(gold_path, vocab)
     predicted = list(read_docs(path, vocab))
     if [len(doc) for doc in gold] != [len(doc) for doc in predicted]:
-        raise InputError(f"{path} is not of {gold_path}; run evaluate again")
+        raise InputError(f"{path} doesn't match {gold_path}; run evaluate again")
     return gold, predicted
 
 
 def read_curve(path: Path) -> Curve:
-    """RETURNS (Curve): Seconds of training, mean loss of an update and dev F1 at each evaluation.
+    """RETURNS (Curve): Seconds of training, mean loss per step and dev F1 at each evaluation.
     RAISES (InputError): If the file isn't a training log."""
     return [(row.training_seconds, row.loss or 0.0, row.f1) for row in read_log(path)]
 
@@ -60,23 +60,23 @@ def read_curve(path: Path) -> Curve:
 def make_charts(
     metrics: dict[str, Any], curve: Curve, robustness: dict[str, Any] | None
 ) -> dict[str, Figure]:
-    """RETURNS (dict[str, Figure]): By name, which is the PNG's too."""
+    """RETURNS (dict[str, Figure]): The charts by name, which is also the name of the PNG file."""
     splits = metrics["splits"]
     with rc_context(STYLE):
         charts = {"types": draw_types(splits)}
         for name, scores in splits.items():
             charts[f"{name}-confusion"] = draw_confusion(
-                scores["confusion"], f"{name}: types taken for each other"
+                scores["confusion"], f"{name}: confusion of types"
             )
             calibration = scores["calibration"]
             if calibration is None:
                 continue
             error = 100 * calibration["expected_calibration_error"]
             charts[f"{name}-reliability"] = draw_reliability(
-                calibration, f"{name}: are scores right? ECE {error:.1f} %"
+                calibration, f"{name}: calibration (ECE {error:.1f} %)"
             )
             charts[f"{name}-thresholds"] = draw_thresholds(
-                calibration, f"{name}: what a threshold gives"
+                calibration, f"{name}: precision and recall by threshold"
             )
         if curve:
             charts["training"] = draw_training(curve)
@@ -85,8 +85,8 @@ def make_charts(
     return charts
 
 
-def list_forms(robustness: dict[str, dict[str, Any]] | None) -> list[str]:
-    """RETURNS (list[str]): What robustness.py has a share for."""
+def list_variants(robustness: dict[str, dict[str, Any]] | None) -> list[str]:
+    """RETURNS (list[str]): The names of the shares that robustness.py wrote."""
     first = next(iter(robustness.values())) if robustness else {}
     return [name for name, value in first.items() if isinstance(value, float)]
 
@@ -101,7 +101,7 @@ def render_page(
     mistakes: list[MistakeView],
     documents: list[DocumentView],
 ) -> str:
-    """RETURNS (str): The page. Text is escaped but for what displaCy and matplotlib escaped."""
+    """RETURNS (str): The page. Text is escaped, but not HTML of displaCy or SVG of matplotlib."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -117,7 +117,7 @@ def render_page(
         mistakes=mistakes,
         documents=documents,
         kinds=KINDS,
-        forms=list_forms(metrics["robustness"]),
+        variants=list_variants(metrics["robustness"]),
         types=sorted({type_ for mistake in mistakes for type_ in mistake.types}),
-        doubtful=DOUBTFUL,
+        suspect_score=SUSPECT_SCORE,
     )

@@ -1,4 +1,4 @@
-"""Read the metrics of runs, and group runs that differ in their seed only."""
+"""Read the metrics of runs, and group runs that differ only in the seed."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from common.console import InputError
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """RAISES (InputError): If it isn't what evaluate.py wrote."""
+    """RAISES (InputError): If the file is missing or wasn't written by evaluate.py."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run evaluate first")
     try:
@@ -22,8 +22,8 @@ def read_run(path: Path) -> dict[str, Any]:
 
 
 def group_by_seed(runs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """RETURNS (list[list[dict[str, Any]]]): Two or more runs each, of one backbone, one config
-    and one set of overrides, scored on the same files, that differ in their seed."""
+    """RETURNS (list[list[dict[str, Any]]]): Groups of two or more runs with the same backbone,
+    config, overrides and scored files, and different seeds."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         training = run["training"]
@@ -45,7 +45,7 @@ def group_by_seed(runs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """RAISES (InputError): If it isn't what evaluate.py wrote, with scores by document."""
+    """RAISES (InputError): As read_run, or if there are no scores by document."""
     metrics = read_run(path)
     if not all("by_document" in scores for scores in metrics["splits"].values()):
         raise InputError(f"{path} has no scores by document; run evaluate.py again")

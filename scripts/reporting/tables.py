@@ -1,4 +1,4 @@
-"""Metrics as Markdown tables."""
+"""Format metrics as Markdown tables."""
 
 import re
 import statistics
@@ -15,9 +15,9 @@ END = "<!-- RESULTS: AUTO-GENERATED END -->"
 
 
 def format_table(runs: Sequence[dict[str, Any]]) -> str:
-    """RETURNS (str): A Markdown table: a row for each split of each run; F1 overall and by
-    type, precision, recall and token accuracy, in percent, by conlleval's protocol; and a row for
-    runs that differ in their seed alone: mean and standard deviation."""
+    """RETURNS (str): A Markdown table with a row for each split of each run, and the mean and
+    standard deviation of runs that differ only in the seed. Columns, in percent, by conlleval's
+    protocol: precision, recall, F1 with interval, F1 by type, token accuracy."""
     types = sorted(
         {t for run in runs for split in run["splits"].values() for t in split["conlleval"]["types"]}
     )
@@ -52,7 +52,7 @@ def row_values(scores: dict[str, Any], types: Sequence[str]) -> list[float]:
 
 
 def format_training(run: dict[str, Any]) -> str:
-    """RETURNS (str): A Markdown line with what is needed to reproduce a run."""
+    """RETURNS (str): A Markdown list item with the settings, hardware and versions of a run."""
     training = run["training"]
     versions = training["versions"]
     packages = ("spacy", "spacy-transformers", "torch")
@@ -65,21 +65,19 @@ def format_training(run: dict[str, Any]) -> str:
 
 
 def format_results(runs: Sequence[dict[str, Any]]) -> str:
-    """RETURNS (str): The table, and a line on each run."""
+    """RETURNS (str): The table of the runs, and a list item for each run."""
     return "\n".join([format_table(runs), "", *map(format_training, runs)])
 
 
-def write_between(path: Path, text: str) -> None:
-    """Replace the text between the marks in a file.
+def replace_marked_block(path: Path, text: str) -> None:
+    """Replace the text between START and END in a file.
 
-    RAISES (InputError): If the file has no marks.
+    RAISES (InputError): If the file doesn't contain both marks exactly once.
     """
     old = path.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(START)}.*?{re.escape(END)}", re.DOTALL)
     new, number = pattern.subn(lambda _: f"{START}\n\n{text}\n\n{END}", old)
     if number != 1:
-        raise InputError(
-            f"{path}: must contain {START} and {END} once, but has them {number} times"
-        )
+        raise InputError(f"{path}: must contain {START} … {END} exactly once, found {number}")
     with atomic_write(path) as temporary:
         temporary.write_text(new, encoding="utf-8")

@@ -1,10 +1,10 @@
-"""Mistakes made ready to be looked at: each kind, its surroundings, and nothing unescaped."""
+"""The error browser: each kind of mistake, its context, and escaping."""
 
 import pytest
 import spacy
 from spacy.tokens import Doc, SpanGroup
 
-from reporting.error_browser import browse, by_confidence, surroundings
+from reporting.error_browser import context_range, make_views, sort_by_confidence
 from scoring.mistakes import find_mistakes
 
 VOCAB = spacy.blank("en").vocab
@@ -41,7 +41,7 @@ def test_browser_shows_each_kind(
     score: float | None,
     marks: tuple[int, int],
 ) -> None:
-    (mistake,), (document,) = browse("dev", [doc(gold)], [scored(doc(predicted), [0.7])])
+    (mistake,), (document,) = make_views("dev", [doc(gold)], [scored(doc(predicted), [0.7])])
     assert (mistake.split, mistake.document, mistake.kind) == ("dev", 1, kind)
     assert (mistake.types, mistake.score) == (types, score)
     for shown in (mistake, document):
@@ -51,24 +51,24 @@ def test_browser_shows_each_kind(
 
 def test_browser_marks_the_mistake_among_other_mentions() -> None:
     gold = doc("B-A O B-B")
-    (mistake,), _ = browse("dev", [gold], [doc("B-A O O")])
+    (mistake,), _ = make_views("dev", [gold], [doc("B-A O O")])
     assert '<mark class="">w0<b>A</b></mark>' in mistake.gold
     assert '<mark class="wrong">w2<b>B</b></mark>' in mistake.gold
     assert "wrong" not in mistake.predicted
     assert mistake.score is None
 
 
-def test_browser_leaves_documents_without_mistakes_out() -> None:
+def test_browser_omits_documents_without_mistakes() -> None:
     docs = [doc("B-A O"), doc("O B-A"), doc("O")]
-    mistakes, documents = browse("dev", docs, [doc("B-A O"), doc("O O"), doc("O")])
+    mistakes, documents = make_views("dev", docs, [doc("B-A O"), doc("O O"), doc("O")])
     assert [mistake.document for mistake in mistakes] == [2]
     assert [document.number for document in documents] == [2]
 
 
-def test_browser_sorts_by_confidence_and_missed_last() -> None:
+def test_browser_sorts_by_confidence_with_missed_last() -> None:
     gold = doc("B-A O B-A O O")
     predicted = scored(doc("B-B O O B-A B-A"), [0.5, 0.99, 0.9])
-    mistakes = by_confidence(browse("dev", [gold], [predicted])[0])
+    mistakes = sort_by_confidence(make_views("dev", [gold], [predicted])[0])
     assert [mistake.score for mistake in mistakes] == [0.99, 0.9, 0.5, None]
     assert mistakes[-1].kind == "missed"
 
@@ -79,28 +79,28 @@ def test_browser_sorts_by_confidence_and_missed_last() -> None:
         ("O O B-A O O", "O O O O O", {0, 2, 4}, (2, 4)),
         ("B-A O O O O", "O O O O O", {0, 2, 4}, (0, 2)),
         ("O O O O B-A", "O O O O O", {0, 2, 4}, (4, 5)),
-        ("O B-A O O O", "O B-A I-A O O", {0, 2, 4}, (0, 4)),  # across a sentence's end
+        ("O B-A O O O", "O B-A I-A O O", {0, 2, 4}, (0, 4)),  # across a sentence boundary
         ("O O B-A O O", "O O O O O", None, (0, 5)),  # sentences unknown
     ],
 )
-def test_surroundings_are_whole_sentences(
+def test_context_is_whole_sentences(
     gold: str, predicted: str, starts: set[int] | None, expected: tuple[int, int]
 ) -> None:
     gold_doc = doc(gold, starts)
     (error,) = find_mistakes(gold_doc, doc(predicted))
-    assert surroundings(gold_doc, error) == expected
+    assert context_range(gold_doc, error) == expected
 
 
-def test_surroundings_without_sentences_are_some_words() -> None:
+def test_context_without_sentences_is_a_number_of_words() -> None:
     gold = doc(" ".join(["O"] * 50 + ["B-A"] + ["O"] * 50))
     (error,) = find_mistakes(gold, doc(" ".join(["O"] * 101)))
-    assert surroundings(gold, error) == (35, 66)
+    assert context_range(gold, error) == (35, 66)
 
 
 def test_browser_escapes_words_and_types() -> None:
     words = ["<script>alert(1)</script>", "<b>", "&", '"']
     gold = doc("B-<i> O O B-{text}", words=words)
-    (first, second), (document,) = browse("dev", [gold], [doc("O O O O", words=words)])
+    (first, second), (document,) = make_views("dev", [gold], [doc("O O O O", words=words)])
     for html in (first.gold, second.gold, document.gold, document.predicted):
         assert "<script>" not in html
         assert "<i>" not in html
