@@ -17,7 +17,7 @@ from reporting.runs import read_metrics
 def main(
     metrics: Annotated[Path, typer.Argument(help="JSON file that evaluate.py wrote")],
     output: Annotated[Path, typer.Argument(help="HTML file to write")],
-    predictions: Annotated[Path, typer.Option(help="Folder of evaluate.py --predictions")],
+    predictions: Annotated[Path, typer.Option(help="Folder that evaluate.py --predictions wrote")],
     log: Annotated[Path | None, typer.Option(help="log.jsonl of the training")] = None,
     robustness: Annotated[
         Path | None, typer.Option(help="JSON file that robustness.py wrote")

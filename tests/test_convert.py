@@ -43,15 +43,15 @@ def test_convert_makes_one_doc_per_document(tiny_file: Path, tmp_path: Path, voc
 
 def test_convert_reports_counts(tiny_file: Path, tmp_path: Path) -> None:
     tiny_file.write_text(TINY + "\n\n\n\nfine RB B-X O\n\n-DOCSTART- -X- O O\n-DOCSTART- -X- O O\n")
-    said = " ".join(run(tiny_file, tmp_path / "tiny.spacy").stdout.split())
-    assert "2 documents, 4 sentences, 13 words, 2 LOC, 1 ORG, 1 PER (IOB2)" in said
-    assert "2 empty sentences skipped, 2 empty documents skipped" in said
+    printed = " ".join(run(tiny_file, tmp_path / "tiny.spacy").stdout.split())
+    assert "2 documents, 4 sentences, 13 words, 2 LOC, 1 ORG, 1 PER (IOB2)" in printed
+    assert "2 empty sentences skipped, 2 empty documents skipped" in printed
 
 
 def test_convert_reports_missing_document_boundaries(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("a O\n\nb O\n")
-    said = run(tmp_path / "in.txt", tmp_path / "out.spacy").stdout
-    assert "each sentence became its own document" in " ".join(said.split())
+    printed = run(tmp_path / "in.txt", tmp_path / "out.spacy").stdout
+    assert "each sentence became its own document" in " ".join(printed.split())
 
 
 @pytest.mark.parametrize("split", SPLITS)

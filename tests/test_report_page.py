@@ -154,7 +154,7 @@ def test_page_draws_training_seconds_loss_and_f1(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("damage", "words"),
     [
         (lambda: Path("run.json").unlink(), "run.json: no such file; run evaluate first"),
         (lambda: Path("run.json").write_text("{"), "run.json is not a complete metrics file"),
@@ -175,9 +175,9 @@ def test_page_draws_training_seconds_loss_and_f1(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("made")
-def test_page_bad_input_is_one_line_and_keeps_the_old_page(spoil: Any, words: str) -> None:
+def test_page_bad_input_is_one_line_and_keeps_the_old_page(damage: Any, words: str) -> None:
     Path("report.html").write_text("old")
-    spoil()
+    damage()
     arguments = ["--predictions", "run", "--log", "log.jsonl", "--robustness", "forms.json"]
     result = run("run.json", "report.html", *arguments)
     assert result.exit_code == 1

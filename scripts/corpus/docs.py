@@ -91,14 +91,16 @@ def convert_to_docs(source: Path, target: Path, scheme: str, lang: str) -> None:
     counts = count(corpus.documents)
     numbers = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     msg.good(f"{target}: {numbers} ({corpus.scheme.upper()})")
-    bare = sum(not any(s.mentions for s in document.sentences) for document in corpus.documents)
-    oddities = {
-        "documents without mentions kept": bare if corpus.has_docstarts else 0,
+    without_mentions = sum(
+        not any(s.mentions for s in document.sentences) for document in corpus.documents
+    )
+    notes = {
+        "documents without mentions kept": without_mentions if corpus.has_docstarts else 0,
         "empty sentences skipped": corpus.empty_sentences,
         "empty documents skipped": corpus.empty_documents,
     }
-    if any(oddities.values()):
-        msg.info(", ".join(f"{number:,} {name}" for name, number in oddities.items() if number))
+    if any(notes.values()):
+        msg.info(", ".join(f"{number:,} {name}" for name, number in notes.items() if number))
     if not corpus.has_docstarts:
         msg.info(f"{source} has no -DOCSTART- line: each sentence became its own document")
 

@@ -76,7 +76,7 @@ def make_charts(
                 calibration, f"{name}: calibration (ECE {error:.1f} %)"
             )
             charts[f"{name}-thresholds"] = draw_thresholds(
-                calibration, f"{name}: precision and recall by threshold"
+                calibration, f"{name}: precision, recall, F1 by threshold"
             )
         if curve:
             charts["training"] = draw_training(curve)

@@ -66,9 +66,9 @@ def test_encode_labels_first_wordpieces_only(tiny_backbone: Path) -> None:
     assert [encoded["labels"][i] for i in (1, 4, 8, 10)] == [3, 0, 1, 0]
 
 
-def test_the_recipes_first_pages(tmp_path: Path) -> None:
-    """Nine words, of which one is two wordpieces: word ids, labels and padded batches have the
-    shape that the course shows (https://huggingface.co/learn/llm-course/chapter7/2)."""
+def test_encode_matches_the_example_of_the_course(tmp_path: Path) -> None:
+    """Nine words, one of them with two wordpieces. Word ids, labels and padded batches have the form
+    in https://huggingface.co/learn/llm-course/chapter7/2."""
     words = ["UN", "praises", "Welsh", "offer", "to", "buy", "Cornish", "boats", "."]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, "bo", "##ats"]
     pieces.remove("boats")
