@@ -67,8 +67,8 @@ def test_encode_labels_first_wordpieces_only(tiny_backbone: Path) -> None:
 
 
 def test_encode_matches_the_example_of_the_course(tmp_path: Path) -> None:
-    """Nine words, one of them with two wordpieces. Word ids, labels and padded batches have the form
-    in https://huggingface.co/learn/llm-course/chapter7/2."""
+    """Nine words, one of them with two wordpieces. Word ids, labels and padded batches look as in
+    https://huggingface.co/learn/llm-course/chapter7/2."""
     words = ["UN", "praises", "Welsh", "offer", "to", "buy", "Cornish", "boats", "."]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, "bo", "##ats"]
     pieces.remove("boats")
