@@ -1,12 +1,14 @@
 """The load test: responses are counted, and the service is nearly as fast as predict."""
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
 import spacy
+import torch
 import typer
 from spacy.language import Language
 from typer.testing import CliRunner
@@ -20,8 +22,9 @@ from serving.app import create_app
 from serving.schema import Limits
 from tests.test_serve import TEXT, nlp, serving  # noqa: F401  the fixture
 
-# 0.74 to 0.87 were measured on machines that others used, 0.86 (median) on an idle one.
-LEAST_RATIO = 0.65
+# With one thread for the pipeline: 0.93 to 0.96 in eight rounds on two cores. With as many threads
+# as cores, the clients, which share the machine, take 0.15 to 0.28 of the service's speed.
+LEAST_RATIO = 0.85
 app = typer.Typer()
 app.command()(benchmark_serve.main)
 
@@ -64,6 +67,15 @@ def test_invalid_input_is_reported_in_one_line(
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Run torch with one thread in this process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.slow
 def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     with (
@@ -76,10 +88,15 @@ def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 def test_serve_under_load_is_nearly_as_fast_as_predict(
-    trained: Path, sentences: list[str], capsys: pytest.CaptureFixture[str]
+    trained: Path,
+    sentences: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    one_thread: None,  # noqa: ARG001
 ) -> None:
     """64 clients, one paragraph per request, the small backbone. One round of at most five must
     reach the ratio, because the machine may be shared. No round may have an error."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for the service
     texts = [" ".join(sentences[i : i + 8]) for i in range(0, len(sentences), 8)]
     model = trained / "training" / "token_ner" / "model-best"
     words = [len(doc) for doc in spacy.blank("en").pipe(texts)]
