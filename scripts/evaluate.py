@@ -33,14 +33,30 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
         f1 = 100 * scores["wordpiece"]["f1"]
         msg.text(f"F1 by wordpiece (as in the Hugging Face course) {f1:.2f}")
     if scores["calibration"] is not None:
-        error = scores["calibration"]["expected_calibration_error"]
-        msg.text(f"expected calibration error of the confidence scores {100 * error:.2f}")
+        print_calibration(scores["calibration"])
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in scores["errors"].items())
     msg.text(f"mistakes by kind: {kinds}")
     for by, rows in scores["f1_by"].items():
         parts = (f"{bucket} {100 * r['f1']:.2f} ({r['support']:,})" for bucket, r in rows.items())
         msg.text(f"F1 by {by}: {', '.join(parts)}")
     print()
+
+
+def print_calibration(calibration: dict[str, Any]) -> None:
+    """Print the calibration error, overall, before calibration, and by type, in percent."""
+
+    def errors(row: dict[str, Any]) -> str:
+        keys = ("expected_calibration_error", "adaptive_calibration_error")
+        return " / ".join(f"{100 * row[key]:.2f}" for key in keys)
+
+    before = calibration["uncalibrated"]
+    msg.text(
+        "calibration error of the confidence scores, by bins of equal width / equal size: "
+        + errors(calibration)
+        + (f" (before calibration {errors(before)})" if before else "")
+    )
+    types = (f"{name} {errors(row)}" for name, row in calibration["types"].items())
+    msg.text(f"calibration error by type: {', '.join(types)}")
 
 
 def read_training_record(path: Path | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from spacy.cli._util import parse_config_overrides, setup_gpu
 
 from common.console import exit_on_input_error, msg
 from common.machine import resolve_device
+from training.calibrating import calibrate_on_dev
 from training.loop import load_checked_config, run_training
 from training.record import describe_training
 
@@ -24,7 +25,8 @@ def main(
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
     """Train a pipeline. Further options override the config, as in `spacy train`, for example
-    --training.max_epochs 1. Until training is complete, files are in OUTPUT.partial."""
+    --training.max_epochs 1. After training, the confidence scores of model-best are calibrated on
+    dev. Until training is complete, files are in OUTPUT.partial."""
     with exit_on_input_error():
         gpu = resolve_device(device)
         overrides = parse_config_overrides(context.args)
@@ -35,6 +37,7 @@ def main(
         partial.mkdir(parents=True)
         run = describe_training(config_path, config, overrides, gpu)
         run |= run_training(config, partial, gpu)
+        run["calibration"] = calibrate_on_dev(config, partial / "model-best")
         (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(output, ignore_errors=True)
         partial.rename(output)

@@ -10,16 +10,16 @@ import spacy
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
-from sacremoses import MosesDetokenizer
 from spacy.tokens import Doc
 from typer.testing import CliRunner
 
 import robustness
 from scoring.perturbations import PERTURBATIONS
-from scoring.raw_text import detokenize, score_raw, trailing_spaces
+from scoring.raw_text import score_raw
+from token_ner import detokenize
+from token_ner.raw_text import trailing_spaces
 
 NLP = spacy.blank("en")
-DETOKENIZER = MosesDetokenizer(lang="en")
 LABELS = ["B-PER", "I-PER", "O", "O", "O", "B-LOC", "O", "O", "O", "B-ORG", "O"]
 WORDS = ["Ada", "Lindqvist", "'s", "bank", "(", "Varnholm", ")", "fell", ".", "Norden", "rose"]
 
@@ -34,14 +34,14 @@ def mentions(doc: Doc) -> list[tuple[str, str]]:
 
 
 def test_detokenized_document_has_natural_spaces() -> None:
-    doc = detokenize(gold(), DETOKENIZER)
+    doc = detokenize(gold(), "en")
     assert doc.text == "Ada Lindqvist's bank (Varnholm) fell. Norden rose "
     assert mentions(doc) == [("Ada Lindqvist", "PER"), ("Varnholm", "LOC"), ("Norden", "ORG")]
 
 
 @given(st.lists(st.text(min_size=1, max_size=8).filter(str.strip), min_size=1, max_size=12))
 def test_detokenized_document_keeps_all_words(words: list[str]) -> None:
-    doc = detokenize(Doc(NLP.vocab, words=words), DETOKENIZER)
+    doc = detokenize(Doc(NLP.vocab, words=words), "en")
     assert [token.text for token in doc] == words
 
 

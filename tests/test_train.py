@@ -4,19 +4,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import spacy
 import torch
+from spacy.training import Example
 from spacy.util import load_config
 
 import train
 from common.console import InputError
 from common.machine import resolve_device
 from corpus import docs
+from scoring import platt
 from tests.conftest import ROOT, SAMPLE
-from training import loop
+from token_ner import TokenNER
+from training import calibrating, loop
 from training.log import read_log
 
+SCORES = numpy.random.default_rng(0).beta(8, 1, 1000)
+OVERCONFIDENT = SCORES, numpy.random.default_rng(1).random(1000) < SCORES - 0.2
 CONFIG = ROOT / "configs" / "transition_ner.cfg"
 
 
@@ -207,3 +213,54 @@ def test_train_token_ner_with_its_config(paths: dict[str, str], tmp_path: Path) 
         assert all(0 <= ent._.score <= 1 for ent in doc.ents)
         scores.append(json.loads((tmp_path / name / "run.json").read_text())["best_dev_f"])
     assert scores[0] == scores[1]
+
+
+def test_train_draws_augmentation_anew_in_every_epoch(
+    paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every update's documents are recorded: half of each epoch is in lower case, and not the same
+    half. The saved config has epochs that plain `spacy train` reads in the usual way."""
+    seen: list[str] = []
+    update = TokenNER.update
+
+    def record(self: TokenNER, examples: list[Example], **settings: Any) -> Any:
+        seen.extend(eg.reference.text for eg in examples)
+        return update(self, examples, **settings)
+
+    monkeypatch.setattr(TokenNER, "update", record)
+    config = ROOT / "configs" / "token_ner.cfg"
+    shares = {"lower": 0.5, "upper": 0, "typos": 0, "no_final_punctuation": 0, "raw": 0}
+    options: dict[str, Any] = {
+        f"corpora.train.augmenter.{name}": share for name, share in shares.items()
+    }
+    options |= {"training.max_epochs": 2, "components.transformer.model.window": "null"}
+    run(tmp_path / "out", "--device", "cpu", *arguments(paths | options), config=config)
+    n = len(list(docs.read_docs(Path(paths["paths.train"]), spacy.blank("en").vocab)))
+    epochs = [sorted(seen[:n], key=str.lower), sorted(seen[n : 2 * n], key=str.lower)]
+    assert [text.lower() for text in epochs[0]] == [text.lower() for text in epochs[1]]
+    lower = [[text.islower() for text in epoch] for epoch in epochs]
+    assert lower[0] != lower[1]
+    assert all(0 < sum(epoch) < n for epoch in lower)
+    saved = load_config(tmp_path / "out" / "model-best" / "config.cfg")
+    assert saved["training"]["max_epochs"] == 0
+
+
+def test_train_calibrates_the_best_pipeline_on_dev(
+    paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny pipeline finds few mentions, so its scores are replaced by overconfident ones."""
+    monkeypatch.setattr(calibrating, "scored_mentions", lambda *_: OVERCONFIDENT)
+    monkeypatch.setattr(platt, "scored_mentions", lambda *_: OVERCONFIDENT)
+    config = ROOT / "configs" / "token_ner.cfg"
+    options: dict[str, Any] = {
+        "training.max_epochs": 1,
+        "components.transformer.model.window": "null",
+    }
+    run(tmp_path / "out", "--device", "cpu", *arguments(paths | options), config=config)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())["calibration"]
+    head = spacy.load(tmp_path / "out" / "model-best").get_pipe("token_ner")
+    assert head.calibration._asdict() == pytest.approx(record["fitted"])  # type: ignore[attr-defined]
+    before, after = record["expected calibration error"]
+    assert after < before == pytest.approx(0.2, abs=0.05)
+    last = spacy.load(tmp_path / "out" / "model-last").get_pipe("token_ner")
+    assert last.calibration is None  # type: ignore[attr-defined]

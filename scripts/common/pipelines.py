@@ -1,12 +1,14 @@
 """Load pipelines for the commands."""
 
+from typing import cast
+
 import spacy
 from spacy.language import Language
 from thinc.api import require_gpu
 
-import token_ner  # noqa: F401  to register the component
 from common.console import InputError
 from common.machine import resolve_device
+from token_ner import TokenNER
 
 
 def load_pipeline(path: str) -> Language:
@@ -33,3 +35,12 @@ def load_on_device(path: str, device: str) -> tuple[Language, int]:
     if gpu >= 0:
         require_gpu(gpu)
     return load_pipeline(path), gpu
+
+
+def find_heads(nlp: Language) -> dict[str, TokenNER]:
+    """RETURNS (dict[str, TokenNER]): The `token_ner` components of a pipeline, by name."""
+    return {
+        name: cast(TokenNER, nlp.get_pipe(name))
+        for name in nlp.pipe_names
+        if nlp.get_pipe_meta(name).factory == "token_ner"
+    }

@@ -8,21 +8,27 @@ from spacy.tokens import Doc
 
 from common.console import InputError
 from scoring.mistakes import mention_key
+from token_ner import Calibration
 
 BINS = 10  # of equal width, as in Guo et al. 2017
 THRESHOLDS = [round(0.01 * i, 2) for i in range(100)]
 
 
 def scored_mentions(
-    gold: Sequence[Doc], predicted: Sequence[Doc]
+    gold: Sequence[Doc], predicted: Sequence[Doc], label: str | None = None
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """RETURNS (tuple[Array, Array]): The confidence scores of the predicted mentions that have one,
+    """Collect scores.
+
+    label (str | None): The predicted type to select; None for all.
+    RETURNS (tuple[Array, Array]): The confidence scores of the predicted mentions that have one,
     and whether each mention is correct (exact span and type): (n_scored,) each.
     RAISES (InputError): If a score isn't a probability."""
     scores, right = [], []
     for gold_doc, doc in zip(gold, predicted, strict=True):
         expected = {mention_key(ent) for ent in gold_doc.ents}
         for ent in doc.ents:
+            if label is not None and ent.label_ != label:
+                continue
             score = ent._.score if ent.has_extension("score") else None
             if score is not None:
                 if not 0 <= score <= 1:  # also catches NaN
@@ -61,6 +67,40 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
     return sum(row["mentions"] * abs(row["score"] - row["right"]) for row in filled) / total  # type: ignore[no-any-return]
 
 
+def adaptive_calibration_error(scores: numpy.ndarray, right: numpy.ndarray) -> float:
+    """RETURNS (float): As `calibration_error`, with bins of equally many mentions. Most scores are
+    close to 1, where bins of equal width don't distinguish them (Nixon et al. 2019,
+    https://arxiv.org/abs/1904.01685, section 4)."""
+    order = numpy.argsort(scores, kind="stable")
+    gaps = [
+        len(part) * abs(scores[part].mean() - right[part].mean())
+        for part in numpy.array_split(order, min(BINS, len(order)))
+    ]
+    return float(sum(gaps) / len(order))
+
+
+def measure_calibration(scores: numpy.ndarray, right: numpy.ndarray) -> dict[str, float]:
+    """RETURNS (dict[str, float]): Both errors, by bins of equal width and of equal size."""
+    return {
+        "expected_calibration_error": calibration_error(reliability(scores, right)),
+        "adaptive_calibration_error": adaptive_calibration_error(scores, right),
+    }
+
+
+def error_by_type(
+    gold: Sequence[Doc], predicted: Sequence[Doc]
+) -> dict[str, dict[str, float | int]]:
+    """RETURNS (dict[str, dict[str, float | int]]): For each predicted type, both errors and the
+    number of `mentions`."""
+    found = {ent.label_ for doc in predicted for ent in doc.ents}
+    rows: dict[str, dict[str, float | int]] = {}
+    for label in sorted(found):
+        scores, right = scored_mentions(gold, predicted, label)
+        if len(scores):
+            rows[label] = {**measure_calibration(scores, right), "mentions": len(scores)}
+    return rows
+
+
 def threshold_curve(
     scores: numpy.ndarray, right: numpy.ndarray, n_gold: int
 ) -> list[dict[str, float]]:
@@ -81,15 +121,27 @@ def threshold_curve(
     return rows
 
 
-def assess_calibration(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any] | None:
-    """RETURNS (dict[str, Any] | None): `expected_calibration_error`, `reliability` by bin, and
-    `thresholds`; None if no predicted mention has a score."""
+def assess_calibration(
+    gold: Sequence[Doc], predicted: Sequence[Doc], calibration: Calibration | None = None
+) -> dict[str, Any] | None:
+    """Assess the confidence scores.
+
+    calibration (Calibration | None): What the scores were calibrated with.
+    RETURNS (dict[str, Any] | None): `expected_calibration_error` and `adaptive_calibration_error`;
+        `uncalibrated`, the same two before calibration, None if there was none; `types`, the same
+        two by type; `reliability` by bin, and `thresholds`. None if no predicted mention has a
+        score.
+    """
     scores, right = scored_mentions(gold, predicted)
     if not len(scores):
         return None
-    bins = reliability(scores, right)
+    before = None
+    if calibration is not None:
+        before = measure_calibration(calibration.undo(scores), right)
     return {
-        "expected_calibration_error": calibration_error(bins),
-        "reliability": bins,
+        **measure_calibration(scores, right),
+        "uncalibrated": before,
+        "types": error_by_type(gold, predicted),
+        "reliability": reliability(scores, right),
         "thresholds": threshold_curve(scores, right, sum(len(doc.ents) for doc in gold)),
     }

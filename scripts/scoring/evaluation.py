@@ -8,6 +8,7 @@ from spacy.language import Language
 
 from common.console import InputError, msg
 from common.files import sha256
+from common.pipelines import find_heads
 from corpus.conll import read_corpus
 from corpus.docs import read_gold, write_docs
 from scoring.bootstrap import count_by_document, f1_interval
@@ -23,6 +24,7 @@ from scoring.mistakes import (
 )
 from scoring.scores import annotate_gold, iob2_labels, score, unknown_types
 from scoring.wordpieces import score_wordpieces
+from token_ner import Calibration
 
 
 def evaluate_file(
@@ -65,7 +67,7 @@ def evaluate_file(
         "errors": count_mistakes(gold, predicted),
         "confusion": confusion(gold, predicted),
         "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
-        "calibration": assess_calibration(gold, predicted),
+        "calibration": assess_calibration(gold, predicted, find_calibration(nlp)),
         "wordpiece": score_wordpieces(nlp, gold, predicted, iob2_labels(gold)),
         "unknown_types": unknown,
         "file": str(path),
@@ -75,6 +77,13 @@ def evaluate_file(
         "seconds": round(seconds, 2),
         "words_per_second": round(words / seconds),
     }
+
+
+def find_calibration(nlp: Language) -> Calibration | None:
+    """RETURNS (Calibration | None): What the scores of a pipeline are calibrated with; None if it
+    isn't calibrated, or has several `token_ner` components."""
+    heads = list(find_heads(nlp).values())
+    return heads[0].calibration if len(heads) == 1 else None
 
 
 def make_buckets(corpus: Path | None) -> dict[str, Bucket]:

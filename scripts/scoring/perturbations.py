@@ -4,44 +4,34 @@ import random
 from collections.abc import Callable, Sequence
 
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 
 from scoring.bootstrap import count_by_document, f1_score
-from scoring.raw_text import replace_words, score_raw
+from scoring.raw_text import score_raw
 from scoring.scores import annotate_gold
+from token_ner import copy_gold, final_punctuation
 
 TYPO_SHARE = 0.1  # of the words with at least TYPO_LETTERS letters
 TYPO_LETTERS = 4
-FINAL_PUNCTUATION = ".!?"
 SEED = 0
 Perturb = Callable[[Doc, random.Random], Doc]
 
 
 def lower(doc: Doc, _: random.Random) -> Doc:
-    return replace_words(doc, (token.text.lower() for token in doc))
+    return copy_gold(doc, [token.text.lower() for token in doc])
 
 
 def upper(doc: Doc, _: random.Random) -> Doc:
-    return replace_words(doc, (token.text.upper() for token in doc))
+    return copy_gold(doc, [token.text.upper() for token in doc])
 
 
 def drop_final_punctuation(doc: Doc, _: random.Random) -> Doc:
     """RETURNS (Doc): A copy without the full stop, question or exclamation mark at the end of each
     sentence. If sentences are unknown, all of these are dropped. Mentions keep theirs."""
-    starts = doc.has_annotation("SENT_START")
-    kept = [
-        token.i
-        for token in doc
-        if token.text not in FINAL_PUNCTUATION
-        or token.ent_type_
-        or (starts and token.i + 1 < len(doc) and not doc[token.i + 1].is_sent_start)
-    ]
-    position = {old: new for new, old in enumerate(kept)}
-    copy = Doc(doc.vocab, words=[doc[i].text for i in kept])
-    copy.set_ents(
-        [Span(copy, position[e.start], position[e.end - 1] + 1, label=e.label_) for e in doc.ents]
+    dropped = set(final_punctuation(doc, 0, len(doc)))
+    return copy_gold(
+        doc, [token.text for token in doc], [i not in dropped for i in range(len(doc))]
     )
-    return copy
 
 
 def add_typos(doc: Doc, rng: random.Random) -> Doc:
@@ -54,7 +44,7 @@ def add_typos(doc: Doc, rng: random.Random) -> Doc:
         i = rng.randrange(1, len(word) - 1)
         return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
 
-    return replace_words(doc, (swap_letters(token.text) for token in doc))
+    return copy_gold(doc, [swap_letters(token.text) for token in doc])
 
 
 PERTURBATIONS: dict[str, Perturb] = {

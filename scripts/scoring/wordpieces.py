@@ -8,12 +8,12 @@ protocol, not the quality of the pipeline.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from common.pipelines import find_heads
 from corpus.wordpiece_labels import align_labels, measure
 from token_ner import BIO_PREFIXES, WINDOWED_TRANSFORMER, TokenNER, sentence_starts
 
@@ -28,11 +28,7 @@ def score_wordpieces(
     RETURNS (dict[str, float] | None): `precision`, `recall`, `f1` and `accuracy`; None for other
         pipelines.
     """
-    heads: list[Any] = [
-        component
-        for name, component in nlp.pipeline
-        if nlp.get_pipe_meta(name).factory == "token_ner"
-    ]
+    heads = list(find_heads(nlp).values())
     transformers = [
         component
         for name, component in nlp.pipeline

@@ -6,7 +6,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from common.console import InputError
-from common.pipelines import load_on_device
+from common.pipelines import find_heads, load_on_device
 from texts.records import Record, Reject
 
 # Maximum size of a part. An interrupted run loses only the parts in progress.
@@ -23,11 +23,11 @@ def load_for_annotation(
     RAISES (InputError): If a threshold is given but the pipeline has no confidence scores, or if
         it lacks one of the labels."""
     nlp, _ = load_on_device(pipeline, device)
-    heads = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == "token_ner"]
+    heads = find_heads(nlp)
     if threshold is not None and not heads:
         raise InputError(f"{pipeline} has no confidence scores; omit --threshold")
-    for name in heads if threshold is not None else ():
-        nlp.get_pipe(name).cfg["threshold"] = threshold  # type: ignore[attr-defined]
+    for head in heads.values() if threshold is not None else ():
+        head.cfg["threshold"] = threshold
     known = {label for values in nlp.pipe_labels.values() for label in values}
     unknown = sorted(set(labels) - known)
     if unknown:

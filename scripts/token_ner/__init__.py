@@ -4,7 +4,8 @@ spaCy's config system joins two parts. The backbone cuts whole documents into wi
 and runs a Hugging Face model on them. The head gives every word, from its first wordpiece, a
 distribution over labels, and decodes each document to the best legal label sequence. The score of
 a mention is the probability of exactly that span with that label: the share of all legal
-sequences that contain it, each weighted by the product of its label probabilities.
+sequences that contain it, each weighted by the product of its label probabilities, calibrated on
+dev.
 
 The package is self-contained. It is copied into model wheels, `pip install .` offers it to any
 spaCy environment, and `spacy train --code scripts/token_ner/__init__.py` loads it from a checkout.
@@ -17,16 +18,24 @@ from pathlib import Path
 
 if __name__ in sys.modules:
     from .about import __version__
+    from .augmentation import copy_gold, final_punctuation
+    from .calibration import Calibration, log_odds
     from .component import BIO_PREFIXES, ScoredMention, TokenNER
+    from .raw_text import detokenize
     from .registration import register
     from .windows import WINDOWED_TRANSFORMER, sentence_starts
 
     __all__ = [
         "BIO_PREFIXES",
         "WINDOWED_TRANSFORMER",
+        "Calibration",
         "ScoredMention",
         "TokenNER",
         "__version__",
+        "copy_gold",
+        "detokenize",
+        "final_punctuation",
+        "log_odds",
         "sentence_starts",
     ]
     register()

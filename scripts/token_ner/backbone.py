@@ -23,6 +23,7 @@ def build_windowed_transformer(
     precision: Precision = "auto",
     sentence_windows: bool = False,
     case_embedding: bool | None = None,
+    case_learn_rate_factor: float = 1.0,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
 ) -> Model[list[Doc], FullTransformerBatch]:
@@ -32,6 +33,8 @@ def build_windowed_transformer(
     case_embedding (bool | None): Whether to add a learnt vector for the letter case of a word to
         the embeddings of its wordpieces. None does so where the tokenizer maps "A" and "a" to the
         same id. Decided when the weights are first loaded.
+    case_learn_rate_factor (float): The learning rate of these vectors, as a multiple of the
+        optimizer's.
     tokenizer_config (dict): Further arguments for the tokenizer.
     transformer_config (dict): Further values for the model's config.
     The other arguments are documented in Windowing.
@@ -44,6 +47,8 @@ def build_windowed_transformer(
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", not "{precision}"')
     unloaded = HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config))
+    shim = AdamWShim(unloaded, model_cls=TransformerClass, grad_scaler_config={})
+    shim.case_rate = case_learn_rate_factor
     return Model(
         WINDOWED_TRANSFORMER,
         forward_windows,
@@ -57,7 +62,7 @@ def build_windowed_transformer(
             "replace_listener": split_by_document,
             "replace_listener_cfg": own_transformer_config,
         },
-        shims=[AdamWShim(unloaded, model_cls=TransformerClass, grad_scaler_config={})],
+        shims=[shim],
     )
 
 
@@ -69,6 +74,7 @@ def build_first_wordpiece_transformer(
     precision: Precision = "auto",
     sentence_windows: bool = False,
     case_embedding: bool | None = None,
+    case_learn_rate_factor: float = 1.0,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {},  # noqa: B006
 ) -> Model[list[Doc], list[Floats2d]]:
@@ -82,6 +88,7 @@ def build_first_wordpiece_transformer(
         precision,
         sentence_windows,
         case_embedding,
+        case_learn_rate_factor,
         tokenizer_config,
         transformer_config,
     )

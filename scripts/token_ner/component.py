@@ -15,6 +15,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
+from .calibration import Calibration
 from .lattice import Lattice, find_best_mentions, log_softmax
 from .windows import Array
 
@@ -88,13 +89,14 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     unless it is given another), in the same order, with `attrs["scores"]` parallel to them; the
     score of an `ent` is `ent._.score` too. A score is the probability of exactly that span with
     that label: the share of all legal label sequences of the document, each weighted by the
-    product of its labels' probabilities, in which it is a mention.
+    product of its labels' probabilities, in which it is a mention. If the pipeline was calibrated
+    (`calibration`), that share is the input of the calibration, and its output is the score.
 
     vocab (Vocab): The shared vocabulary.
     model (Model): Gives each word of a document a row of logits.
     name (str): The component's name.
     scheme (str): "bio" or "bilou": the labels that the model learns.
-    threshold (float | None): Mentions with a lower score are dropped; None keeps all.
+    threshold (float | None): Mentions with a lower (calibrated) score are dropped; None keeps all.
     learn_rate_factor (float): The head's learning rate, as a multiple of the optimizer's.
     scorer (Callable | None): Scores `doc.ents`.
     """
@@ -122,6 +124,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             "labels": [],
             "scheme": scheme,
             "threshold": threshold,
+            "calibration": None,
             "learn_rate_factor": learn_rate_factor,
         }
 
@@ -134,6 +137,13 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     def label_data(self) -> list[str]:
         """RETURNS (list[str]): What `spacy init labels` saves."""
         return list(self.cfg["labels"])
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """RETURNS (Calibration | None): The function that scores are calibrated with, fitted by
+        scripts/train.py or scripts/calibrate.py; None if scores are used as they are."""
+        fitted = self.cfg["calibration"]
+        return None if fitted is None else Calibration(**fitted)
 
     @property
     def lattice(self) -> Lattice:
@@ -197,7 +207,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         owners = numpy.searchsorted(bounds, found.starts, side="right")
         threshold = self.cfg["threshold"] or 0.0
         mentions: list[list[ScoredMention]] = [[] for _ in docs]
-        rows = (owners, firsts, lasts, found.types, found.scores)
+        scores = found.scores if self.calibration is None else self.calibration.apply(found.scores)
+        rows = (owners, firsts, lasts, found.types, scores)
         for owner, first, last, type_, score in zip(*(row.tolist() for row in rows), strict=True):
             if score >= threshold:
                 mentions[owner].append(ScoredMention(first, last + 1, self.labels[type_], score))

@@ -23,6 +23,7 @@ from spacy.tokens import Span
 from spacy.util import registry
 
 from .about import __version__
+from .augmentation import create_shuffled_corpus, create_text_augmenter
 from .component import DEFAULT_CONFIG, make_token_ner, span_score
 
 FACTORY = "token_ner"
@@ -54,6 +55,8 @@ def register() -> None:
     )
     for name, build in architectures().items():
         registry.architectures.register(name, func=build)
+    registry.augmenters.register("conll_ner.augment_text.v1", func=create_text_augmenter)
+    registry.readers.register("conll_ner.shuffled_corpus.v1", func=create_shuffled_corpus)
     register_score()
 
 

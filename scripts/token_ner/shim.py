@@ -70,30 +70,44 @@ class AdamWShim(HFShim):  # type: ignore[misc]
     """
 
     _optimizer: torch.optim.AdamW | None
+    case_rate = 1.0  # learning rate of the case embedding, as a multiple of the optimizer's
 
     def finish_update(self, optimizer: Optimizer) -> None:
         is_adam = optimizer.b1 > 0 and optimizer.b2 > 0 and not optimizer.use_radam
         if not is_adam or not optimizer.L2_is_weight_decay or optimizer.averages is not None:
             super().finish_update(optimizer)
             return
-        parameters = [p for p in self._model.parameters() if p.requires_grad]
+        groups = self.group_parameters()
+        parameters = [p for group in groups for p in group["params"]]
         if self._optimizer is None:
             self._optimizer = torch.optim.AdamW(
-                [
-                    {"params": [p for p in parameters if p.ndim >= 2]},
-                    {"params": [p for p in parameters if p.ndim < 2]},
-                ],
+                groups,
                 betas=(optimizer.b1, optimizer.b2),
                 eps=optimizer.eps,
                 fused=True,
             )
-        for group, decay in zip(self._optimizer.param_groups, (optimizer.L2, 0.0), strict=True):
-            group["lr"] = optimizer.learn_rate
-            group["weight_decay"] = decay
+        for group in self._optimizer.param_groups:
+            group["lr"] = optimizer.learn_rate * group["rate"]
+            group["weight_decay"] = optimizer.L2 if group["decays"] else 0.0
         if optimizer.grad_clip:
             torch.nn.utils.clip_grad_norm_(parameters, optimizer.grad_clip)
         self._optimizer.step()
         self._optimizer.zero_grad()
+
+    def group_parameters(self) -> list[dict[str, Any]]:
+        """RETURNS (list[dict]): Parameter groups: `params`, `rate` (the learning rate as a multiple
+        of the optimizer's), and `decays` (whether weight decay applies)."""
+        case = getattr(self._model, "case_embedding", None)
+        own = [] if case is None else [case.weight]
+        rest = [
+            p for p in self._model.parameters() if p.requires_grad and not (own and p is own[0])
+        ]
+        groups = [
+            {"params": own, "rate": self.case_rate, "decays": True},
+            {"params": [p for p in rest if p.ndim >= 2], "rate": 1.0, "decays": True},
+            {"params": [p for p in rest if p.ndim < 2], "rate": 1.0, "decays": False},
+        ]
+        return [group for group in groups if group["params"]]
 
     def from_bytes(self, bytes_data: bytes) -> "AdamWShim":
         self._optimizer = None  # it belongs to the parameters that are replaced

@@ -22,6 +22,7 @@ from training.log import LogRow, append_row, read_log
 
 LogStep = Callable[[dict[str, Any] | None], None]
 WARMUP_FRACTION = 0.1  # of all steps; warmup_proportion in google-research/bert
+SHUFFLED_CORPUS = "conll_ner.shuffled_corpus.v1"
 REQUIRED_PATHS = ("train", "dev", "backbone")  # others, such as `vectors`, may be null
 
 
@@ -110,13 +111,23 @@ def plan_steps(config: Config) -> Config:
     return config
 
 
-def restore_logger(folder: Path, logger: dict[str, Any]) -> None:
-    """Restore the original logger in a saved pipeline's config. Plain `spacy train` can't read the
-    config otherwise: `timed_logger` is registered by this module only."""
+def restore_settings(folder: Path, training: dict[str, Any]) -> None:
+    """Restore the logger and the number of epochs in a saved pipeline's config. Plain `spacy train`
+    can't read the config otherwise: `timed_logger` is registered by this module only."""
     path = folder / "config.cfg"
     config = Config().from_disk(path, interpolate=False)
-    config["training"]["logger"] = logger
+    config["training"] |= {name: training[name] for name in ("logger", "max_epochs")}
     config.to_disk(path)
+
+
+def read_corpus_every_epoch(nlp: Language) -> None:
+    """Make spaCy's loop read a shuffled corpus again in every epoch, so that its augmenter draws
+    anew. The number of steps ends the training. Not set before `init_nlp`, which would then look
+    for labels in 100 examples only."""
+    resolved = nlp.config.interpolate()
+    section, _, name = resolved["training"]["train_corpus"].partition(".")
+    if resolved[section][name].get("@readers") == SHUFFLED_CORPUS:
+        nlp.config["training"]["max_epochs"] = -1
 
 
 def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
@@ -128,7 +139,7 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
     """
     epochs = config["training"]["max_epochs"]
     config = plan_steps(config)
-    logger = config["training"]["logger"]
+    original = dict(config["training"])
     log_path = output / "log.jsonl"
     config["training"]["logger"] = {
         "@loggers": "conll_ner.timed_logger.v1",
@@ -136,13 +147,15 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
     }
     start = time.perf_counter()
     nlp = init_nlp(config, use_gpu=gpu)
+    if config["training"]["max_epochs"] == 0:
+        read_corpus_every_epoch(nlp)
     try:
         train_nlp(nlp, output, use_gpu=gpu, stdout=sys.stdout, stderr=sys.stderr)
     except FloatingPointError as error:
         raise InputError(f"training stopped: {error}; lower the learning rate") from None
     seconds = time.perf_counter() - start
     for name in ("model-best", "model-last"):
-        restore_logger(output / name, logger)
+        restore_settings(output / name, original)
     rows = read_log(log_path)
     best = max(rows, key=lambda row: row.f1)
     if epochs <= 0:  # the config sets steps instead, or streams its corpus

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spacy.util import registry
 
 import install
 import package
@@ -189,6 +190,10 @@ def test_registration_entry_points_are_what_is_registered() -> None:
     assert named.keys() == architectures().keys()
     for name, build in architectures().items():
         assert EntryPoint(name, named[name], "spacy_architectures").load() is build
+    for kind in ("augmenters", "readers"):
+        ((name, value),) = groups[f"spacy_{kind}"].items()
+        function = EntryPoint(name, value, f"spacy_{kind}").load()
+        assert registry.get(kind, name) is function
     assert groups["spacy_factories"] == {"token_ner": "token_ner.component:make_token_ner"}
 
 
@@ -197,7 +202,7 @@ import sys
 sys.path[:0] = sys.argv[1:]
 import importlib.util
 assert not any(map(importlib.util.find_spec, ("torch", "transformers", "spacy_transformers")))
-import token_ner.component, token_ner.lattice, token_ner.windows
+import token_ner.augmentation, token_ner.component, token_ner.lattice, token_ner.windows
 import spacy
 from spacy.tokens import Span
 assert spacy.blank("en").has_factory("token_ner")

@@ -78,6 +78,25 @@ def test_case_embedding_is_trained_and_saved(tiny_backbone: Path, vocab: Vocab) 
     )
 
 
+def test_case_embedding_has_its_own_learning_rate(tiny_backbone: Path, vocab: Vocab) -> None:
+    """The first step of Adam is in proportion to the learning rate."""
+    steps = []
+    for factor in (1.0, 20.0):
+        model = build(tiny_backbone, case_embedding=True, case_learn_rate_factor=factor)
+        output, backprop = model.begin_update([Doc(vocab, words=WORDS)])
+        gradient = numpy.ones_like(output.doc_data[0].model_output.last_hidden_state)
+        gradient[:, ::2] = -1
+        backprop(output.unsplit_by_doc([[gradient]]))
+        transformer = model.shims[0]._model
+        others = {n: p.detach().clone() for n, p in transformer.named_parameters()}
+        model.finish_update(Adam(0.001, use_averages=False, L2=0.0))
+        moved = {n: (p - others[n]).abs().max().item() for n, p in transformer.named_parameters()}
+        steps.append(moved)
+    for name, moved in steps[0].items():
+        factor = 20.0 if name == "case_embedding.weight" else 1.0
+        assert steps[1][name] == pytest.approx(factor * moved, rel=1e-3), name
+
+
 def one_update(backbone: Path, vocab: Vocab, optimizer: Optimizer) -> tuple[Any, Any]:
     """RETURNS: Parameters before and after an update, with their gradients."""
     model = build(backbone)

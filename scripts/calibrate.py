@@ -1,0 +1,50 @@
+"""Fit the calibration of a pipeline's confidence scores on gold documents."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.console import InputError, exit_on_input_error, msg
+from common.pipelines import load_on_device
+from corpus.docs import read_gold
+from scoring.platt import CONFIDENCE
+from training.calibrating import calibrate_folder
+
+
+def main(
+    pipeline: Annotated[
+        Path, typer.Argument(help="Folder of the pipeline; the fit is saved in it")
+    ],
+    gold: Annotated[Path, typer.Argument(help=".spacy or column file, not used in training")],
+    precision: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Also set the threshold for this precision on GOLD"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+) -> None:
+    """Fit the calibration of a pipeline's confidence scores, and optionally its threshold. The
+    predicted mentions don't change, except for those below the threshold."""
+    with exit_on_input_error():
+        if not pipeline.is_dir():
+            raise InputError(f"{pipeline}: no such folder; the fit is saved in the folder")
+        nlp, _ = load_on_device(str(pipeline), device)
+        result = calibrate_folder(nlp, pipeline, read_gold(gold, nlp.vocab), precision)
+        rows = [
+            (name, f"{before:.4f}", f"{after:.4f}")
+            for name, (before, after) in result.measures.items()
+        ]
+        msg.table(rows, header=(gold.name, "before", "after"), divider=True, aligns=("l", "r", "r"))
+        if result.calibration is None:
+            msg.warn("scores are not calibrated: it doesn't help on held-out documents")
+        else:
+            msg.good(f"{pipeline}: {result.calibration}")
+        if result.threshold is not None:
+            msg.good(
+                f"{pipeline}: threshold {result.threshold}; precision of at least {precision:g} on "
+                f"{gold.name} with {100 * CONFIDENCE:.0f} % confidence"
+            )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,56 @@
+"""From the words of a column file to text."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, cast
+
+from spacy.tokens import Doc
+from thinc.types import Ints2d
+
+
+@cache
+def moses_detokenizer(lang: str | None) -> Any:
+    """RAISES (ImportError): If sacremoses, which only raw text needs, is not installed."""
+    try:
+        from sacremoses import MosesDetokenizer
+    except ImportError:
+        raise ImportError("raw text needs sacremoses: pip install sacremoses") from None
+    return MosesDetokenizer(lang=lang)
+
+
+def sentence_bounds(doc: Doc) -> list[tuple[int, int]]:
+    """RETURNS (list[tuple[int, int]]): First word of each sentence and the word after its last;
+    one pair if sentences are unknown."""
+    if not doc.has_annotation("SENT_START"):
+        return [(0, len(doc))]
+    return [(sentence.start, sentence.end) for sentence in doc.sents]
+
+
+def detokenize(doc: Doc, lang: str | None) -> Doc:
+    """RETURNS (Doc): The same words and annotations, with spaces between the words by Moses's
+    rules for a language, and one between sentences."""
+    detokenizer = moses_detokenizer(lang)
+    spaces: list[bool] = []
+    for start, end in sentence_bounds(doc):
+        words = [token.text for token in doc[start:end]]
+        spaces += trailing_spaces(words, detokenizer.detokenize(words, unescape=False))
+    attributes: list[int | str] = ["SENT_START", "ENT_IOB", "ENT_TYPE"]
+    copy = Doc(doc.vocab, words=[token.text for token in doc], spaces=spaces)
+    return copy.from_array(attributes, cast(Ints2d, doc.to_array(attributes)))
+
+
+def trailing_spaces(words: Sequence[str], text: str) -> list[bool]:
+    """Find which words are followed by a space in a text.
+
+    RETURNS (list[bool]): One per word, the last one True; all True if the text doesn't consist of
+        these words.
+    """
+    spaces = []
+    rest = text
+    for word in words:
+        if not rest.startswith(word):
+            return [True] * len(words)
+        rest = rest[len(word) :]
+        spaces.append(rest.startswith(" "))
+        rest = rest.lstrip(" ")
+    return [*spaces[:-1], True] if not rest else [True] * len(words)

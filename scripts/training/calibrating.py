@@ -1,0 +1,100 @@
+"""Calibrate the confidence scores of a trained pipeline, in its folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from confection import Config
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.util import resolve_dot_names
+
+from common.console import InputError, msg
+from common.files import atomic_write
+from common.pipelines import find_heads, load_pipeline
+from scoring.calibration import measure_calibration, scored_mentions
+from scoring.platt import find_threshold, fit_on_documents
+from scoring.scores import annotate_gold
+from token_ner import Calibration
+
+
+class Result(NamedTuple):
+    """What was fitted.
+
+    calibration (Calibration | None): None if it doesn't help; the scores stay as they are.
+    threshold (float | None): For the wanted precision, on calibrated scores.
+    measures (dict[str, tuple[float, float]]): Name of a measure to its value before and after.
+    """
+
+    calibration: Calibration | None
+    threshold: float | None
+    measures: dict[str, tuple[float, float]]
+
+
+def calibrate_folder(
+    nlp: Language, folder: Path, gold: Sequence[Doc], precision: float | None = None
+) -> Result:
+    """Fit the calibration of a pipeline, and save it in the pipeline's folder.
+
+    nlp (Language): The pipeline in the folder. Its settings are changed too.
+    gold (Sequence[Doc]): Documents that the pipeline wasn't trained on.
+    precision (float | None): Also find and save the threshold for this precision.
+    RAISES (InputError): If the pipeline has no single `token_ner`, gold has no mentions, there is
+        too little to fit on, or the precision is not reached.
+    """
+    heads = find_heads(nlp)
+    if len(heads) != 1:
+        raise InputError(f"{folder} has {len(heads)} token_ner components; only one can be fitted")
+    ((name, head),) = heads.items()
+    if not any(doc.ents for doc in gold):
+        raise InputError("the gold documents contain no mentions")
+    settings: dict[str, Any] = {"calibration": None}
+    if precision is not None:
+        settings["threshold"] = None
+    head.cfg |= settings
+    predicted = annotate_gold(nlp, gold)
+    fit = fit_on_documents(gold, predicted)
+    scores, right = scored_mentions(gold, predicted)
+    calibrated = scores if fit.calibration is None else fit.calibration.apply(scores)
+    threshold = None
+    if fit.calibration is not None:
+        settings["calibration"] = fit.calibration._asdict()
+    if precision is not None:
+        settings["threshold"] = threshold = find_threshold(calibrated, right, precision)
+    head.cfg |= settings
+    save_settings(folder / name / "cfg", settings)
+    measures = {"held-out negative log-likelihood": fit.likelihoods}
+    before, after = (measure_calibration(s, right) for s in (scores, calibrated))
+    measures |= {name.replace("_", " "): (before[name], after[name]) for name in before}
+    return Result(fit.calibration, threshold, measures)
+
+
+def calibrate_on_dev(config: Config, folder: Path) -> dict[str, Any] | None:
+    """Calibrate a pipeline on the dev corpus of its training.
+
+    config (Config): Of the training.
+    folder (Path): The pipeline.
+    RETURNS (dict[str, Any] | None): What was fitted and the measures, each before and after; None
+        if the pipeline can't be calibrated: it has no `token_ner`, or too few mentions.
+    """
+    nlp = load_pipeline(str(folder))
+    if len(find_heads(nlp)) != 1:
+        return None
+    resolved = config.interpolate()
+    (corpus,) = resolve_dot_names(resolved, [resolved["training"]["dev_corpus"]])
+    gold = [example.reference for example in corpus(nlp)]
+    try:
+        result = calibrate_folder(nlp, folder, gold)
+    except InputError as error:
+        msg.warn(f"confidence scores are not calibrated: {error}")
+        return None
+    fitted = result.calibration
+    return {"fitted": None if fitted is None else fitted._asdict(), **result.measures}
+
+
+def save_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Change a component's settings in its folder. Weights and other files stay as they are."""
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(saved | settings, indent=2), encoding="utf-8")

@@ -1,0 +1,144 @@
+"""The command calibrate: it fits, saves, and changes nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+import typer
+from spacy.tokens import Doc, DocBin, Span
+from typer.testing import CliRunner
+
+import calibrate
+from common.files import sha256
+from common.pipelines import load_pipeline
+from corpus.docs import read_gold
+from scoring.scores import annotate_gold
+from tests.conftest import ROOT, SAMPLE
+from token_ner import Calibration
+
+app = typer.Typer()
+app.command()(calibrate.main)
+KEPT = ROOT / "tests" / "data" / "pipeline-0.1.0"
+TRUE = Calibration(slope=1.2, intercept=1.5)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(KEPT, tmp_path / "pipeline"))
+
+
+@pytest.fixture(scope="module")
+def predicted() -> list[Doc]:
+    nlp = load_pipeline(str(KEPT))
+    return annotate_gold(nlp, read_gold(SAMPLE / "train.txt", nlp.vocab)[:8])
+
+
+@pytest.fixture(scope="module")
+def scores(predicted: list[Doc]) -> numpy.ndarray:
+    return numpy.array([ent._.score for doc in predicted for ent in doc.ents])
+
+
+@pytest.fixture(scope="module")
+def right(scores: numpy.ndarray) -> numpy.ndarray:
+    """Whether each predicted mention is also a gold one: drawn by the TRUE probability."""
+    drawn: numpy.ndarray = numpy.random.default_rng(0).random(len(scores)) < TRUE.apply(scores)
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def gold(
+    predicted: list[Doc], right: numpy.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The documents with the right mentions only."""
+    draws = iter(right)
+    docs = []
+    for doc in predicted:
+        copy = Doc(doc.vocab, words=[token.text for token in doc])
+        spans = [Span(copy, e.start, e.end, label=e.label_) for e in doc.ents if next(draws)]
+        copy.set_ents(spans)
+        docs.append(copy)
+    path = tmp_path_factory.mktemp("gold") / "gold.spacy"
+    DocBin(docs=docs).to_disk(path)
+    return path
+
+
+def settings(pipeline: Path) -> dict[str, object]:
+    return dict(json.loads((pipeline / "token_ner" / "cfg").read_text()))
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [*map(str, arguments), "--device", "cpu"])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_calibrate_saves_the_fit_and_changes_nothing_else(
+    pipeline: Path, gold: Path, predicted: list[Doc]
+) -> None:
+    before, files = settings(pipeline), {p: sha256(p) for p in pipeline.rglob("*") if p.is_file()}
+    code, printed, _ = run(pipeline, gold)
+    assert code == 0
+    assert "expected calibration error" in printed
+    after = settings(pipeline)
+    fitted = after.pop("calibration")
+    assert "calibration" not in before  # a pipeline of 0.1.0
+    assert after == before
+    assert {p for p, digest in files.items() if sha256(p) != digest} == {pipeline / "token_ner/cfg"}
+    assert set(pipeline.rglob("*")) - files.keys() == {p for p in pipeline.rglob("*") if p.is_dir()}
+    fit = Calibration(**fitted)  # type: ignore[arg-type]
+    assert fit == pytest.approx(TRUE, abs=0.25)
+    nlp = load_pipeline(str(pipeline))
+    for old, new in zip(predicted, annotate_gold(nlp, predicted), strict=True):
+        assert [(e.start, e.end, e.label_) for e in new.ents] == [
+            (e.start, e.end, e.label_) for e in old.ents
+        ]
+        expected = fit.apply(numpy.array([ent._.score for ent in old.ents]))
+        assert [ent._.score for ent in new.ents] == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+def test_calibrate_twice_gives_the_same(pipeline: Path, gold: Path) -> None:
+    """The second fit starts from scores without calibration and without threshold."""
+    run(pipeline, gold, "--precision", 0.7)
+    once = settings(pipeline)
+    run(pipeline, gold, "--precision", 0.7)
+    assert settings(pipeline) == once
+
+
+def test_calibrate_sets_a_threshold_for_a_precision(
+    pipeline: Path, gold: Path, scores: numpy.ndarray, right: numpy.ndarray
+) -> None:
+    code, printed, _ = run(pipeline, gold, "--precision", 0.75)
+    assert code == 0
+    saved = settings(pipeline)
+    assert f"threshold {saved['threshold']}" in printed
+    kept = Calibration(**saved["calibration"]).apply(scores) >= saved["threshold"]  # type: ignore[arg-type]
+    assert right[kept].mean() >= 0.75 > right.mean()
+    run(pipeline, gold)
+    assert settings(pipeline)["threshold"] == saved["threshold"]  # kept without --precision
+
+
+def test_calibrate_bad_input_is_one_line_and_writes_nothing(
+    pipeline: Path, gold: Path, tmp_path: Path
+) -> None:
+    vocab = spacy.blank("en").vocab
+    DocBin(docs=[Doc(vocab, words=["a"], ents=["O"])]).to_disk(tmp_path / "none.spacy")
+    DocBin(docs=[Doc(vocab, words=["a"], ents=["B-PER"])]).to_disk(tmp_path / "one.spacy")
+    other = tmp_path / "other"
+    spacy.blank("en").to_disk(other)
+    before = settings(pipeline)
+    cases: list[tuple[list[object], str]] = [
+        ([tmp_path / "nowhere", gold], "no such folder"),
+        ([pipeline, tmp_path / "nothing.spacy"], "no such file"),
+        ([pipeline, tmp_path / "none.spacy"], "contain no mentions"),
+        ([pipeline, tmp_path / "one.spacy"], "too few predicted mentions"),
+        ([other, gold], "0 token_ner components"),
+        ([pipeline, gold, "--precision", 0.9999], "precision 0.9999 is not reached"),
+    ]
+    for arguments, words in cases:
+        code, _, error = run(*arguments)
+        assert code == 1
+        assert words in error
+        assert len(error.splitlines()) == 1
+    assert settings(pipeline) == before
