@@ -144,7 +144,7 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`token_ner` on a tiny backbone with random weights: many mentions, with any score."""
     from huggingface.importing import import_checkpoint
-    from tests.test_hf import make_checkpoint  # imports from this file
+    from tests.hf_helpers import make_checkpoint
 
     folder = tmp_path_factory.mktemp("pipeline")
     nlp = import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
@@ -162,7 +162,7 @@ def python() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
     """A copy of the project after `all`: the sample corpus, the small backbone, one epoch."""
-    from tests.test_project import copy_project, run
+    from tests.test_project import copy_project, run  # imports from this file
 
     folder = tmp_path_factory.mktemp("project")
     copy_project(folder)
@@ -175,6 +175,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
 def sentences() -> list[str]:
     documents = read_corpus(SAMPLE / "valid.txt").documents
     return [" ".join(s.words) for document in documents for s in document.sentences]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    from tests.hf_helpers import make_checkpoint
+
+    return make_checkpoint(tmp_path / "checkpoint")
 
 
 @pytest.fixture

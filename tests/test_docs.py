@@ -18,7 +18,7 @@ import pytest
 from benchmarking.service_load import wait_until_taken
 from corpus.conll import format_corpus, read_corpus
 from tests.conftest import ROOT, SAMPLE, SMALL
-from tests.test_hf import make_checkpoint
+from tests.hf_helpers import make_checkpoint
 from tests.test_project import steps
 
 pytestmark = pytest.mark.slow
