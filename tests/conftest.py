@@ -162,7 +162,7 @@ def python() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
     """A copy of the project after `all`: the sample corpus, the small backbone, one epoch."""
-    from tests.test_project import copy_project, run  # imports from this file
+    from tests.project_helpers import copy_project, run  # imports from this file
 
     folder = tmp_path_factory.mktemp("project")
     copy_project(folder)

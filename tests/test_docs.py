@@ -19,7 +19,7 @@ from benchmarking.service_load import wait_until_taken
 from corpus.conll import format_corpus, read_corpus
 from tests.conftest import ROOT, SAMPLE, SMALL
 from tests.hf_helpers import make_checkpoint
-from tests.test_project import steps
+from tests.project_helpers import steps
 
 pytestmark = pytest.mark.slow
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -67,7 +67,7 @@ def fill_in(code: str, used: set[str]) -> str:
 
 def runnable(path: Path) -> list[tuple[str, str]]:
     """RETURNS (list[tuple[str, str]]): A page's blocks, without README's two commands, which the
-    gate and test_project run, and without `serve`, which doesn't end."""
+    gate and test_project_runs run, and without `serve`, which doesn't end."""
     left = []
     for language, code in blocks(path):
         if not code.startswith("python3 -m venv") and "project run serve" not in code:
