@@ -15,7 +15,7 @@ import httpx
 import pyarrow.parquet
 import pytest
 
-from benchmarking.service_load import wait_until_taken
+from benchmarking.service_load import wait_until_listening
 from corpus.conll import format_corpus, read_corpus
 from tests.conftest import ROOT, SAMPLE, SMALL
 from tests.hf_helpers import make_checkpoint
@@ -180,7 +180,7 @@ def test_use_serve_runs(project: Path) -> None:
         start_new_session=True,
     )
     try:
-        wait_until_taken(server, 8000)
+        wait_until_listening(server, 8000)
         page = httpx.get("http://127.0.0.1:8000/")
         assert "<h1>Named entities</h1>" in page.text
     finally:
