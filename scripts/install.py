@@ -44,7 +44,9 @@ def make_venv(folder: Path) -> Path:
 
     RETURNS (Path): Its Python.
     """
-    venv.create(folder)  # without pip: it too comes from outside, and setuptools of one age with it
+    # Without pip: the new venv imports this one's, through the .pth file below. The pip bundled
+    # with Python (and in 3.11 its setuptools) would take precedence over this venv's versions.
+    venv.create(folder)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     scheme = {"base": str(folder), "platbase": str(folder)}
     site_packages = Path(sysconfig.get_path("purelib", "venv", scheme))

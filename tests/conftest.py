@@ -21,6 +21,8 @@ from tests.forkserver import fork_server
 # Examples may be slow on a shared machine, and these tests don't measure time.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
+# Otherwise a failed assertion in a helper module doesn't show the values.
+pytest.register_assert_rewrite("tests.annotate_helpers")
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "assets" / "sample"
@@ -142,7 +144,7 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`token_ner` on a tiny backbone with random weights: many mentions, with any score."""
     from huggingface.importing import import_checkpoint
-    from tests.test_hf import make_checkpoint  # imports from this file
+    from tests.hf_helpers import make_checkpoint
 
     folder = tmp_path_factory.mktemp("pipeline")
     nlp = import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
@@ -160,7 +162,7 @@ def python() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
     """A copy of the project after `all`: the sample corpus, the small backbone, one epoch."""
-    from tests.test_project import copy_project, run
+    from tests.project_helpers import copy_project, run  # imports from this file
 
     folder = tmp_path_factory.mktemp("project")
     copy_project(folder)
@@ -173,3 +175,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
 def sentences() -> list[str]:
     documents = read_corpus(SAMPLE / "valid.txt").documents
     return [" ".join(s.words) for document in documents for s in document.sentences]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    from tests.hf_helpers import make_checkpoint
+
+    return make_checkpoint(tmp_path / "checkpoint")
+
+
+@pytest.fixture
+def source(tmp_path: Path, sentences: list[str]) -> Path:
+    """The sentences as a Parquet file."""
+    from tests.annotate_helpers import write
+
+    return write(tmp_path / "in.parquet", sentences)
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything but Ray: one worker, in this process, with small partitions."""
+    import annotate
+    from cluster import partitions
+    from tests.annotate_helpers import in_this_process
+
+    monkeypatch.setattr(annotate, "annotate_partitions", in_this_process)
+    monkeypatch.setattr(partitions, "PARTITION_ROWS", 50)

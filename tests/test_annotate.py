@@ -1,108 +1,27 @@
 """Annotating Parquet by partition: every row once, on a cluster and in one process."""
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 import pytest
-import spacy
-import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
-from typer.testing import CliRunner, Result
 
-import annotate
-import predict
-from cluster import driver, partitions
-from cluster import output as cluster_output
-from cluster.partitions import Job, Partition
-from cluster.worker import Worker
-from common.console import InputError
+from cluster import partitions
+from tests.annotate_helpers import assert_same, predicted, read, run, write
 from tests.conftest import ROOT
 from texts.outputs import MENTION
 
-app = typer.Typer()
-app.command()(annotate.main)
-predict_app = typer.Typer()
-predict_app.command()(predict.main)
 SCRIPT = str(ROOT / "scripts" / "annotate.py")
-
-
-@pytest.fixture
-def source(tmp_path: Path, sentences: list[str]) -> Path:
-    return write(tmp_path / "in.parquet", sentences)
-
-
-def write(path: Path, texts: Sequence[str | None], first: int = 0, **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ids = range(first, first + len(texts))
-    table = pyarrow.table({"id": ids, "text": pyarrow.array(texts, pyarrow.string())})
-    pyarrow.parquet.write_table(table, path, **options)
-    return path
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """All rows of all files, sorted by file name."""
-    files = sorted(path.rglob("*.parquet"))
-    return [row for file in files for row in pyarrow.parquet.ParquetFile(file).read().to_pylist()]
-
-
-def predicted(pipeline: Path, source: Path) -> list[dict[str, Any]]:
-    output = source.with_name("predicted.parquet")
-    arguments = [str(pipeline), str(source), "-o", str(output), "--device", "cpu"]
-    assert CliRunner().invoke(predict_app, arguments).exit_code == 0
-    return read_file(output)
-
-
-def read_file(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
-    return rows
-
-
-def assert_same(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    """Equal rows in any order, with equal mentions; scores may differ by rounding."""
-    rows = sorted(rows, key=lambda row: row["id"])
-    assert [(row["id"], row["text"]) for row in rows] == [(r["id"], r["text"]) for r in expected]
-    same = 0
-    for row, other in zip(rows, expected, strict=True):
-        found, wanted = row["mentions"], other["mentions"]
-        same += (spans := spans_of(found)) == spans_of(wanted)
-        if spans == spans_of(wanted):
-            scores = [mention["score"] for mention in wanted]
-            assert [mention["score"] for mention in found] == pytest.approx(scores, abs=1e-3)
-    assert same >= 0.98 * len(rows)  # with random weights, labels can have equal scores
-
-
-def spans_of(mentions: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    return [(m["text"], m["label"], m["start"], m["end"]) for m in mentions]
-
-
-def in_this_process(job: Job, partitions: Sequence[Partition], *_: Any) -> Iterator[dict[str, Any]]:
-    worker = Worker(job)
-    return (worker(partition._asdict()) for partition in partitions)
-
-
-@pytest.fixture
-def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything but Ray: one worker, in this process, with small partitions."""
-    monkeypatch.setattr(annotate, "annotate_partitions", in_this_process)
-    monkeypatch.setattr(partitions, "PARTITION_ROWS", 50)
-
-
-def run(*args: object) -> Result:
-    return CliRunner().invoke(app, [*map(str, args)])
 
 
 def command(pipeline: Path, source: Path, output: Path) -> list[str]:
@@ -309,198 +228,3 @@ def test_partitions_contain_every_row_once(
     assert pyarrow.concat_tables(parts).to_pylist() == table.to_pylist()
     assert len({partition.name for partition in found}) == len(found) >= 1
     assert all(len(part) <= rows for part in parts)
-
-
-# --- Atomic output and resuming ---
-
-
-@pytest.mark.usefixtures("no_cluster")
-def test_annotate_resumes_an_interrupted_run(
-    pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output = source.with_name("out")
-    written: list[str] = []
-
-    def interrupted(job: Job, partitions: Sequence[Partition], *_: Any) -> Iterator[dict[str, Any]]:
-        for counts in in_this_process(job, partitions):
-            written.append(counts["name"])
-            yield counts
-            if len(written) == 2:
-                raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(annotate, "annotate_partitions", interrupted)
-        result = run(pipeline, source, output)
-    assert result.exit_code == 130
-    assert "continue with --resume" in result.stderr
-    assert not output.exists()
-    partial = source.with_name("out.partial")
-    before = {name: (partial / name).stat().st_mtime_ns for name in written}
-
-    result = run(pipeline, source, output, "--resume", "--labels", "PER")
-    assert (
-        "out.partial was made with another pipeline, other files or other options" in result.stderr
-    )
-    assert run(pipeline, source, output, "--resume").exit_code == 0
-    assert {name: (output / name).stat().st_mtime_ns for name in written} == before
-    assert_same(read(output), predicted(pipeline, source))
-    assert all(path.suffix == ".parquet" for path in output.iterdir())
-
-
-@pytest.mark.usefixtures("no_cluster")
-def test_annotate_starts_over_without_resume(
-    pipeline: Path, source: Path, sentences: list[str]
-) -> None:
-    partial = source.with_name("out.partial")
-    write(partial / "of-another-run.parquet", ["Ada"])
-    output = source.with_name("out")
-    output.mkdir()  # an empty folder is allowed
-    assert run(pipeline, source, output).exit_code == 0
-    assert len(read(output)) == len(sentences)
-    result = run(pipeline, source, output)
-    assert result.exit_code == 1
-    assert "out exists and isn't an empty folder" in result.stderr
-
-
-@pytest.mark.usefixtures("no_cluster")
-def test_annotate_on_an_object_store(
-    pipeline: Path, source: Path, sentences: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Object stores can't rename folders, so _SUCCESS is written last."""
-    monkeypatch.setattr(cluster_output, "OBJECT_STORES", {"local"})
-    output = source.with_name("out")
-    success = output / "_SUCCESS"
-    finish = cluster_output.finish_output
-
-    def interrupted(_: str) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(annotate, "finish_output", interrupted)
-    run(pipeline, source.as_uri(), output.as_uri())
-    assert len(read(output)) == len(sentences)
-    assert not success.exists()
-    monkeypatch.setattr(annotate, "finish_output", finish)
-    assert (
-        "exists and isn't an empty folder" in run(pipeline, source.as_uri(), output.as_uri()).stderr
-    )
-    assert run(pipeline, source.as_uri(), output.as_uri(), "--resume").exit_code == 0
-    assert success.exists()
-    names = {path.name for path in output.iterdir() if path.suffix != ".parquet"}
-    assert names == {"_SUCCESS"}
-    result = run(pipeline, source.as_uri(), output.as_uri(), "--resume")
-    assert "exists and isn't an empty folder" in result.stderr
-
-
-def test_check_rows_requires_every_partition_once_with_all_rows() -> None:
-    partitions = [Partition("a", 0, 5, "a-0"), Partition("a", 5, 7, "a-1")]
-    cluster_output.check_rows(partitions, Counter(["a-1", "a-0"]), 7)
-    for names, rows, message in (
-        (["a-0"], 7, r"missing partitions: \['a-1'\]"),
-        (["a-0", "a-1"], 6, "6 of 7 rows"),
-        (["a-0", "a-1", "a-1"], 9, r"9 of 7 rows .* repeated or unknown: \['a-1'\]"),
-    ):
-        with pytest.raises(RuntimeError, match=message):
-            cluster_output.check_rows(partitions, Counter(names), rows)
-
-
-# --- Invalid input ---
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["nowhere", "in.parquet", "out"], "nowhere is not a pipeline"),
-        (["blank", "none.parquet", "out"], "none.parquet: no such file or folder"),
-        (["blank", "empty", "out"], "empty contains no file that ends in .parquet"),
-        (["blank", "in.txt", "out"], "in.txt is not a complete Parquet file"),
-        (["blank", "nocloud://in", "out"], "nocloud://in can't be reached"),
-        (["blank", "in.parquet", "full"], "full exists and isn't an empty folder"),
-        (["blank", "in.parquet", "in.parquet"], "in.parquet exists and isn't an empty folder"),
-        (["blank", "in.parquet", "out", "--text-field", "x"], 'no column "x"; its columns are'),
-        (["blank", "in.parquet", "out", "--text-field", "id"], '"id" is of type int64, not string'),
-        (["blank", "done.parquet", "out"], 'done.parquet already has a column "mentions"'),
-        (["blank", "in.parquet", "out", "--threshold", "0.5"], "blank has no confidence scores"),
-        (["blank", "in.parquet", "out", "--labels", "PER"], "blank has no label PER"),
-    ],
-)
-def test_annotate_reports_invalid_input_in_one_line(
-    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Errors are reported before a cluster starts."""
-
-    def no_cluster(*_: Any) -> None:
-        raise AssertionError("a cluster was started")
-
-    monkeypatch.setattr(annotate, "annotate_partitions", no_cluster)
-    monkeypatch.chdir(tmp_path)
-    spacy.blank("en").to_disk("blank")
-    write(Path("in.parquet"), ["Ada"])
-    write(Path("full/a.parquet"), ["Ada"])
-    Path("in.txt").write_text("Ada")
-    Path("empty").mkdir()
-    done = pyarrow.table({"text": ["Ada"], "mentions": [1]})
-    pyarrow.parquet.write_table(done, "done.parquet")
-    result = run(*arguments)
-    assert result.exit_code == 1
-    assert words in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert not Path("out").exists()
-
-
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("127.0.0.1:{port}", "Connection refused"),
-        ("localhost", "invalid literal for int"),
-        ("localhost:x", "invalid literal for int"),
-        ("localhost:99999", ""),
-        ("[::1]:{port}", ""),
-    ],
-)
-@pytest.mark.parametrize("by_variable", [False, True])
-def test_annotate_reports_an_unreachable_address_in_one_line(
-    address: str,
-    words: str,
-    by_variable: bool,
-    pipeline: Path,
-    source: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Ray itself would retry for many minutes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = address.format(port=free.getsockname()[1])  # bound, but not listening
-        if by_variable:
-            monkeypatch.setenv("RAY_ADDRESS", address)
-        given = "auto" if by_variable else address
-        result = run(pipeline, source, source.with_name("out"), "--address", given)
-    assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: --address {address}: can't connect (")
-    assert words in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert not source.with_name("out.partial").exists()
-
-
-def test_annotate_reports_missing_ray_in_one_line(
-    pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    result = run(pipeline, source, source.with_name("out"))
-    assert result.exit_code == 1
-    assert result.stderr == 'Error: Ray is missing: pip install "ray[data]"\n'
-
-
-def test_worker_errors_are_explained_by_their_cause() -> None:
-    error = RuntimeError("wrapped\ntraceback")
-    error.__cause__ = InputError("the weights are broken")
-    assert driver.explain_failure(error) == "the weights are broken"
-    error.__cause__ = OSError("no space")
-    message = driver.explain_failure(error)
-    assert message.startswith("the cluster failed (OSError: no space); ")
-    assert message.endswith("continue with --resume")
-
-
-def test_fingerprint_survives_json() -> None:
-    job = Job("p", "cpu", 0.5, ["PER"], "text", "/in", "/out.partial", False)
-    fingerprint = cluster_output.fingerprint_job(job, [Partition("a", 0, 5, "a-0")])
-    assert json.loads(json.dumps(fingerprint)) == fingerprint

@@ -15,11 +15,11 @@ import httpx
 import pyarrow.parquet
 import pytest
 
-from benchmarking.service_load import wait_until_taken
+from benchmarking.service_load import wait_until_listening
 from corpus.conll import format_corpus, read_corpus
 from tests.conftest import ROOT, SAMPLE, SMALL
-from tests.test_hf import make_checkpoint
-from tests.test_project import steps
+from tests.hf_helpers import make_checkpoint
+from tests.project_helpers import steps
 
 pytestmark = pytest.mark.slow
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -67,7 +67,7 @@ def fill_in(code: str, used: set[str]) -> str:
 
 def runnable(path: Path) -> list[tuple[str, str]]:
     """RETURNS (list[tuple[str, str]]): A page's blocks, without README's two commands, which the
-    gate and test_project run, and without `serve`, which doesn't end."""
+    gate and test_project_runs run, and without `serve`, which doesn't end."""
     left = []
     for language, code in blocks(path):
         if not code.startswith("python3 -m venv") and "project run serve" not in code:
@@ -180,7 +180,7 @@ def test_use_serve_runs(project: Path) -> None:
         start_new_session=True,
     )
     try:
-        wait_until_taken(server, 8000)
+        wait_until_listening(server, 8000)
         page = httpx.get("http://127.0.0.1:8000/")
         assert "<h1>Named entities</h1>" in page.text
     finally:

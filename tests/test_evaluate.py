@@ -21,7 +21,7 @@ from corpus.docs import make_doc, read_docs, read_gold, write_docs
 from huggingface.importing import import_checkpoint
 from scoring import scores
 from tests.conftest import TINY
-from tests.test_hf import make_checkpoint, pipe
+from tests.hf_helpers import make_checkpoint, pipe
 
 VOCAB = spacy.blank("en").vocab
 app = typer.Typer()

@@ -1,168 +1,33 @@
 """Checkpoint import and export, compared with transformers on the same weights."""
 
 import json
-import resource
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy
 import pytest
 import spacy
-import tokenizers
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
-from spacy.language import Language
+from safetensors.torch import load_file
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam
-from typer.testing import CliRunner
 
-from corpus.wordpiece_labels import label_names
 from hf import app
 from huggingface.exporting import export_pipeline
 from huggingface.importing import import_checkpoint
 from huggingface.labels import read_labels
-from huggingface.loading import check_head
-from tests.conftest import ROOT
-from token_ner.shim import add_case_embedding
+from tests.hf_helpers import (
+    FAMILIES,
+    NAMES,
+    WORDS,
+    emissions,
+    make_checkpoint,
+    pipe,
+    reference_logits,
+    runner,
+)
 from token_ner.windows import Windowing
-
-runner = CliRunner()
-NAMES = label_names({"PER", "ORG", "LOC", "MISC"})
-WORDS = ["Ada", "Lindqvist", "left", "Varnholm", "for", "the", "Norden", "Bank", "."]
-LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,-"
-SIZES: dict[str, Any] = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-}
-
-
-def bert_tokenizer(folder: Path, cls: Any) -> Any:
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    if cls is transformers.MPNetTokenizerFast:
-        special = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>", "<unk>"]
-    pieces = [*special, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
-    (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
-    return cls(str(folder / "vocab.txt"), do_lower_case=False)
-
-
-def bpe_tokenizer(folder: Path, cls: Any) -> Any:
-    trainer = tokenizers.ByteLevelBPETokenizer()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trainer.train_from_iterator([" ".join(WORDS)], vocab_size=300, special_tokens=special)
-    trainer.save_model(str(folder))
-    return cls(str(folder / "vocab.json"), str(folder / "merges.txt"), add_prefix_space=True)
-
-
-def unigram_tokenizer(folder: Path, cls: Any) -> Any:
-    """A tokenizer.json, as XLM-R and DeBERTa have on the hub."""
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    pieces = [*special, "▁", *LETTERS]
-    model = tokenizers.models.Unigram([(piece, -float(len(piece))) for piece in pieces], unk_id=3)
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
-    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    names = dict(zip(("cls_token", "pad_token", "sep_token", "unk_token"), special, strict=False))
-    return cls(tokenizer_file=str(folder / "tokenizer.json"), mask_token="<mask>", **names)
-
-
-FAMILIES: dict[str, tuple[Callable[[Path, Any], Any], Any, Any, dict[str, Any]]] = {
-    "bert": (bert_tokenizer, transformers.BertTokenizerFast, transformers.BertConfig, {}),
-    "distilbert": (
-        bert_tokenizer,
-        transformers.DistilBertTokenizerFast,
-        transformers.DistilBertConfig,
-        {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64},
-    ),
-    "electra": (
-        bert_tokenizer,
-        transformers.ElectraTokenizerFast,
-        transformers.ElectraConfig,
-        {"embedding_size": 16},
-    ),
-    "mpnet": (bert_tokenizer, transformers.MPNetTokenizerFast, transformers.MPNetConfig, {}),
-    "roberta": (bpe_tokenizer, transformers.RobertaTokenizerFast, transformers.RobertaConfig, {}),
-    "deberta": (bpe_tokenizer, transformers.DebertaTokenizerFast, transformers.DebertaConfig, {}),
-    "deberta-v2": (
-        unigram_tokenizer,
-        transformers.DebertaV2TokenizerFast,
-        transformers.DebertaV2Config,
-        {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
-    ),
-    "xlm-r": (
-        unigram_tokenizer,
-        transformers.XLMRobertaTokenizerFast,
-        transformers.XLMRobertaConfig,
-        {},
-    ),
-}
-
-
-def make_checkpoint(folder: Path, family: str = "bert", names: list[str] = NAMES) -> Path:
-    """A small classifier. Its random weights are large enough for different labels."""
-    folder.mkdir(parents=True)
-    make_tokenizer, tokenizer_class, config_class, settings = FAMILIES[family]
-    tokenizer = make_tokenizer(folder, tokenizer_class)
-    sizes = settings if family == "distilbert" else SIZES | settings
-    config = config_class(
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)},
-        initializer_range=0.2,
-        **sizes,
-    )
-    torch.manual_seed(0)
-    model = transformers.AutoModelForTokenClassification.from_config(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    return make_checkpoint(tmp_path / "checkpoint")
-
-
-def reference_logits(checkpoint: Path, words: list[str]) -> numpy.ndarray:
-    """Logits of transformers at the first wordpieces of words, (n_words, n_labels)."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, add_prefix_space=True)
-    model = transformers.AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
-    inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
-    word_ids = inputs.word_ids()
-    firsts = [word_ids.index(i) for i in range(len(words))]
-    with torch.no_grad():
-        return model(**inputs).logits[0, firsts].numpy()  # type: ignore[no-any-return]
-
-
-def pipe(nlp: Language, name: str) -> Any:
-    return nlp.get_pipe(name)
-
-
-def emissions(nlp: Language, words: list[str]) -> numpy.ndarray:
-    """The pipeline's logits, (n_words, n_labels)."""
-    pipe(nlp, "transformer").model.attrs["windowing"] = float32(nlp)
-    doc = Doc(nlp.vocab, words=words)
-    for name in nlp.pipe_names[:-1]:
-        nlp.get_pipe(name)(doc)
-    (logits,) = pipe(nlp, "token_ner").model.predict([doc])
-    return logits  # type: ignore[no-any-return]
-
-
-def float32(nlp: Language) -> Any:
-    return replace(pipe(nlp, "transformer").model.attrs["windowing"], precision="float32")
-
 
 # --- Import ---
 
@@ -355,125 +220,3 @@ def test_export_writes_scores_to_the_model_card(checkpoint: Path, tmp_path: Path
     assert "| test | 90.00 | 80.00 | 84.70 |" in card
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert "ents_per_type" not in card
-
-
-# --- Invalid input ---
-
-
-def broken(checkpoint: Path, what: str) -> str:
-    """RETURNS (str): The path of the checkpoint, after breaking it in one way."""
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    weights = load_file(checkpoint / "model.safetensors")
-    if what == "no tokenizer":
-        for path in checkpoint.glob("*token*"):
-            path.unlink()
-        (checkpoint / "vocab.txt").unlink()
-    elif what == "no weights":
-        (checkpoint / "model.safetensors").unlink()
-    elif what == "half the weights":
-        data = (checkpoint / "model.safetensors").read_bytes()
-        (checkpoint / "model.safetensors").write_bytes(data[: len(data) // 2])
-    elif what == "no head":
-        config["architectures"] = ["BertModel"]
-    elif what == "head not saved":
-        weights = {name: w for name, w in weights.items() if "classifier" not in name}
-        save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
-    elif what == "another vocabulary":
-        config["vocab_size"] = 50
-        weights["bert.embeddings.word_embeddings.weight"] = torch.zeros(50, 32)
-        save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
-    elif what == "labels without a scheme":
-        config["id2label"] = {i: f"LABEL_{i}" for i in range(len(NAMES))}
-    elif what == "no json":
-        (checkpoint / "config.json").write_text("{", encoding="utf-8")
-        return str(checkpoint)
-    elif what == "no such folder":
-        return str(checkpoint / "x" / "y")
-    elif what == "an empty folder":
-        shutil.rmtree(checkpoint)
-        checkpoint.mkdir()
-        return str(checkpoint)
-    (checkpoint / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return str(checkpoint)
-
-
-@pytest.mark.parametrize(
-    ("what", "message"),
-    [
-        ("no tokenizer", "tokenizer"),
-        ("no weights", "is not a checkpoint that transformers can load"),
-        ("half the weights", "is not a checkpoint that transformers can load"),
-        ("no head", "contains BertModel, not a token classifier; train one with"),
-        ("head not saved", "weights are missing or have the wrong shape: classifier"),
-        ("another vocabulary", "tokenizer has 135 wordpieces, the model 50"),
-        ("labels without a scheme", "LABEL_0, LABEL_1"),
-        ("no json", "is not a checkpoint that transformers can load"),
-        ("no such folder", "no such folder"),
-        ("an empty folder", "is not a checkpoint that transformers can load"),
-    ],
-)
-def test_import_of_a_broken_checkpoint(
-    checkpoint: Path, tmp_path: Path, what: str, message: str
-) -> None:
-    output = tmp_path / "out"
-    result = runner.invoke(app, ["import", broken(checkpoint, what), str(output)])
-    assert result.exit_code == 1
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert not output.exists()
-
-
-def test_import_rejects_a_head_of_more_than_one_layer() -> None:
-    torch.manual_seed(0)
-    config = transformers.BertConfig(vocab_size=10, **SIZES)
-    model = transformers.BertForTokenClassification(config)
-    check_head(model, "plain")
-    model.classifier = torch.nn.Sequential(torch.nn.Linear(32, 8), torch.nn.Linear(8, 2))
-    with pytest.raises(ValueError, match="not dropout and one linear layer"):
-        check_head(model, "deep")
-    model = transformers.BertForTokenClassification(config)
-    model.crf = torch.nn.Linear(2, 2)
-    with pytest.raises(ValueError, match=r"other modules: .*crf \(Linear\)"):
-        check_head(model, "crf")
-
-
-def test_export_rejects_what_transformers_does_not_support(
-    checkpoint: Path, tmp_path: Path
-) -> None:
-    spacy.blank("en").to_disk(tmp_path / "blank")
-    nlp = import_checkpoint(str(checkpoint))
-    add_case_embedding(pipe(nlp, "transformer").model.shims[0]._model)
-    nlp.to_disk(tmp_path / "case")
-    for pipeline, message in [
-        ("blank", "a checkpoint needs one transformer and one token_ner"),
-        ("case", "has a letter-case embedding"),
-        ("nothing", "is not a pipeline"),
-    ]:
-        arguments = ["export", str(tmp_path / pipeline), str(tmp_path / "out")]
-        result = runner.invoke(app, arguments)
-        assert result.exit_code == 1
-        assert message in result.stderr
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("command", ["import", "export"])
-def test_a_full_disk_keeps_the_previous_output(
-    checkpoint: Path, tmp_path: Path, command: str
-) -> None:
-    """A limit of 50 kB per file has the effect of a full disk."""
-    import_checkpoint(str(checkpoint)).to_disk(tmp_path / "pipeline")
-    source = checkpoint if command == "import" else tmp_path / "pipeline"
-    output = tmp_path / "out"
-    output.mkdir()
-    (output / "old").write_text("old", encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "hf.py"), command, str(source), str(output)],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
-    )
-    assert result.returncode == 1, result.stderr
-    assert f"{output} can't be written" in result.stderr
-    assert [path.name for path in output.iterdir()] == ["old"]
-    assert not list(tmp_path.glob(".out*"))

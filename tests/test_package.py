@@ -1,4 +1,4 @@
-"""The wheel: a meta that tells the truth, and a fresh venv that loads it."""
+"""The wheel: meta.json holds the measured scores, and a new venv loads it."""
 
 import copy
 import json

@@ -25,7 +25,7 @@ from huggingface.importing import import_checkpoint
 from serving import batcher
 from serving.app import create_app
 from serving.schema import Limits
-from tests.test_hf import make_checkpoint
+from tests.hf_helpers import make_checkpoint
 from tests.test_report_page import browser  # noqa: F401  the fixture
 from texts.annotating import annotate_texts
 from texts.outputs import list_mentions

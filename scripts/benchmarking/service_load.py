@@ -68,15 +68,15 @@ def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes
     command = [sys.executable, str(SERVE), pipeline, "--port", str(port), "--device", device]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until_taken(server, port)
+        wait_until_listening(server, port)
         yield server, f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait()
 
 
-def wait_until_taken(server: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until the port is taken, which means that the service accepts requests.
+def wait_until_listening(server: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until the service listens on the port, which means that it accepts requests.
 
     RAISES (InputError): If the service exits, or takes too long.
     """

@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from spacy.language import Language
 
 from serving.batcher import Batcher, Metrics
-from serving.gate import ServiceMiddleware
+from serving.middleware import ServiceMiddleware
 from serving.schema import DEFAULT_LIMITS, ErrorResponse, Limits, PredictRequest, PredictResponse
 
 PAGE = Path(__file__).with_name("page.html")

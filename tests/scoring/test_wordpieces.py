@@ -14,7 +14,7 @@ from scoring.evaluation import evaluate_file
 from scoring.scores import annotate_gold, iob2_labels
 from scoring.wordpieces import label_wordpieces, score_wordpieces
 from tests.conftest import SAMPLE
-from tests.test_hf import NAMES, float32, make_checkpoint, pipe
+from tests.hf_helpers import NAMES, float32, make_checkpoint, pipe
 
 
 def by_transformers(checkpoint: Path, corpus: Path) -> dict[str, float]:

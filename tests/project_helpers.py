@@ -1,0 +1,50 @@
+"""Functions that copy the project and run its steps, for the tests that do so."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+COPIED = (
+    "assets/sample",
+    "configs",
+    "scripts",
+    "project.yml",
+    "LICENSE",
+    "requirements-minilm.txt",
+)
+
+
+def copy_project(folder: Path) -> None:
+    """Copy what a clone has, and the embedded backbone's wheel if it is there."""
+    for name in COPIED:
+        source = ROOT / name
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    wheels = ROOT / "assets" / "wheels"
+    if wheels.is_dir():
+        shutil.copytree(wheels, folder / "assets" / "wheels")
+
+
+def run(
+    folder: Path, *arguments: str, python: str | Path = sys.executable, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a step or workflow as a user does, by the interpreter or by the fork server's client."""
+    return subprocess.run(
+        [str(python), "-m", "spacy", "project", "run", *arguments],
+        cwd=folder,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1"} | variables,
+        capture_output=True,
+        text=True,
+    )
+
+
+def steps(output: str) -> tuple[list[str], list[str]]:
+    """The steps that ran and those that were skipped, read off what weasel prints."""
+    named = re.findall(r"=+ (\w+) =+", output)
+    skipped = re.findall(r"Skipping '(\w+)'", output)
+    return [name for name in named if name not in skipped], skipped
