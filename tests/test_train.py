@@ -233,7 +233,7 @@ def test_train_draws_augmentation_anew_in_every_epoch(
     options: dict[str, Any] = {
         f"corpora.train.augmenter.{name}": share for name, share in shares.items()
     }
-    options |= {"training.max_epochs": 2, "components.transformer.model.window": "null"}
+    options |= {"training.max_epochs": 2}
     run(tmp_path / "out", "--device", "cpu", *arguments(paths | options), config=config)
     n = len(list(docs.read_docs(Path(paths["paths.train"]), spacy.blank("en").vocab)))
     epochs = [sorted(seen[:n], key=str.lower), sorted(seen[n : 2 * n], key=str.lower)]
