@@ -23,6 +23,7 @@ if __name__ in sys.modules:
     from .component import BIO_PREFIXES, ScoredMention, TokenNER
     from .raw_text import detokenize
     from .registration import register
+    from .soft_labels import SoftLabels, set_soft_labels
     from .windows import WINDOWED_TRANSFORMER, sentence_starts
 
     __all__ = [
@@ -30,6 +31,7 @@ if __name__ in sys.modules:
         "WINDOWED_TRANSFORMER",
         "Calibration",
         "ScoredMention",
+        "SoftLabels",
         "TokenNER",
         "__version__",
         "copy_gold",
@@ -37,6 +39,7 @@ if __name__ in sys.modules:
         "final_punctuation",
         "log_odds",
         "sentence_starts",
+        "set_soft_labels",
     ]
     register()
 else:

@@ -2,18 +2,22 @@
 punctuation, and in the pipeline's own tokens. Needs spaCy only; raw text also needs sacremoses."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.tokens import Doc, Token
+from spacy.tokens import Doc, DocBin, Token
 from spacy.training import Corpus, Example
+from spacy.vocab import Vocab
 
 from .raw_text import detokenize, sentence_bounds
+from .soft_labels import SoftLabels, get_soft_labels, set_soft_labels
 
+Augmenter = Callable[[Language, Example], Iterator[Example]]
 Unit = Literal["document", "sentence"]
 TYPO_SHARE = 0.1  # of the words of a document with typos
 TYPO_LETTERS = 4  # minimum length of a word with a typo
@@ -39,7 +43,7 @@ def create_text_augmenter(
     raw: float = 0.0,
     unit: Unit = "document",
     seed: int = 0,
-) -> Callable[[Language, Example], Iterator[Example]]:
+) -> Augmenter:
     """A spaCy augmenter that changes a share of the training text. The changes are independent of
     each other, except that text is in lower case, in upper case, or as it is.
 
@@ -52,7 +56,7 @@ def create_text_augmenter(
         Applies to documents whose whitespace is unknown, as that of column files.
     unit (str): "document" or "sentence": what the first four apply to.
     seed (int): Seed of the random generator.
-    RETURNS (Callable[[Language, Example], Iterator[Example]]): The augmenter.
+    RETURNS (Augmenter): The augmenter.
     RAISES (ValueError): If a share isn't from 0 to 1, or lower and upper exceed 1 together.
     """
     shares = Shares(lower, upper, typos, no_final_punctuation, raw)
@@ -80,6 +84,8 @@ def augment_text(
             for i in final_punctuation(gold, start, end):
                 kept[i] = False
     is_raw = gold.has_unknown_spaces and rng.random() < shares.raw
+    if not any(kept):
+        kept = [True] * len(words)
     if not is_raw and all(kept) and words == [token.text for token in gold]:
         yield example
         return
@@ -140,7 +146,8 @@ def final_punctuation(doc: Doc, start: int, end: int) -> list[int]:
 
 
 def copy_gold(doc: Doc, words: Iterable[str], kept: Iterable[bool] | None = None) -> Doc:
-    """Copy a document with other words. Sentence starts, mentions and missing labels are kept.
+    """Copy a document with other words. Sentence starts, mentions, missing labels and a teacher's
+    distributions are kept.
 
     words (Iterable[str]): One per word of the document.
     kept (Iterable[bool] | None): Whether each word is kept; None keeps all.
@@ -150,20 +157,22 @@ def copy_gold(doc: Doc, words: Iterable[str], kept: Iterable[bool] | None = None
     spaces = None
     if not doc.has_unknown_spaces:
         # The whitespace after a dropped word moves to the word before it.
+        indices = [*(token.i for token, _ in rows), len(doc)]
         spaces = [
-            any(bool(doc[i].whitespace_) for i in range(token.i, following))
-            for (token, _), following in zip(
-                rows, [*(token.i for token, _ in rows[1:]), len(doc)], strict=True
-            )
+            any(token.whitespace_ for token in doc[start:end]) for start, end in pairwise(indices)
         ]
     starts: list[bool | int | None] = [token.is_sent_start for token, _ in rows]
-    return Doc(
+    copy = Doc(
         doc.vocab,
         words=[word for _, word in rows],
         spaces=spaces,
         sent_starts=starts if doc.has_annotation("SENT_START") else None,
         ents=[entity_label(token) for token, _ in rows],
     )
+    soft = get_soft_labels(doc)
+    if soft is not None:
+        set_soft_labels(copy, SoftLabels(soft.labels, soft.probabilities[keep]))
+    return copy
 
 
 def entity_label(token: Token) -> str:
@@ -173,21 +182,38 @@ def entity_label(token: Token) -> str:
     return "O" if token.ent_iob else ""
 
 
+class ShuffledCorpus(Corpus):
+    """spaCy's corpus with documents of several files, in another order each time it is read."""
+
+    def __init__(self, paths: Sequence[Path], augmenter: Augmenter | None, limit: int) -> None:
+        super().__init__(paths[0], augmenter=augmenter, limit=limit, shuffle=True)
+        self.paths = paths
+
+    def read_docbin(self, vocab: Vocab, _: Iterable[str | Path]) -> Iterator[Doc]:
+        """YIELDS (Doc): The documents of all files; of the first, at most `limit`."""
+        yield from super().read_docbin(vocab, self.paths[:1])
+        for path in self.paths[1:]:
+            yield from DocBin().from_disk(path).get_docs(vocab)
+
+
 def create_shuffled_corpus(
     path: Path | None,
-    augmenter: Callable[[Language, Example], Iterator[Example]] | None = None,
+    taught: Path | None = None,
+    augmenter: Augmenter | None = None,
     limit: int = 0,
 ) -> Corpus:
-    """spaCy's reader of `.spacy` files, in another order each time it is read.
+    """A reader of `.spacy` files that gives documents in another order each time it is read.
 
     scripts/train.py reads such a corpus again in every epoch, so that the augmenter draws anew.
     Plain `spacy train` reads it once, unless max_epochs is -1.
 
-    path (Path | None): A file or folder.
+    path (Path | None): The gold documents.
+    taught (Path | None): Further documents, which a teacher annotated (scripts/teach.py).
     augmenter (Callable | None): Changes examples, for instance `create_text_augmenter`.
-    limit (int): Maximum number of documents; 0 for all.
+    limit (int): Maximum number of gold documents; 0 for all.
     RAISES (ValueError): If the path is None.
     """
     if path is None:
         raise ValueError(Errors.E913)
-    return Corpus(path, augmenter=augmenter, limit=limit, shuffle=True)
+    paths = [path] if taught is None else [path, taught]
+    return ShuffledCorpus(paths, augmenter, limit)

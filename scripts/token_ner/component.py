@@ -17,6 +17,7 @@ from thinc.types import Floats2d
 
 from .calibration import Calibration
 from .lattice import Lattice, find_best_mentions, log_softmax
+from .soft_labels import soft_targets
 from .windows import Array
 
 ModelArray = Any  # numpy or CuPy, depending on the device
@@ -247,25 +248,38 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     def get_loss(
         self, examples: Iterable[Example], scores: Sequence[ModelArray]
     ) -> tuple[float, list[ModelArray]]:
-        """Cross-entropy of the gold labels, its mean over the words that have one.
+        """Cross-entropy of the gold labels, or of a teacher's distributions over labels
+        (`soft_labels`), its mean over the words that have one.
 
         scores (Sequence[ModelArray]): For each document logits (n_words, n_labels).
         RETURNS (tuple[float, list[ModelArray]]): The loss, and its gradients by the logits.
             Words whose gold is missing or doesn't align, and whitespace, have zeros.
         """
-        ids = {label: i for i, label in enumerate(self.word_labels)}
-        gold = numpy.concatenate([self.gold_ids(eg, ids) for eg in examples])
+        targets = numpy.concatenate([self.make_targets(eg) for eg in examples])
         logits = numpy.concatenate([self.model.ops.to_numpy(s) for s in scores])
         log_probabilities = log_softmax(logits.astype("float64"))
-        rows = numpy.flatnonzero(gold >= 0)
+        rows = numpy.flatnonzero(targets.any(axis=1))
         gradient = numpy.zeros_like(log_probabilities)
         n = max(1, len(rows))
-        gradient[rows] = numpy.exp(log_probabilities[rows]) / n
-        gradient[rows, gold[rows]] -= 1 / n
-        loss = -float(log_probabilities[rows, gold[rows]].sum()) / n
+        gradient[rows] = (numpy.exp(log_probabilities[rows]) - targets[rows]) / n
+        loss = -float((targets[rows] * log_probabilities[rows]).sum()) / n
         ends = numpy.cumsum([len(s) for s in scores])[:-1]
         parts: list[Any] = numpy.split(gradient.astype("float32"), ends)
         return loss, [self.model.ops.asarray(part) for part in parts]
+
+    def make_targets(self, eg: Example) -> Array:
+        """RETURNS (Array): The distribution over labels that each word should have, (n_words,
+            n_labels); zeros where gold is missing or doesn't align.
+        RAISES (ValueError): If gold or the teacher has a type that the component doesn't know."""
+        labels = self.word_labels
+        soft = soft_targets(eg, labels)
+        if soft is not None:
+            return soft
+        gold = self.gold_ids(eg, {label: i for i, label in enumerate(labels)})
+        targets = numpy.zeros((len(gold), len(labels)))
+        rows = numpy.flatnonzero(gold >= 0)
+        targets[rows, gold[rows]] = 1.0
+        return targets
 
     def gold_ids(self, eg: Example, ids: dict[str, int]) -> Array:
         """RETURNS (Array): Each word's column, or -1 where gold is missing or doesn't align.

@@ -32,10 +32,11 @@ def detokenize(doc: Doc, lang: str | None) -> Doc:
     detokenizer = moses_detokenizer(lang)
     spaces: list[bool] = []
     for start, end in sentence_bounds(doc):
-        words = [token.text for token in doc[start:end]]
-        spaces += trailing_spaces(words, detokenizer.detokenize(words, unescape=False))
+        sentence = [token.text for token in doc[start:end]]
+        spaces += trailing_spaces(sentence, detokenizer.detokenize(sentence, unescape=False))
     attributes: list[int | str] = ["SENT_START", "ENT_IOB", "ENT_TYPE"]
-    copy = Doc(doc.vocab, words=[token.text for token in doc], spaces=spaces)
+    words = [token.text for token in doc]
+    copy = Doc(doc.vocab, words=words, spaces=spaces, user_data=dict(doc.user_data))
     return copy.from_array(attributes, cast(Ints2d, doc.to_array(attributes)))
 
 

@@ -95,6 +95,11 @@ def test_augmenter_makes_raw_text_with_the_tokens_of_the_pipeline() -> None:
     assert eg.get_aligned_ner()[6:11] == [None] * 5
 
 
+def test_augmenter_leaves_a_document_of_punctuation_alone() -> None:
+    doc = Doc(NLP.vocab, words=["!"], ents=["O"])
+    assert words(augment(doc, no_final_punctuation=1.0).reference) == ["!"]
+
+
 def test_augmenter_keeps_the_whitespace_of_documents_that_have_it() -> None:
     spaces = [True, True, True, False, True, True, True, True, False, False]
     eg = augment(gold(spaces), lower=1.0, raw=1.0, no_final_punctuation=1.0)
@@ -162,10 +167,17 @@ def test_augmenter_rejects_impossible_settings(settings: dict[str, Any], message
 labels = st.sampled_from(["O", "B-A", "I-A", "B-B", ""])
 
 
-@given(st.lists(st.tuples(st.text("abC.", min_size=1, max_size=4), labels), max_size=12))
-def test_copy_of_gold_with_the_same_words_is_equal(rows: list[tuple[str, str]]) -> None:
-    doc = Doc(NLP.vocab, words=[w for w, _ in rows], ents=[label for _, label in rows])
+@given(
+    st.lists(st.tuples(st.text("abC.", min_size=1, max_size=4), labels, st.booleans()), max_size=9),
+    st.booleans(),
+)
+def test_copy_of_gold_with_the_same_words_is_equal(
+    rows: list[tuple[str, str, bool]], has_spaces: bool
+) -> None:
+    texts, tags, spaces = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
+    doc = Doc(NLP.vocab, words=texts, ents=tags, spaces=spaces if has_spaces else None)
     copy = copy_gold(doc, words(doc))
+    assert copy.text == doc.text
     attributes = ["ORTH", "ENT_IOB", "ENT_TYPE"]
     assert copy.to_array(attributes).tolist() == doc.to_array(attributes).tolist()  # type: ignore[arg-type]
 

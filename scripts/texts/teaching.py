@@ -1,0 +1,56 @@
+"""Annotate texts with a teacher's distributions over labels."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from common.console import InputError
+from common.pipelines import find_heads
+from texts.annotating import batch_by_length
+from token_ner import SoftLabels, TokenNER, copy_gold, set_soft_labels
+from token_ner.lattice import log_softmax
+
+CHUNK = 500  # texts that are sorted by length together
+
+
+def find_teacher(nlp: Language, name: str) -> TokenNER:
+    """RETURNS (TokenNER): The component whose distributions are used.
+    RAISES (InputError): If the pipeline has none, or several."""
+    heads = list(find_heads(nlp).values())
+    if len(heads) != 1:
+        raise InputError(f"{name} has {len(heads)} token_ner components; a teacher has one")
+    return heads[0]
+
+
+def teach_texts(
+    nlp: Language, head: TokenNER, texts: Iterable[str], max_words: int
+) -> Iterator[Doc]:
+    """Annotate texts until there are enough words.
+
+    max_words (int): The number of words after which no further text is read.
+    YIELDS (Doc): The teacher's tokens, sentences, mentions and distributions, without the
+        transformer's output. Texts without words are skipped.
+    """
+    remaining = iter(texts)
+    words = 0
+    while words < max_words and (chunk := list(islice(remaining, CHUNK))):
+        for batch in batch_by_length(chunk):
+            docs = list(nlp.pipe([chunk[i] for i in batch], batch_size=len(batch)))
+            for doc, taught in zip(docs, teach_docs(head, docs), strict=True):
+                if len(doc) and words < max_words:
+                    words += len(doc)
+                    yield taught
+
+
+def teach_docs(head: TokenNER, docs: list[Doc]) -> Iterator[Doc]:
+    """YIELDS (Doc): A copy of each annotated document, with the teacher's distributions."""
+    for doc, logits in zip(docs, head.model.predict(docs), strict=True):
+        copy = copy_gold(doc, [token.text for token in doc])
+        if len(doc):
+            log_probabilities = log_softmax(head.model.ops.to_numpy(logits))
+            probabilities = numpy.exp(log_probabilities).astype("float16")
+            set_soft_labels(copy, SoftLabels(head.word_labels, probabilities))
+        yield copy

@@ -1,0 +1,100 @@
+"""The command teach: a teacher's annotations as training data."""
+
+import json
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+import typer
+from typer.testing import CliRunner
+
+import teach
+import train
+from common.pipelines import load_pipeline
+from corpus.docs import convert_to_docs, read_docs
+from tests.conftest import ROOT, SAMPLE
+from token_ner import TokenNER
+from token_ner.lattice import log_softmax
+from token_ner.soft_labels import get_soft_labels
+
+app = typer.Typer()
+app.command()(teach.main)
+TEACHER = ROOT / "tests" / "data" / "pipeline-0.1.0"
+TEXTS = ["Ada Lindqvist left Varnholm. She went home.", "", "Norden grew\n\nby 3 percent."] * 4
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), encoding="utf-8")
+    return path
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [*map(str, arguments), "--device", "cpu"])
+    return result.exit_code, result.stderr if result.exit_code else result.stdout
+
+
+def test_teach_stores_the_teachers_mentions_and_distributions(texts: Path, tmp_path: Path) -> None:
+    code, printed = run(TEACHER, texts, tmp_path / "taught.spacy")
+    assert code == 0
+    nlp = load_pipeline(str(TEACHER))
+    head: TokenNER = nlp.get_pipe("token_ner")  # type: ignore[assignment]
+    docs = list(read_docs(tmp_path / "taught.spacy", nlp.vocab))
+    assert sorted(doc.text for doc in docs) == sorted(text for text in TEXTS if text)
+    assert f"{len(docs)} documents, {sum(map(len, docs))} words" in " ".join(printed.split())
+    for doc in docs:
+        expected = nlp(doc.text)
+        assert [token.text for token in doc] == [token.text for token in expected]
+        mentions = [(ent.start, ent.end, ent.label_) for ent in expected.ents]
+        assert [(ent.start, ent.end, ent.label_) for ent in doc.ents] == mentions
+        soft = get_soft_labels(doc)
+        assert soft is not None
+        assert list(soft.labels) == head.word_labels
+        logits = numpy.asarray(head.model.predict([expected])[0])
+        numpy.testing.assert_allclose(soft.probabilities, numpy.exp(log_softmax(logits)), atol=5e-3)
+
+
+def test_teach_stops_after_enough_words(texts: Path, tmp_path: Path) -> None:
+    run(TEACHER, texts, tmp_path / "taught.spacy", "--words", 20)
+    docs = list(read_docs(tmp_path / "taught.spacy", spacy.blank("en").vocab))
+    assert 20 <= sum(map(len, docs)) < 20 + max(map(len, docs))
+
+
+def test_teach_bad_input_is_one_line_and_writes_nothing(texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    spacy.blank("en").to_disk(tmp_path / "blank")
+    output = tmp_path / "taught.spacy"
+    cases: list[tuple[list[object], str]] = [
+        (["nowhere", texts, output], "nowhere is not a pipeline"),
+        ([tmp_path / "blank", texts, output], "0 token_ner components"),
+        ([TEACHER, tmp_path / "none.txt", output], "no such file or folder"),
+        ([TEACHER, tmp_path / "empty.txt", output], "contains no texts"),
+        ([TEACHER, texts, tmp_path / "taught.jsonl"], "must end in .spacy"),
+    ]
+    for arguments, words in cases:
+        code, error = run(*arguments)
+        assert code == 1
+        assert words in error
+        assert len(error.splitlines()) == 1
+    assert not output.exists()
+
+
+def test_training_learns_from_the_teacher(texts: Path, tmp_path: Path, tiny_backbone: Path) -> None:
+    """Documents of both files are in training, and the loss is finite."""
+    run(TEACHER, texts, tmp_path / "taught.spacy")
+    for split in ("train", "valid"):
+        convert_to_docs(SAMPLE / f"{split}.txt", tmp_path / f"{split}.spacy", "auto", "en")
+    losses = {}
+    for name, taught in (("with", tmp_path / "taught.spacy"), ("without", "null")):
+        arguments = ["--device", "cpu", "--paths.taught", str(taught), "--training.max_epochs", "1"]
+        arguments += ["--paths.train", str(tmp_path / "train.spacy"), "--corpora.train.limit", "8"]
+        arguments += ["--paths.dev", str(tmp_path / "valid.spacy")]
+        arguments += ["--paths.backbone", str(tiny_backbone)]
+        config = str(ROOT / "configs" / "token_ner.cfg")
+        train.app([config, str(tmp_path / name), *arguments], standalone_mode=False)
+        losses[name] = json.loads((tmp_path / name / "run.json").read_text())
+        log = (tmp_path / name / "log.jsonl").read_text().splitlines()
+        assert all(numpy.isfinite(json.loads(line)["loss"]) for line in log)
+    assert losses["with"]["overrides"]["paths.taught"] == str(tmp_path / "taught.spacy")
