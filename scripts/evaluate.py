@@ -29,6 +29,8 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
         low, high = (100 * bound for bound in scores["f1_interval"])
         msg.text(f"95 % confidence interval of F1 {low:.2f} to {high:.2f}")
     msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s")
+    raw, lower = scores["raw_text"], scores["lower_case"]
+    msg.text(f"F1 on raw text {100 * raw:.2f}, in lower case {100 * lower:.2f}")
     if scores["wordpiece"] is not None:
         f1 = 100 * scores["wordpiece"]["f1"]
         msg.text(f"F1 by wordpiece (as in the Hugging Face course) {f1:.2f}")

@@ -16,12 +16,14 @@ from typer.testing import CliRunner, Result
 
 import evaluate
 from common.files import sha256
+from common.pipelines import load_pipeline
 from corpus.conll import read_corpus
 from corpus.docs import make_doc, read_docs, read_gold, write_docs
 from huggingface.importing import import_checkpoint
 from scoring import scores
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 from tests.hf_helpers import make_checkpoint, pipe
+from token_ner import Calibration
 
 VOCAB = spacy.blank("en").vocab
 app = typer.Typer()
@@ -183,12 +185,16 @@ def test_evaluate_files_into_metrics(
     assert dev["f1_by"]["length"]["1"]["recall"] == 0.5
     assert dev["calibration"] is None  # rules give no confidence scores
     assert dev["wordpiece"] is None  # and have no wordpieces
+    # The pipeline's tokenizer gives the gold tokens here. The rules are case-sensitive.
+    assert dev["raw_text"] == pytest.approx(4 / 7)
+    assert dev["lower_case"] == 0.0
     assert metrics["evaluation"]["gold_sentences"] is False
     assert str(tiny_file) in metrics["corpus"]
     assert {"spacy", "seqeval", "python"} <= metrics["evaluation"]["versions"].keys()
     printed = " ".join(result.stdout.split())
     assert "all (conlleval) 66.67 50.00 57.14 4" in printed
     assert "all (strict) 66.67 50.00 57.14 4" in printed
+    assert "F1 on raw text 57.14, in lower case 0.00" in printed
     assert "mistakes by kind: 1 type, 0 boundary, 0 type and boundary, 1 missed" in printed
 
 
@@ -280,3 +286,25 @@ def test_evaluate_reads_column_files_and_docbin_alike(tiny_file: Path, tmp_path:
     from_columns = scores.iob2_labels(read_gold(tiny_file, nlp.vocab))
     assert scores.iob2_labels(list(read_docs(tmp_path / "gold.spacy", nlp.vocab))) == from_columns
     assert from_columns[1] == ["B-LOC", "O"]
+
+
+def test_evaluate_gives_the_calibration_error_before_and_after(
+    tiny_file: Path, tmp_path: Path
+) -> None:
+    """A pipeline with calibrated scores, and the same without."""
+    nlp = load_pipeline(str(ROOT / "tests" / "data" / "pipeline-0.1.0"))
+    results = []
+    for name, calibration in (("plain", None), ("fitted", Calibration(0.5, 1.0)._asdict())):
+        pipe(nlp, "token_ner").cfg["calibration"] = calibration
+        nlp.to_disk(tmp_path / name)
+        output = tmp_path / f"{name}.json"
+        result = run(tmp_path / name, tiny_file, "--output", output, "--device", "cpu")
+        results.append(json.loads(output.read_text())["splits"]["tiny"]["calibration"])
+        assert ("before calibration" in " ".join(result.stdout.split())) is (name == "fitted")
+    plain, fitted = results
+    assert plain["uncalibrated"] is None
+    for key in ("expected_calibration_error", "adaptive_calibration_error"):
+        assert fitted["uncalibrated"][key] == pytest.approx(plain[key])
+        assert fitted[key] != pytest.approx(plain[key])
+    n = sum(row["mentions"] for row in fitted["types"].values())
+    assert n == sum(row["mentions"] for row in fitted["reliability"])

@@ -35,16 +35,21 @@ def metrics(tmp_path: Path) -> Path:
     }
     splits = {"dev": split(0.91234, {"PER": 0.5, "LOC": 1.0}), "test": split(0.25, {"LOC": 0.125})}
     splits["dev"]["f1_interval"] = [0.9011, 0.9222]
+    splits["dev"] |= {"raw_text": 0.9, "lower_case": 0.8}
+    splits["dev"]["f1_by"] = {"seen": {"seen": {"f1": 0.95}, "unseen": {"f1": 0.85}}}
+    splits["dev"]["calibration"] = {"expected_calibration_error": 0.0123}
     path = tmp_path / "run.json"
     path.write_text(json.dumps({"name": "run", "training": training, "splits": splits}))
     return path
 
 
 TABLE = """\
-| run | split | precision | recall | F1 | 95 % | F1 LOC | F1 PER | accuracy |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| run | dev | 91.23 | 91.23 | 91.23 | 90.11–92.22 | 100.00 | 50.00 | 50.00 |
-| run | test | 25.00 | 25.00 | 25.00 |  | 12.50 | 0.00 | 50.00 |"""
+| run | split | precision | recall | F1 | 95 % | F1 seen | F1 unseen | F1 raw text | F1 lower case \
+| calibration error | F1 LOC | F1 PER | accuracy |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| run | dev | 91.23 | 91.23 | 91.23 | 90.11–92.22 | 95.00 | 85.00 | 90.00 | 80.00 \
+| 1.23 | 100.00 | 50.00 | 50.00 |
+| run | test | 25.00 | 25.00 | 25.00 |  |  |  |  |  |  | 12.50 | 0.00 | 50.00 |"""
 
 
 def test_report_table(metrics: Path) -> None:
@@ -117,6 +122,6 @@ def test_report_averages_seeds_of_equal_runs(metrics: Path) -> None:
     # Mean 0.6333 and sample standard deviation 0.1528, by hand.
     (line,) = [x for x in tables.format_table([*runs, other]).splitlines() if "3 seeds" in x]
     value = "63.33 ± 15.28"
-    assert (
-        line == f"| 3 seeds | dev | {value} | {value} | {value} |  | 50.00 ± 0.00 | 50.00 ± 0.00 |"
-    )
+    unknown = " | ".join([""] * 6)
+    types = "50.00 ± 0.00 | 50.00 ± 0.00"
+    assert line == f"| 3 seeds | dev | {value} | {value} | {value} | {unknown} | {types} |"

@@ -12,40 +12,67 @@ from reporting.runs import group_by_seed
 
 START = "<!-- RESULTS: AUTO-GENERATED START (scripts/report.py) -->"
 END = "<!-- RESULTS: AUTO-GENERATED END -->"
+# By conlleval's protocol; seen and unseen: mentions that are in the training data or not.
+COLUMNS = (
+    "precision",
+    "recall",
+    "F1",
+    "F1 seen",
+    "F1 unseen",
+    "F1 raw text",
+    "F1 lower case",
+    "calibration error",
+)
+INTERVAL = 5  # column of the confidence interval, after F1
 
 
 def format_table(runs: Sequence[dict[str, Any]]) -> str:
     """RETURNS (str): A Markdown table with a row for each split of each run, and the mean and
-    standard deviation of runs that differ only in the seed. Columns, in percent, by conlleval's
-    protocol: precision, recall, F1 with interval, F1 by type, token accuracy."""
+    standard deviation of runs that differ only in the seed. Columns, in percent: those of
+    `row_values`, and the interval of F1 after F1."""
     types = sorted(
         {t for run in runs for split in run["splits"].values() for t in split["conlleval"]["types"]}
     )
-    names = ["precision", "recall", "F1", *(f"F1 {t}" for t in types), "accuracy"]
-    header = ["run", "split", *names[:3], "95 %", *names[3:]]
+    header = ["run", "split", *COLUMNS, *(f"F1 {t}" for t in types), "accuracy"]
+    header.insert(INTERVAL, "95 %")
     lines = [header, ["---", "---", *["---:"] * (len(header) - 2)]]
     for run in runs:
         for name, scores in run["splits"].items():
-            cells = [f"{100 * value:.2f}" for value in row_values(scores, types)]
+            values = row_values(scores, types)
+            cells = ["" if value is None else f"{100 * value:.2f}" for value in values]
             bounds = scores.get("f1_interval")
             interval = "–".join(f"{100 * bound:.2f}" for bound in bounds) if bounds else ""
-            lines.append([run["name"], name, *cells[:3], interval, *cells[3:]])
+            line = [run["name"], name, *cells]
+            line.insert(INTERVAL, interval)
+            lines.append(line)
     for group in group_by_seed(runs):
         for name in group[0]["splits"]:
-            values = [row_values(run["splits"][name], types) for run in group]
-            cells = [
-                f"{100 * statistics.mean(column):.2f} ± {100 * statistics.stdev(column):.2f}"
-                for column in zip(*values, strict=True)
-            ]
-            lines.append([f"{len(group)} seeds", name, *cells[:3], "", *cells[3:]])
+            rows = [row_values(run["splits"][name], types) for run in group]
+            line = [f"{len(group)} seeds", name, *map(format_mean, zip(*rows, strict=True))]
+            line.insert(INTERVAL, "")
+            lines.append(line)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def row_values(scores: dict[str, Any], types: Sequence[str]) -> list[float]:
-    """RETURNS (list[float]): Precision, recall, F1, F1 of each type, token accuracy."""
+def format_mean(values: Sequence[float | None]) -> str:
+    """RETURNS (str): Mean and standard deviation in percent; empty if a value is missing."""
+    known = [100 * value for value in values if value is not None]
+    if len(known) < len(values):
+        return ""
+    return f"{statistics.mean(known):.2f} ± {statistics.stdev(known):.2f}"
+
+
+def row_values(scores: dict[str, Any], types: Sequence[str]) -> list[float | None]:
+    """RETURNS (list[float | None]): The values of COLUMNS, F1 of each type, and token accuracy,
+    from 0 to 1; None for what wasn't measured."""
     overall, by_type = scores["conlleval"]["overall"], scores["conlleval"]["types"]
+    seen = scores.get("f1_by", {}).get("seen", {})
+    calibration = scores.get("calibration") or {}
     return [
         *(overall[key] for key in ("precision", "recall", "f1")),
+        *(seen.get(name, {}).get("f1") for name in ("seen", "unseen")),
+        *(scores.get(name) for name in ("raw_text", "lower_case")),
+        calibration.get("expected_calibration_error"),
         *(by_type.get(t, {"f1": 0.0})["f1"] for t in types),
         scores["token_accuracy"],
     ]

@@ -1,10 +1,12 @@
 """Evaluate a pipeline on a file of gold documents."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
+from spacy.tokens import Doc
 
 from common.console import InputError, msg
 from common.files import sha256
@@ -22,6 +24,8 @@ from scoring.mistakes import (
     count_mistakes,
     f1_by,
 )
+from scoring.perturbations import LOWER_CASE, score_perturbed
+from scoring.raw_text import score_raw
 from scoring.scores import annotate_gold, iob2_labels, score, unknown_types
 from scoring.wordpieces import score_wordpieces
 from token_ner import Calibration
@@ -43,7 +47,8 @@ def evaluate_file(
     RETURNS (dict[str, Any]): The result of `score`, and: `f1_interval`, the 95 % confidence
         interval of F1; `by_document`, the numbers of correct, predicted and gold mentions;
         `errors` by kind; `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the
-        scores by wordpiece; `unknown_types`, which the pipeline can't predict; the file, its
+        scores by wordpiece; `raw_text` and `lower_case`, F1 on text in these forms (not with gold
+        sentence boundaries); `unknown_types`, which the pipeline can't predict; the file, its
         hash, its size, and the speed.
     RAISES (InputError): If the file can't be read or contains no mentions (F1 is undefined).
     """
@@ -57,7 +62,6 @@ def evaluate_file(
     start = time.perf_counter()
     predicted = annotate_gold(nlp, gold, gold_sentences=gold_sentences)
     seconds = time.perf_counter() - start
-    words = sum(map(len, gold))
     if predictions is not None:
         write_docs(predicted, predictions, user_data=False)
     counts = count_by_document(gold, predicted)
@@ -69,7 +73,17 @@ def evaluate_file(
         "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
         "calibration": assess_calibration(gold, predicted, find_calibration(nlp)),
         "wordpiece": score_wordpieces(nlp, gold, predicted, iob2_labels(gold)),
+        "raw_text": score_raw(nlp, gold)["f1"],
+        "lower_case": score_perturbed(nlp, gold, LOWER_CASE),
         "unknown_types": unknown,
+        **describe_file(path, gold, seconds),
+    }
+
+
+def describe_file(path: Path, gold: Sequence[Doc], seconds: float) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The file, its size, and the speed of the prediction."""
+    words = sum(map(len, gold))
+    return {
         "file": str(path),
         "sha256": sha256(path),
         "documents": len(gold),

@@ -47,8 +47,9 @@ def add_typos(doc: Doc, rng: random.Random) -> Doc:
     return copy_gold(doc, [swap_letters(token.text) for token in doc])
 
 
+LOWER_CASE = "all lower case"
 PERTURBATIONS: dict[str, Perturb] = {
-    "all lower case": lower,
+    LOWER_CASE: lower,
     "ALL UPPER CASE": upper,
     "no final punctuation": drop_final_punctuation,
     "typos": add_typos,
@@ -62,12 +63,16 @@ def f1_on_gold_tokens(nlp: Language, gold: Sequence[Doc]) -> float:
     return float(f1_score(right, n_predicted, n_gold))
 
 
+def score_perturbed(nlp: Language, gold: Sequence[Doc], name: str) -> float:
+    """RETURNS (float): F1 on documents changed by one of PERTURBATIONS."""
+    rng = random.Random(SEED)
+    return f1_on_gold_tokens(nlp, [PERTURBATIONS[name](doc, rng) for doc in gold])
+
+
 def score_variants(nlp: Language, gold: Sequence[Doc]) -> dict[str, float]:
     """RETURNS (dict[str, float]): F1 on gold tokens, on raw text and for each perturbation, and
     `unreachable` of score_raw."""
     raw = score_raw(nlp, gold)
     result = {"gold tokens": f1_on_gold_tokens(nlp, gold), "raw text": raw["f1"]}
-    for name, perturb in PERTURBATIONS.items():
-        rng = random.Random(SEED)
-        result[name] = f1_on_gold_tokens(nlp, [perturb(doc, rng) for doc in gold])
+    result |= {name: score_perturbed(nlp, gold, name) for name in PERTURBATIONS}
     return result | {"unreachable": raw["unreachable"]}

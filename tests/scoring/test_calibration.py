@@ -12,6 +12,7 @@ from spacy.tokens import Doc, SpanGroup
 from common.console import InputError
 from scoring.calibration import (
     BINS,
+    adaptive_calibration_error,
     assess_calibration,
     calibration_error,
     reliability,
@@ -103,6 +104,44 @@ def test_threshold_curve_agrees_with_scikit_learn(pairs: list[tuple[float, bool]
         if threshold in rows:
             assert rows[threshold]["precision"] == pytest.approx(precision)
             assert rows[threshold]["recall"] == pytest.approx(recall)
+
+
+distinct = st.lists(
+    st.tuples(st.floats(0, 1), st.booleans()), min_size=BINS, max_size=60, unique_by=lambda p: p[0]
+)
+
+
+@given(distinct)
+def test_adaptive_error_agrees_with_scikit_learn(pairs: list[tuple[float, bool]]) -> None:
+    """scikit-learn's bins of equal size hold the same mentions if scores are distinct and their
+    number is a multiple of the number of bins."""
+    rows = pairs[: len(pairs) // BINS * BINS]
+    scores, right = (numpy.array(column) for column in zip(*rows, strict=True))
+    order = numpy.argsort(scores)
+    ranked = (numpy.arange(len(order)) + 0.5) / len(order)  # quantiles at the same places
+    shares, _ = calibration_curve(right[order], ranked, n_bins=BINS, strategy="quantile")
+    means = scores[order].reshape(BINS, -1).mean(axis=1)
+    expected = numpy.abs(means - shares).mean()
+    assert adaptive_calibration_error(scores, right) == pytest.approx(expected)
+
+
+def test_calibration_error_by_type() -> None:
+    gold = [plain("B-A O B-B")]
+    found = assess_calibration(gold, [scored("B-A B-B O", [0.9, 0.6])])
+    assert found is not None
+    assert found["types"] == {
+        "A": {
+            "expected_calibration_error": pytest.approx(0.1),
+            "adaptive_calibration_error": pytest.approx(0.1),
+            "mentions": 1,
+        },
+        "B": {
+            "expected_calibration_error": pytest.approx(0.6),
+            "adaptive_calibration_error": pytest.approx(0.6),
+            "mentions": 1,
+        },
+    }
+    assert found["uncalibrated"] is None
 
 
 def test_mentions_without_scores_are_ignored() -> None:
