@@ -9,7 +9,7 @@ import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 
 from common.console import exit_on_input_error, msg
-from common.machine import resolve_device
+from common.machine import resolve_device, return_freed_memory
 from training.calibrating import calibrate_on_dev
 from training.loop import load_checked_config, run_training
 from training.record import describe_training
@@ -28,6 +28,7 @@ def main(
     --training.max_epochs 1. After training, the confidence scores of model-best are calibrated on
     dev. Until training is complete, files are in OUTPUT.partial."""
     with exit_on_input_error():
+        return_freed_memory()
         gpu = resolve_device(device)
         overrides = parse_config_overrides(context.args)
         config = load_checked_config(config_path, overrides)

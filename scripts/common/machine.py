@@ -1,5 +1,6 @@
 """Select the device, and describe the hardware and software that a command runs on."""
 
+import ctypes
 import platform
 import resource
 import sys
@@ -10,6 +11,8 @@ import torch
 
 from common.console import InputError, msg
 
+M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
+LARGE_BLOCK = 2 * 1024**2  # bytes
 PACKAGES = ("spacy", "thinc", "spacy-transformers", "transformers", "torch", "seqeval", "numpy")
 
 
@@ -78,6 +81,16 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def return_freed_memory() -> None:
+    """Make glibc return large blocks to the operating system as soon as they are freed.
+
+    By default, it keeps freed blocks of up to 32 MiB for reuse, and tensors of many shapes leave
+    gaps there (mallopt(3), M_MMAP_THRESHOLD). Other C libraries are left alone.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def peak_memory_mb() -> float:
