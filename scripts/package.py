@@ -29,6 +29,7 @@ CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<1.5"]
 DISTRIBUTION = "conll-ner"  # this project, if installed; wheels carry the code instead
 BACKBONES = {
     "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),
+    "mpnet": ("all-mpnet-base-v2", "Apache-2.0"),
     "bert-base-cased": ("bert-base-cased", "Apache-2.0"),
 }
 CORPORA = {

