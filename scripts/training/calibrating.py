@@ -49,10 +49,8 @@ def calibrate_folder(
     ((name, head),) = heads.items()
     if not any(doc.ents for doc in gold):
         raise InputError("the gold documents contain no mentions")
-    settings: dict[str, Any] = {"calibration": None}
-    if precision is not None:
-        settings["threshold"] = None
-    head.cfg |= settings
+    settings: dict[str, Any] = {"calibration": None, "threshold": head.cfg["threshold"]}
+    head.cfg |= {"calibration": None, "threshold": None}
     predicted = annotate_gold(nlp, gold)
     fit = fit_on_documents(gold, predicted)
     scores, right = scored_mentions(gold, predicted)
