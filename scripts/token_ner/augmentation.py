@@ -2,17 +2,14 @@
 punctuation, and in the pipeline's own tokens. Needs spaCy only; raw text also needs sacremoses."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal, NamedTuple
 
-from spacy.errors import Errors
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Token
-from spacy.training import Corpus, Example
-from spacy.vocab import Vocab
+from spacy.tokens import Doc, Token
+from spacy.training import Example
 
 from .raw_text import detokenize, sentence_bounds
 from .soft_labels import SoftLabels, get_soft_labels, set_soft_labels
@@ -180,40 +177,3 @@ def entity_label(token: Token) -> str:
     if token.ent_type_:
         return f"{token.ent_iob_}-{token.ent_type_}"
     return "O" if token.ent_iob else ""
-
-
-class ShuffledCorpus(Corpus):
-    """spaCy's corpus with documents of several files, in another order each time it is read."""
-
-    def __init__(self, paths: Sequence[Path], augmenter: Augmenter | None, limit: int) -> None:
-        super().__init__(paths[0], augmenter=augmenter, limit=limit, shuffle=True)
-        self.paths = paths
-
-    def read_docbin(self, vocab: Vocab, _: Iterable[str | Path]) -> Iterator[Doc]:
-        """YIELDS (Doc): The documents of all files; of the first, at most `limit`."""
-        yield from super().read_docbin(vocab, self.paths[:1])
-        for path in self.paths[1:]:
-            yield from DocBin().from_disk(path).get_docs(vocab)
-
-
-def create_shuffled_corpus(
-    path: Path | None,
-    taught: Path | None = None,
-    augmenter: Augmenter | None = None,
-    limit: int = 0,
-) -> Corpus:
-    """A reader of `.spacy` files that gives documents in another order each time it is read.
-
-    scripts/train.py reads such a corpus again in every epoch, so that the augmenter draws anew.
-    Plain `spacy train` reads it once, unless max_epochs is -1.
-
-    path (Path | None): The gold documents.
-    taught (Path | None): Further documents, which a teacher annotated (scripts/teach.py).
-    augmenter (Callable | None): Changes examples, for instance `create_text_augmenter`.
-    limit (int): Maximum number of gold documents; 0 for all.
-    RAISES (ValueError): If the path is None.
-    """
-    if path is None:
-        raise ValueError(Errors.E913)
-    paths = [path] if taught is None else [path, taught]
-    return ShuffledCorpus(paths, augmenter, limit)

@@ -23,8 +23,9 @@ from spacy.tokens import Span
 from spacy.util import registry
 
 from .about import __version__
-from .augmentation import create_shuffled_corpus, create_text_augmenter
+from .augmentation import create_text_augmenter
 from .component import DEFAULT_CONFIG, make_token_ner, span_score
+from .corpus import create_shuffled_corpus
 
 FACTORY = "token_ner"
 OLDEST = "0"  # the version of copies that don't state one

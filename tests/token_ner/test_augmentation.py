@@ -16,9 +16,9 @@ from token_ner.augmentation import (
     TYPO_LETTERS,
     add_typo,
     copy_gold,
-    create_shuffled_corpus,
     create_text_augmenter,
 )
+from token_ner.corpus import create_shuffled_corpus
 
 NLP = spacy.blank("en")
 WORDS = ["Ada", "Lindqvist", "left", "Varnholm", ".", "In", "1997-02-11", "Norden", "grew", "."]
