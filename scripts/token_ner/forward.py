@@ -117,10 +117,11 @@ def forward_windows(
     )
     pad = hf.tokenizer.pad_token_id or 0
     run = partial(run_transformer, shim._model, pad=pad, bfloat16=bfloat16, is_train=is_train)
-    for batch, length in batch_windows(windows, size, windowing.batch_wordpieces):
-        # One batch is kept for the gradient. Further ones, as in a very long document, are
-        # recomputed for theirs, so memory stays that of one batch.
-        again = is_train and bool(outputs)
+    batches = list(batch_windows(windows, size, windowing.batch_wordpieces))
+    for i, (batch, length) in enumerate(batches, start=1):
+        # The last batch is kept for the gradient, which begins with it. Earlier ones, as in a very
+        # long document, are recomputed for theirs, so memory stays that of one batch.
+        again = is_train and i < len(batches)
         output = (
             checkpoint(run, batch, length, use_reentrant=False) if again else run(batch, length)
         )
