@@ -215,7 +215,7 @@ def test_train_token_ner_with_its_config(paths: dict[str, str], tmp_path: Path) 
     assert scores[0] == scores[1]
 
 
-def test_train_draws_augmentation_anew_in_every_epoch(
+def test_train_draws_augmentation_again_in_every_epoch(
     paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every update's documents are recorded: half of each epoch is in lower case, and not the same

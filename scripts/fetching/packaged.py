@@ -45,10 +45,11 @@ def read_pins(requirements: Path) -> dict[str, str]:
 def find_wheels(requirements: Path, folder: Path) -> list[Path] | None:
     """RETURNS (list[Path] | None): The wheels of all requirements, if the folder contains them."""
     found: list[Path] = []
-    for requirement in read_pins(requirements):
+    pins = read_pins(requirements)
+    for requirement in pins:
         name = requirement.replace("-", "_").replace("==", "-")
         found += sorted(folder.glob(f"{name}-*.whl"))[:1]
-    return found if len(found) == len(read_pins(requirements)) else None
+    return found if len(found) == len(pins) else None
 
 
 def download_wheels(requirements: Path, folder: Path) -> list[Path]:

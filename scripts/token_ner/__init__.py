@@ -9,7 +9,7 @@ dev.
 
 The package is self-contained. It is copied into model wheels, `pip install .` offers it to any
 spaCy environment, and `spacy train --code scripts/token_ner/__init__.py` loads it from a checkout.
-`windows`, `lattice` and `component` don't need torch.
+Only `head`, `backbone`, `forward` and `shim` need torch.
 """
 
 import importlib.util

@@ -33,7 +33,7 @@ def create_shuffled_corpus(
 ) -> Corpus:
     """A reader of `.spacy` files that gives documents in another order each time it is read.
 
-    scripts/train.py reads such a corpus again in every epoch, so that the augmenter draws anew.
+    scripts/train.py reads such a corpus again in every epoch, with new draws of the augmenter.
     Plain `spacy train` reads it once, unless max_epochs is -1.
 
     path (Path | None): The gold documents.

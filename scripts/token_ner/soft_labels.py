@@ -52,9 +52,10 @@ def soft_targets(eg: Example, labels: Sequence[str]) -> Array | None:
             "teacher and student need the same types and scheme"
         )
     forward, backward = eg.alignment.x2y, eg.alignment.y2x
-    single = numpy.flatnonzero(numpy.asarray(forward.lengths) == 1)
-    sources = numpy.array([int(forward[int(i)][0]) for i in single], dtype="int64")
-    same = numpy.asarray(backward.lengths)[sources] == 1 if len(sources) else sources > 0
+    lengths = numpy.asarray(forward.lengths)
+    single = numpy.flatnonzero(lengths == 1)
+    sources = numpy.asarray(forward.data)[(numpy.cumsum(lengths) - lengths)[single]]
+    same = numpy.asarray(backward.lengths)[sources] == 1
     spaces = eg.predicted.to_array("IS_SPACE")[single] == 1
     kept = same & ~spaces
     columns = [list(labels).index(label) for label in soft.labels]

@@ -1,10 +1,12 @@
 """Training settings that depend on the size of the backbone: the value "auto" of an option."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from confection import Config
+from spacy.util import dot_to_object
 
 from common.console import InputError
 
@@ -57,10 +59,8 @@ def resolve_auto(config_path: Path, overrides: dict[str, Any]) -> dict[str, Any]
             continue
         if name not in DEFAULTS["base"]:
             raise InputError(f"--{name} auto: only {', '.join(DEFAULTS['base'])} can be auto")
-        section: Any = config
-        for part in name.split("."):
-            section = section.get(part, {}) if isinstance(section, dict) else {}
-        if section != {}:
+        with suppress(KeyError):  # the config doesn't have this setting
+            dot_to_object(config, name)
             result[name] = DEFAULTS[size][name]
     return result
 

@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.training.initialize import init_nlp
 from spacy.training.loggers import console_logger_v3
 from spacy.training.loop import train as train_nlp
-from spacy.util import load_config, registry, resolve_dot_names
+from spacy.util import dot_to_object, load_config, registry, resolve_dot_names
 
 import token_ner  # noqa: F401  to register the component
 from common.console import InputError
@@ -121,12 +121,12 @@ def restore_settings(folder: Path, training: dict[str, Any]) -> None:
 
 
 def read_corpus_every_epoch(nlp: Language) -> None:
-    """Make spaCy's loop read a shuffled corpus again in every epoch, so that its augmenter draws
-    anew. The number of steps ends the training. Not set before `init_nlp`, which would then look
-    for labels in 100 examples only."""
+    """Make spaCy's loop read a shuffled corpus again in every epoch, with new draws of its
+    augmenter. The number of steps ends the training. Not set before `init_nlp`, which would then
+    look for labels in 100 examples only."""
     resolved = nlp.config.interpolate()
-    section, _, name = resolved["training"]["train_corpus"].partition(".")
-    if resolved[section][name].get("@readers") == SHUFFLED_CORPUS:
+    corpus = dot_to_object(resolved, resolved["training"]["train_corpus"])
+    if corpus.get("@readers") == SHUFFLED_CORPUS:
         nlp.config["training"]["max_epochs"] = -1
 
 
