@@ -62,6 +62,29 @@ def test_teach_stops_after_enough_words(texts: Path, tmp_path: Path) -> None:
     assert 20 <= sum(map(len, docs)) < 20 + max(map(len, docs))
 
 
+def test_teach_lists_rejected_records(texts: Path, tmp_path: Path) -> None:
+    output, listed = tmp_path / "taught.spacy", tmp_path / "taught.spacy.rejects.jsonl"
+    good = texts.read_text(encoding="utf-8")
+    texts.write_text('not JSON\n{"body": "Ada"}\n{"text": 3}\n' + good, encoding="utf-8")
+    code, printed = run(TEACHER, texts, output)
+    assert code == 0  # training can go on with the other records
+    assert "3 records rejected; the reasons are in" in " ".join(printed.split())
+    rejects = [json.loads(line) for line in listed.read_text(encoding="utf-8").splitlines()]
+    assert [reject["line"] for reject in rejects] == [1, 2, 3]
+    assert 'no field "text"' in rejects[1]["reason"]
+    docs = list(read_docs(output, spacy.blank("en").vocab))
+    assert len(docs) == sum(bool(text) for text in TEXTS)
+
+    texts.write_text(good, encoding="utf-8")
+    assert run(TEACHER, texts, output)[0] == 0
+    assert not listed.exists()
+
+    texts.write_text('{"body": "Ada"}\n', encoding="utf-8")
+    code, error = run(TEACHER, texts, output)
+    assert code == 1
+    assert 'contains no texts; the first is invalid: no field "text"' in " ".join(error.split())
+
+
 def test_teach_bad_input_is_one_line_and_writes_nothing(texts: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     spacy.blank("en").to_disk(tmp_path / "blank")

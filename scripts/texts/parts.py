@@ -28,9 +28,8 @@ from texts.annotating import (
 )
 from texts.outputs import FORMATS as OUTPUT_FORMATS
 from texts.outputs import join_bytes
-from texts.records import Record, Reject
+from texts.records import REJECTS_SUFFIX, Record, Reject
 
-REJECTS_SUFFIX = ".rejects.jsonl"
 COUNTS_SUFFIX = ".json"
 
 
@@ -74,7 +73,7 @@ class Annotator:
         except FloatingPointError as error:
             raise InputError(str(error)) from None
         with (self.folder / f"{number:06}{REJECTS_SUFFIX}").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(reject._asdict()) + "\n" for reject in rejects)
+            file.writelines(reject.to_json() for reject in rejects)
         with atomic_write(self.folder / f"{number:06}{COUNTS_SUFFIX}") as temporary:
             done = {"records": digest_part(part), "counts": counts}
             temporary.write_text(json.dumps(done), encoding="utf-8")

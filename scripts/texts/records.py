@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TextIO
 import pyarrow.parquet
 
 from common.console import InputError
+from common.files import atomic_write
 
 STDIN = Path("-")
 FORMATS = {
@@ -21,6 +22,7 @@ FORMATS = {
     ".tsv": "csv",
     ".parquet": "parquet",
 }
+REJECTS_SUFFIX = ".rejects.jsonl"
 EXIT_REJECTED = 3  # exit code of a command that rejected records
 MAX_CSV_FIELD = 10_000_000  # characters; Python's default is 131,072
 
@@ -47,6 +49,23 @@ class Reject(NamedTuple):
     source: str
     line: int
     reason: str
+
+    def to_json(self) -> str:
+        """RETURNS (str): A line of a file of rejects, with the line feed."""
+        return json.dumps(self._asdict()) + "\n"
+
+
+def write_rejects(rejects: Sequence[Reject], output: Path) -> Path:
+    """Write a command's rejected records beside its output; without any, delete an older list.
+
+    RETURNS (Path): The list, OUTPUT.rejects.jsonl.
+    """
+    listed = output.with_name(f"{output.name}{REJECTS_SUFFIX}")
+    listed.unlink(missing_ok=True)
+    if rejects:
+        with atomic_write(listed) as temporary:
+            temporary.write_text("".join(map(Reject.to_json, rejects)), encoding="utf-8")
+    return listed
 
 
 def list_files(path: Path, format_: str | None) -> list[Path]:
