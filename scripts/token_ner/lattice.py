@@ -7,17 +7,43 @@ k-th type is open. A word moves from state to state by its label:
     bilou   0 -> 0 by O or any U-k     0 -> k by B-k     k -> k by I-k     k -> 0 by L-k
 
 So in BIO a mention stays open until the word after it. The columns of labels are O, then all B,
-then all I, and in BILOU all L and all U, with the types in one order. Needs numpy only.
+then all I, and in BILOU all L and all U, with the types in one order. A word is a matrix of weights
+from state to state, and a chain of words is the product of their matrices. Needs numpy only.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import numpy
 
 Array = numpy.ndarray
+# Log-probabilities are at least this, so that the weight of a word is not 0 in floating point
+# (exp(-100) is 4e-44). The separator's -inf stays: it forbids.
+LEAST = -100.0
+RESCALE = 3  # words between two rescalings: exp(3 * LEAST) is far above the least float64, 2e-308
+
+
+class Ring(NamedTuple):
+    """How weights are joined: a path's is the product of its words', and paths add up."""
+
+    plus: numpy.ufunc
+    times: numpy.ufunc
+    zero: float
+    one: float
+    log: Callable[[Array], Array]  # from weights to log-weights
+    exp: Callable[[Array], Array]  # and back
+    log_plus: numpy.ufunc  # `plus` for log-weights
+
+
+def unchanged(weights: Array) -> Array:
+    return weights
+
+
+# The best path, by log-weights, and the sum of all paths, by weights.
+BEST = Ring(numpy.maximum, numpy.add, -numpy.inf, 0.0, unchanged, unchanged, numpy.maximum)
+SUM = Ring(numpy.add, numpy.multiply, 0.0, 1.0, numpy.log, numpy.exp, numpy.logaddexp)
 
 
 @dataclass(frozen=True)
@@ -41,147 +67,132 @@ class Lattice:
         documents, so that no mention reaches from one into the next."""
         return numpy.array([[0.0] + [-numpy.inf] * (self.n_labels - 1)])
 
-    def groups(self, words: Array) -> list[Array]:
-        """RETURNS (list[Array]): Columns of O (..., 1), B, I, and in BILOU L and U (..., K)."""
-        bounds = [1 + i * self.n_types for i in range(4 if self.bilou else 2)]
-        return numpy.split(words, bounds, axis=-1)
+    def groups(self, columns: Array) -> list[Array]:
+        """RETURNS (list[Array]): Rows of O (1, n_words), B, I, and in BILOU L and U (K, n_words),
+        of (n_labels, n_words)."""
+        return numpy.split(columns, [1 + i * self.n_types for i in range(4 if self.bilou else 2)])
 
-    def advance(self, before: Array, words: Array, plus: numpy.ufunc) -> Array:
-        """One word of the forward recursion.
+    def moves(self, columns: Array, ring: Ring) -> Array:
+        """The weight of moving from one state to another by a word.
 
-        before (Array): Log-weights of all that leads to a state: (..., 1 + K).
-        words (Array): Log-probabilities of labels, (..., n_labels).
-        plus (numpy.ufunc): numpy.logaddexp sums over sequences, numpy.maximum takes the best.
-        RETURNS (Array): Log-weights after the word, (..., 1 + K).
+        columns (Array): Weights of labels, (n_labels, n_words).
+        RETURNS (Array): (1 + K, 1 + K, n_words), from the state of the first axis to the second's.
         """
-        outside, begin, inside, *rest = self.groups(words)
-        closed, opened = before[..., :1], before[..., 1:]
+        k = self.n_types
+        outside, begin, inside, *rest = self.groups(columns)
+        moves = numpy.full((1 + k, 1 + k, columns.shape[1]), ring.zero)
+        on = numpy.arange(1, 1 + k)
         if rest:
             last, unit = rest
-            outside = plus(outside, plus.reduce(unit, axis=-1, keepdims=True))
-            ended = plus.reduce(opened + last, axis=-1, keepdims=True)
-            to_closed, source = plus(closed + outside, ended), closed
+            moves[0, 0] = ring.plus(outside[0], ring.plus.reduce(unit, axis=0))
+            moves[0, 1:] = begin
+            moves[1:, 0] = last
+            moves[on, on] = inside
         else:
-            source = plus.reduce(before, axis=-1, keepdims=True)
-            to_closed = source + outside
-        return numpy.concatenate([to_closed, plus(source + begin, opened + inside)], axis=-1)
+            moves[:, 0] = outside
+            moves[:, 1:] = begin
+            moves[on, on] = ring.plus(begin, inside)
+        return moves
 
-    def retreat(self, after: Array, words: Array, plus: numpy.ufunc) -> Array:
-        """One word of the backward recursion.
-
-        after (Array): Log-weights of all that can follow from a state: (..., 1 + K).
-        RETURNS (Array): The same before the word, (..., 1 + K).
-        """
-        outside, begin, inside, *rest = self.groups(words)
-        closed, opened = after[..., :1], after[..., 1:]
-        if rest:
-            last, unit = rest
-            outside = plus(outside, plus.reduce(unit, axis=-1, keepdims=True))
-        begun = plus.reduce(begin + opened, axis=-1, keepdims=True)
-        from_closed = plus(outside + closed, begun)
-        ended = last + closed if rest else from_closed
-        return numpy.concatenate([from_closed, plus(inside + opened, ended)], axis=-1)
-
-    def best_choice(self, words: Array, after: Array) -> tuple[Array, Array]:
-        """The label that the best sequence takes from each state.
-
-        words (Array): (n_words, n_labels).
-        after (Array): Weights of the best that can follow from a state: (n_words, 1 + K).
-        RETURNS (tuple[Array, Array]): Labels and the states that they lead to, each
-            (n_words, 1 + K).
-        """
-        n, k = len(words), self.n_types
-        types = numpy.arange(1, k + 1)
-        outside, begin, inside, *rest = self.groups(words)
-        closed, opened = after[:, :1], after[:, 1:]
-        # From a closed state, in the order of columns: O, B, and U in BILOU.
-        options = [outside + closed, begin + opened]
-        labels = [0, *types]
-        leads_to = [0, *types]
-        if rest:
-            last, unit = rest
-            options.append(unit + closed)
-            labels += [*(types + 3 * k)]
-            leads_to += [0] * k
-        weights = numpy.concatenate(options, axis=1)
-        best = weights.argmax(axis=1)[:, None]
-        label = numpy.broadcast_to(numpy.array(labels)[best], (n, 1 + k)).copy()
-        state = numpy.broadcast_to(numpy.array(leads_to)[best], (n, 1 + k)).copy()
-        # From an open one: on by I, or in BIO what follows a closed one, in BILOU its L.
-        if rest:
-            label[:, 1:], state[:, 1:] = types + 2 * k, 0
-            other = last + closed
-        else:
-            other = numpy.take_along_axis(weights, best, axis=1)
-        on = inside + opened > other
-        label[:, 1:] = numpy.where(on, types + k, label[:, 1:])
-        state[:, 1:] = numpy.where(on, types, state[:, 1:])
-        return label, state
+    def labels(self, words: Array, states: Array) -> Array:
+        """RETURNS (Array): The better label of each word, (n_words,), where several make the same
+        move. words: (n_words, n_labels); states: before each word and after all, (n_words + 1,)."""
+        k, rows = self.n_types, numpy.arange(len(words))
+        before, after = states[:-1], states[1:]
+        if self.bilou:
+            best_unit = 1 + 3 * k + words[:, 1 + 3 * k :].argmax(axis=1)
+            closed = numpy.where(words[rows, best_unit] > words[:, 0], best_unit, 0)
+            closing = numpy.where(before == 0, closed, 2 * k + before)  # O or U, else L
+            return numpy.where(after == 0, closing, numpy.where(before == 0, after, k + after))
+        inside = k + after
+        stays = (before == after) & (after > 0)
+        stays &= words[rows, numpy.where(stays, inside, 0)] > words[rows, after]
+        return numpy.where(stays, inside, after)
 
 
-Step = Callable[[Array, Array, numpy.ufunc], Array]  # Lattice.advance or Lattice.retreat
+def multiply(rows: Array, matrices: Array, ring: Ring) -> Array:
+    """RETURNS (Array): The products of B pairs of matrices, (m, S, B) by (S, S, B). The last axis
+    is the longest, so numpy's loops over it are fast."""
+    if len(rows) == 1:
+        return cast(Array, ring.plus.reduce(ring.times(rows[0, :, None], matrices), axis=0))[None]
+    product = ring.times(rows[:, 0, None], matrices[0])
+    for state in range(1, len(matrices)):
+        ring.plus(product, ring.times(rows[:, state, None], matrices[state]), out=product)
+    return cast(Array, product)
 
 
-def scan(lattice: Lattice, step: Step, words: Array, plus: numpy.ufunc) -> Array:
-    """Run a recursion over a chain of words in about 3 sqrt(n) vectorised steps instead of n.
+def walk(blocks: Array, rows: Array, ring: Ring) -> Iterator[tuple[Array, Array]]:
+    """Multiply rows by the matrices of their blocks, one after another.
 
-    The chain is cut into blocks of sqrt(n) words. As the recursion is linear (in the semiring
-    of `plus` and +), a block is a matrix: first all blocks' matrices side by side, then the
-    chain of blocks, then all blocks' words side by side
+    blocks (Array): (size, S, S, B).
+    rows (Array): (m, S, B).
+    YIELDS (tuple[Array, Array]): The product before each matrix, and at last after all, (m, S, B);
+        to its logarithm, the second must be added, (m, 1, B).
+    """
+    shift = numpy.zeros((len(rows), 1, rows.shape[-1]))
+    for i, matrices in enumerate(blocks, start=1):
+        yield rows, shift
+        rows = multiply(rows, matrices, ring)
+        if ring is SUM and i % RESCALE == 0:
+            largest = rows.max(axis=1, keepdims=True)
+            largest[largest == 0] = 1.0
+            rows = rows / largest
+            shift = shift + numpy.log(largest)
+    yield rows, shift
+
+
+def scan(moves: Array, ring: Ring) -> Array:
+    """Run the forward recursion over chains of words in about 3 sqrt(n) vectorised steps.
+
+    A chain is cut into blocks of sqrt(n) words: first the products of all blocks' matrices, side
+    by side, then the chain of blocks, then all blocks' words, side by side
     (https://en.wikipedia.org/wiki/Prefix_sum#Parallel_algorithms).
 
-    words (Array): (n_words, n_labels). The chain begins in state 0.
-    RETURNS (Array): Weights before each word, and at last after all: (n_words + 1, 1 + K).
+    moves (Array): Of the words of each chain, (n_chains, S, S, n_words).
+    RETURNS (Array): Log-weights of all that leads from state 0 at the beginning to a state: before
+        each word, and at last after all, (n_chains, S, n_words + 1).
     """
-    n_states = 1 + lattice.n_types
-    blocks = in_blocks(words, lattice.separator)  # (n_blocks, size, n_labels)
-    n_blocks, size, _ = blocks.shape
-    one = numpy.where(numpy.eye(n_states, dtype=bool), 0.0, -numpy.inf)
-    matrices = numpy.broadcast_to(one, (n_blocks, n_states, n_states))
-    for i in range(size):
-        matrices = step(matrices, blocks[:, None, i], plus)
-    starts = numpy.empty((n_blocks, n_states))
-    vector = one[0]
-    for block, matrix in enumerate(matrices):
-        starts[block] = vector
-        vector = plus.reduce(vector[:, None] + matrix, axis=0)
-    states = numpy.empty((n_blocks, size, n_states))
-    vectors = starts
-    for i in range(size):
-        states[:, i] = vectors
-        vectors = step(vectors, blocks[:, i], plus)
-    return states.reshape(-1, n_states)[: len(words) + 1]
+    n_chains, n_states, _, n = moves.shape
+    size = math.isqrt(n) + 1
+    n_blocks = n // size + 1
+    same = numpy.where(numpy.eye(n_states, dtype=bool), ring.one, ring.zero)[:, :, None]
+    filling = numpy.broadcast_to(same, (n_chains, n_states, n_states, n_blocks * size - n))
+    blocks = numpy.concatenate([moves, filling], axis=-1)
+    blocks = blocks.reshape(n_chains, n_states, n_states, n_blocks, size)
+    blocks = numpy.ascontiguousarray(blocks.transpose(4, 1, 2, 0, 3))
+    blocks = blocks.reshape(size, n_states, n_states, n_chains * n_blocks)
+    with numpy.errstate(divide="ignore"):  # log(0) is -inf
+        for rows, shift in walk(blocks, same, ring):  # noqa: B007
+            pass
+        products = (ring.log(rows) + shift).reshape(n_states, n_states, n_chains, n_blocks)
+        starts = numpy.full((n_states, n_chains, n_blocks), -numpy.inf)
+        starts[0, :, 0] = 0.0
+        for i in range(n_blocks - 1):
+            paths = starts[:, None, :, i] + products[..., i]
+            starts[..., i + 1] = ring.log_plus.reduce(paths, axis=0)
+        starts = starts.reshape(1, n_states, -1)
+        largest = starts.max(axis=1, keepdims=True)
+        largest[largest == -numpy.inf] = 0.0
+        steps = [
+            ring.log(rows[0]) + shift[0]
+            for rows, shift in walk(blocks, ring.exp(starts - largest), ring)
+        ]
+    states = numpy.stack(steps[:size], axis=-1) + largest[0][..., None]  # (S, B, size)
+    return cast(Array, states.reshape(n_states, n_chains, -1).swapaxes(0, 1)[..., : n + 1])
 
 
-def in_blocks(rows: Array, padding: Array) -> Array:
-    """RETURNS (Array): (n, width) as (n_blocks, size, width), with at least one row of padding,
-    sqrt(n) blocks of sqrt(n) rows."""
-    size = math.isqrt(len(rows)) + 1
-    n_blocks = len(rows) // size + 1
-    filling = numpy.repeat(padding, n_blocks * size - len(rows), axis=0)
-    return numpy.concatenate([rows, filling]).reshape(n_blocks, size, -1)
-
-
-def follow(leads_to: Array) -> Array:
-    """Walk from state 0 by a table, in blocks as `scan`.
-
-    leads_to (Array): The state after each word, given the state before it: (n_words, n_states).
-    RETURNS (Array): The state before each word: (n_words,).
-    """
-    n_states = leads_to.shape[1]
-    blocks = in_blocks(leads_to, numpy.arange(n_states)[None])
-    n_blocks, size, _ = blocks.shape
-    reached = numpy.broadcast_to(numpy.arange(n_states), (n_blocks, n_states))
-    for i in range(size):
-        reached = numpy.take_along_axis(blocks[:, i], reached, axis=1)
-    current = numpy.zeros(n_blocks, dtype="int64")
-    for block in range(1, n_blocks):
-        current[block] = reached[block - 1, current[block - 1]]
-    states = numpy.empty((n_blocks, size), dtype="int64")
-    for i in range(size):
-        states[:, i] = current
-        current = blocks[numpy.arange(n_blocks), i, current]
-    return states.reshape(-1)[: len(leads_to)]
+def best_labels(lattice: Lattice, words: Array) -> Array:
+    """RETURNS (Array): The labels of the best legal sequence, (n_words,). words: as for
+    `find_best_mentions`."""
+    moves = lattice.moves(words.T, BEST)
+    # The best that can follow each state, from the end.
+    after = scan(moves.swapaxes(0, 1)[None, ..., ::-1], BEST)[0, :, -2::-1]
+    leads_to = (moves + after).argmax(axis=1)  # (S, n_words)
+    state, states = 0, [0]
+    for row in leads_to.T.tolist():
+        state = row[state]
+        states.append(state)
+    return lattice.labels(words, numpy.array(states))
 
 
 class ChainMentions(NamedTuple):
@@ -200,23 +211,18 @@ def find_best_mentions(lattice: Lattice, words: Array) -> ChainMentions:
 
     words (Array): Log-probabilities of labels, (n_words, n_labels), the last a separator.
     """
-    reverse = words[::-1]
-    best_after = scan(lattice, lattice.retreat, reverse, numpy.maximum)[-2::-1]
-    label_table, state_table = lattice.best_choice(words, best_after)
-    rows = numpy.arange(len(words))
-    labels = label_table[rows, follow(state_table)]
-
+    labels = best_labels(lattice, words)
     starts, ends, types = find_mentions(lattice, labels)
-    before = scan(lattice, lattice.advance, words, numpy.logaddexp)
-    after = scan(lattice, lattice.retreat, reverse, numpy.logaddexp)[::-1]
-    total = before[-1, 0]
+    words = numpy.where(words == -numpy.inf, words, numpy.maximum(words, LEAST))
+    moves = lattice.moves(numpy.exp(words.T), SUM)
+    before, after = scan(numpy.stack([moves, moves.swapaxes(0, 1)[..., ::-1]]), SUM)
     if lattice.bilou:
-        before_mention = before[starts, 0]
+        before_mention = before[0, starts]
     else:
-        before_mention = numpy.logaddexp.reduce(before[starts], axis=1)
-    label_scores = numpy.concatenate([[0.0], numpy.cumsum(words[rows, labels])])
+        before_mention = numpy.logaddexp.reduce(before[:, starts], axis=0)
+    label_scores = numpy.append(0.0, numpy.cumsum(words[numpy.arange(len(words)), labels]))
     own = label_scores[ends] - label_scores[starts]
-    scores = numpy.exp(before_mention + own + after[ends, 0] - total)
+    scores = numpy.exp(before_mention + own + after[0, ::-1][ends] - before[0, -1])
     return ChainMentions(starts, ends, types, numpy.minimum(scores, 1.0))
 
 

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from token_ner.lattice import (
+    BEST,
+    SUM,
     ChainMentions,
     Lattice,
+    Ring,
     find_best_mentions,
     find_mentions,
-    follow,
     log_softmax,
     scan,
 )
@@ -164,31 +166,45 @@ def test_decode_stays_exact_over_a_long_document() -> None:
     k=st.integers(1, 4),
     bilou=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
-    ufunc=st.sampled_from([numpy.maximum, numpy.logaddexp]),
-    forward=st.booleans(),
+    ring=st.sampled_from([BEST, SUM]),
 )
-def test_scan_equals_word_by_word(
-    n: int, k: int, bilou: bool, seed: int, ufunc: numpy.ufunc, forward: bool
-) -> None:
+def test_scan_equals_word_by_word(n: int, k: int, bilou: bool, seed: int, ring: Ring) -> None:
+    """Two chains at once, one of them backwards."""
     lattice = Lattice(n_types=k, bilou=bilou)
-    words = random_words(lattice, n, seed)
-    step = lattice.advance if forward else lattice.retreat
-    state = numpy.array([0.0] + [-numpy.inf] * k)
-    expected = [state]
-    for word in words:
-        state = step(state, word, ufunc)
-        expected.append(state)
-    numpy.testing.assert_allclose(scan(lattice, step, words, ufunc), expected, rtol=1e-9)
+    moves = lattice.moves(ring.exp(random_words(lattice, n, seed).T), ring)
+    chains = [moves, moves.swapaxes(0, 1)[..., ::-1]]
+    for chain, found in zip(chains, scan(numpy.stack(chains), ring), strict=True):
+        with numpy.errstate(divide="ignore"):
+            logs = ring.log(chain)
+        state = numpy.array([0.0] + [-numpy.inf] * k)
+        expected = [state]
+        for i in range(n):
+            state = ring.log_plus.reduce(state[:, None] + logs[..., i], axis=0)
+            expected.append(state)
+        numpy.testing.assert_allclose(found.T, expected, rtol=1e-9, atol=1e-9)
 
 
-@given(n=st.integers(0, 100), k=st.integers(1, 5), seed=st.integers(0, 2**32 - 1))
-def test_follow_equals_step_by_step(n: int, k: int, seed: int) -> None:
-    table = numpy.random.default_rng(seed).integers(0, k, size=(n, k))
-    state, expected = 0, []
-    for row in table:
-        expected.append(state)
-        state = int(row[state])
-    assert follow(table).tolist() == expected
+@settings(max_examples=50, deadline=None)
+@given(
+    n=st.integers(1, 300),
+    bilou=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.sampled_from([1e-3, 1.0, 30.0, 1e3, 1e6]),
+)
+def test_decode_of_any_logits_gives_probabilities(
+    n: int, bilou: bool, seed: int, scale: float
+) -> None:
+    """Also where the labels that are sure are not legal, for hundreds of words in a row."""
+    lattice = Lattice(n_types=3, bilou=bilou)
+    words = random_words(lattice, n, seed, scale)
+    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+    assert is_legal_chain(as_tuples(found), n)
+
+
+def is_legal_chain(mentions: list[Found], n: int) -> bool:
+    bounds = [bound for start, end, _ in mentions for bound in (start, end)]
+    return bounds == sorted(bounds) and all(s < e <= n for s, e, _ in mentions)
 
 
 def test_find_mentions_adjacent_and_at_the_ends() -> None:
