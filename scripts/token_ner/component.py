@@ -18,7 +18,7 @@ from thinc.types import Floats2d
 from .calibration import Calibration
 from .lattice import Lattice, find_best_mentions, log_softmax
 from .soft_labels import soft_targets
-from .windows import Array
+from .wordpieces import Array
 
 ModelArray = Any  # numpy or CuPy, depending on the device
 Scheme = Literal["bio", "bilou"]

@@ -1,8 +1,9 @@
 """The forward and backward pass over windows."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy
@@ -14,25 +15,21 @@ from spacy_transformers.data_classes import (
     TransformerData,
     WordpieceBatch,
 )
-from thinc.api import Model, torch2xp, xp2torch
+from thinc.api import Model, torch2xp
 from thinc.types import Ragged
 from torch.utils.checkpoint import checkpoint
+from torch.utils.dlpack import from_dlpack
 from transformers.modeling_outputs import BaseModelOutput
 
 from .component import ModelArray
 from .shim import AdamWShim
-from .windows import (
-    Specials,
-    Window,
-    Windowing,
-    Wordpieces,
-    batch_windows,
-    make_windows,
-    special_tokens,
-    tokenize,
-    window_size,
-)
+from .windows import Batch, Precision, Windowing, make_batches, window_size
+from .wordpieces import Specials, Wordpieces, special_tokens
 
+# (output (n_windows, length, width), cells, wordpieces): `windows.Batch`, on the device
+BatchOutput = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+# torch.utils.checkpoint restores the random state of these, and of no others, such as MPS.
+RECOMPUTING_DEVICES = ("cpu", "cuda")
 LOADING_PROCESS = os.getpid()
 
 
@@ -46,14 +43,28 @@ def has_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def to_torch(array: ModelArray) -> torch.Tensor:
+    """RETURNS (torch.Tensor): A numpy or CuPy array, without a copy. thinc's xp2torch calls
+    toDlpack, which CuPy 14 deprecates."""
+    if isinstance(array, numpy.ndarray):
+        return torch.from_numpy(array)
+    return from_dlpack(array)
+
+
 class WindowedBatch(FullTransformerBatch):  # type: ignore[misc]
     """The output of the transformer, one row per wordpiece, document after document."""
 
     def unsplit_by_doc(self, arrays: list[list[Any]]) -> FullTransformerBatch:
-        """RETURNS (FullTransformerBatch): Gradients of the documents that have wordpieces, each
-        (1, n_wordpieces, width), as one of (n_wordpieces of all, width)."""
-        tensors = [xp2torch(array) for (array,) in arrays]
-        gradient = BaseModelOutput(last_hidden_state=torch.cat(tensors, dim=1)[0])
+        """RETURNS (FullTransformerBatch): Gradients of the documents that have words, each
+        (1, n_wordpieces, width), as one of (n_wordpieces of all, width). A document of whitespace
+        has no wordpieces: its row is dropped."""
+        datas = [data for data in self.doc_data if "last_hidden_state" in data.model_output]
+        tensors = [
+            to_torch(array[0])
+            for (array,), data in zip(arrays, datas, strict=True)
+            if len(data.align.dataXd)
+        ]
+        gradient = BaseModelOutput(last_hidden_state=torch.cat(tensors) if tensors else None)
         return WindowedBatch(self.spans, self.wordpieces, gradient, self.align)
 
 
@@ -72,19 +83,16 @@ def limit_threads_after_fork() -> None:
         torch.set_num_threads(1)
 
 
-def backward_windows(outputs: list[tuple[list[Window], torch.Tensor]], d_hidden: Any) -> None:
+def backward_batches(outputs: list[BatchOutput], d_hidden: torch.Tensor) -> None:
     """Backpropagate through the batches of windows, last one first, and release them.
 
-    outputs (list[tuple[list[Window], Tensor]]): Windows of each batch, and their hidden states:
-        (n_windows, length, width).
     d_hidden (Tensor): Gradient of the hidden states of all documents: (n_wordpieces, width).
     """
     while outputs:
-        batch, output = outputs.pop()
+        output, cells, wordpieces = outputs.pop()
         gradient = torch.zeros_like(output)
-        for window, d_states in zip(batch, gradient, strict=True):
-            core = d_states[window.core]
-            core.copy_(d_hidden[window.row : window.row + len(core)])
+        own = d_hidden.index_select(0, wordpieces).to(output.dtype)
+        gradient.flatten(0, 1).index_copy_(0, cells, own)
         output.backward(gradient)
 
 
@@ -93,112 +101,122 @@ def forward_windows(
 ) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
     shim = cast(AdamWShim, model.shims[0])
     windowing: Windowing = model.attrs["windowing"]
-    hf = shim._hfmodel
     limit_threads_after_fork()
     if not any(len(doc) for doc in docs):
         return FullTransformerBatch.empty(len(docs)), lambda _: docs
-    specials, size = measure_window(hf, windowing)
-    room = size - sum(map(len, specials))
-    wordpieces = tokenize(hf.tokenizer.backend_tokenizer, docs, room - 2 * windowing.context)
-    windows = make_windows(docs, wordpieces, specials, size, windowing)
-    # A document of whitespace only gets one row of zeros, which no word uses: spacy-transformers
-    # can't handle an output without rows.
-    rows = [
-        max(1, len(pieces.ids)) if len(doc) else 0
-        for doc, pieces in zip(docs, wordpieces, strict=True)
-    ]
-
-    shim._model.train(is_train)
-    width = model.get_dim("nO")
-    hidden = torch.zeros((sum(rows), width), device=shim.device)
-    outputs: list[tuple[list[Window], torch.Tensor]] = []
-    bfloat16 = windowing.precision == "bfloat16" or (
-        windowing.precision == "auto" and has_bfloat16(shim.device)
-    )
-    pad = hf.tokenizer.pad_token_id or 0
-    run = partial(run_transformer, shim._model, pad=pad, bfloat16=bfloat16, is_train=is_train)
-    batches = list(batch_windows(windows, size, windowing.batch_wordpieces))
-    for i, (batch, length) in enumerate(batches, start=1):
-        # The last batch is kept for the gradient, which begins with it. Earlier ones, as in a very
-        # long document, are recomputed for theirs, so memory stays that of one batch.
-        again = is_train and i < len(batches)
-        output = (
-            checkpoint(run, batch, length, use_reentrant=False) if again else run(batch, length)
-        )
-        for window, states in zip(batch, output.detach(), strict=True):
-            core = states[window.core]
-            hidden[window.row : window.row + len(core)] = core
-        if is_train:
-            outputs.append((batch, output))
+    specials, size = measure_window(shim._hfmodel, windowing)
+    limit = size - sum(map(len, specials)) - 2 * windowing.context
+    wordpieces = shim.word_encoder().encode_docs(docs, limit)
+    pad = shim._hfmodel.tokenizer.pad_token_id or 0
+    batches = make_batches(docs, wordpieces, specials, size, windowing, pad)
+    # The last row stays zeros, for documents of whitespace only.
+    hidden = torch.zeros((len(wordpieces.ids) + 1, model.get_dim("nO")), device=shim.device)
+    outputs = run_batches(shim, batches, windowing.precision, hidden, is_train)
 
     def backprop(d_batch: FullTransformerBatch) -> list[Doc]:
-        backward_windows(outputs, d_batch.model_output.last_hidden_state)
+        if outputs:
+            backward_batches(outputs, d_batch.model_output.last_hidden_state.to(shim.device))
         return docs
 
-    return split_by_doc(docs, wordpieces, rows, hidden), backprop
+    return split_by_doc(docs, wordpieces, hidden), backprop
+
+
+def run_batches(
+    shim: AdamWShim,
+    batches: list[Batch],
+    precision: Precision,
+    hidden: torch.Tensor,
+    is_train: bool,
+) -> list[BatchOutput]:
+    """Run the transformer.
+
+    hidden (Tensor): Filled with the hidden states, one row per wordpiece.
+    RETURNS (list[BatchOutput]): In training, the output of each batch, for its gradient.
+    """
+    device = shim.device
+    bfloat16 = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+    shim._model.train(is_train)
+    run = partial(run_transformer, shim._model, bfloat16=bfloat16, is_train=is_train)
+    outputs: list[BatchOutput] = []
+    for i, batch in enumerate(batches, start=1):
+        ids, mask, cases = torch.from_numpy(batch.inputs).to(device)
+        cells, places = torch.from_numpy(numpy.stack([batch.cells, batch.wordpieces])).to(device)
+        # The last batch is kept for the gradient, which begins with it. Earlier ones, as in a very
+        # long document, are recomputed for theirs, so memory stays that of one batch. The inputs
+        # are tensors on the device: by them, torch finds the random state to restore.
+        if is_train and i < len(batches) and device.type in RECOMPUTING_DEVICES:
+            output = checkpoint(run, ids, mask, cases, use_reentrant=False)
+        else:
+            output = run(ids, mask, cases)
+        states = output.detach().flatten(0, 1).index_select(0, cells)
+        hidden.index_copy_(0, places, states.to(hidden.dtype))
+        if is_train:
+            outputs.append((output, cells, places))
+    return outputs
 
 
 def run_transformer(
     transformer: Any,
-    batch: Sequence[Window],
-    length: int,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    cases: torch.Tensor,
     *,
-    pad: int,
     bfloat16: bool,
     is_train: bool,
 ) -> torch.Tensor:
-    """RETURNS (torch.Tensor): Last hidden states: (len(batch), length, width)."""
-    ids, mask, cases = torch.zeros((3, len(batch), length), dtype=torch.int64)
-    ids.fill_(pad)
-    for i, window in enumerate(batch):
-        n = len(window.ids)
-        ids[i, :n] = torch.from_numpy(window.ids)
-        mask[i, :n] = 1
-        cases[i, :n] = torch.from_numpy(window.cases)
-    device = transformer.device
-    inputs = {"input_ids": ids.to(device)}
+    """Run the Hugging Face model on a batch of windows.
+
+    ids, mask, cases (Tensor): Wordpieces, attention mask and letter cases, (n_windows, length).
+    RETURNS (Tensor): Last hidden states: (n_windows, length, width).
+    """
+    inputs = {"input_ids": ids}
     with (
         torch.set_grad_enabled(is_train),
-        torch.autocast(device.type, torch.bfloat16, enabled=bfloat16),
+        torch.autocast(ids.device.type, torch.bfloat16, enabled=bfloat16),
     ):
         if hasattr(transformer, "case_embedding"):
-            embeddings = transformer.get_input_embeddings()(inputs["input_ids"])
-            inputs = {"inputs_embeds": embeddings + transformer.case_embedding(cases.to(device))}
-        output = transformer(**inputs, attention_mask=mask.to(device))
+            embeddings = transformer.get_input_embeddings()(ids)
+            inputs = {"inputs_embeds": embeddings + transformer.case_embedding(cases)}
+        output = transformer(**inputs, attention_mask=mask)
     return cast(torch.Tensor, output.last_hidden_state)
 
 
 def split_by_doc(
-    docs: list[Doc], wordpieces: list[Wordpieces], rows: list[int], hidden: torch.Tensor
+    docs: list[Doc], wordpieces: Wordpieces, hidden: torch.Tensor
 ) -> FullTransformerBatch:
     """RETURNS (FullTransformerBatch): The output with a TransformerData for each document:
-    hidden states (1, n_wordpieces, width), aligned with the words."""
+    hidden states (1, n_wordpieces, width), aligned with the words. Those of a document of
+    whitespace are one row of zeros, which no word uses: spacy-transformers can't handle an output
+    without rows."""
     states: ModelArray = torch2xp(hidden)
-    ends = numpy.cumsum(rows)
+    bounds, words = wordpieces.before.tolist(), wordpieces.words_before.tolist()
+    lengths = wordpieces.lengths.astype("i")
+    longest = max(end - start for start, end in pairwise(bounds))
+    indices, ones = numpy.arange(longest, dtype="i"), numpy.ones((1, longest), dtype="float32")
     doc_data = []
-    for doc, pieces, n, end in zip(docs, wordpieces, rows, ends, strict=True):
+    for i, doc in enumerate(docs):
         if not len(doc):
             doc_data.append(TransformerData.empty())
             continue
+        start, end = bounds[i], bounds[i + 1]
+        n = end - start
+        rows = states[start:end] if n else states[-1:]
         data = TransformerData(
             wordpieces=WordpieceBatch(
-                strings=[pieces.strings],
-                input_ids=pieces.ids[None],
-                attention_mask=numpy.ones((1, len(pieces.ids)), dtype="float32"),
-                lengths=[len(pieces.ids)],
+                strings=[wordpieces.strings[start:end]],
+                input_ids=wordpieces.ids[None, start:end],
+                attention_mask=ones[:, :n],
+                lengths=[n],
                 token_type_ids=None,
             ),
-            model_output=BaseModelOutput(last_hidden_state=states[None, end - n : end]),
-            align=Ragged(
-                cast(Any, numpy.arange(len(pieces.ids), dtype="i")),
-                cast(Any, pieces.lengths.astype("i")),
-            ),
+            model_output=BaseModelOutput(last_hidden_state=rows[None]),
+            align=Ragged(cast(Any, indices[:n]), cast(Any, lengths[words[i] : words[i + 1]])),
         )
         doc_data.append(data)
     return WindowedBatch(
         spans=[[doc[:]] if len(doc) else [] for doc in docs],
         wordpieces=WordpieceBatch.empty(),
-        model_output=BaseModelOutput(last_hidden_state=hidden),
+        model_output=BaseModelOutput(last_hidden_state=hidden[:-1]),
         align=Ragged(cast(Any, numpy.zeros(0, dtype="i")), cast(Any, numpy.zeros(0, dtype="i"))),
         cached_doc_data=doc_data,
     )

@@ -12,7 +12,7 @@ from thinc.types import Floats2d
 from transformers.modeling_outputs import BaseModelOutput
 
 from .component import ModelArray
-from .windows import Array
+from .wordpieces import Array
 
 
 def build_token_classifier(

@@ -7,7 +7,7 @@ from spacy_transformers.layers.hf_shim import HFShim
 from thinc.api import Optimizer
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
-from .windows import N_CASES
+from .wordpieces import N_CASES, WordEncoder
 
 
 class TokenizerClass:
@@ -71,6 +71,14 @@ class AdamWShim(HFShim):  # type: ignore[misc]
 
     _optimizer: torch.optim.AdamW | None
     case_rate = 1.0  # learning rate of the case embedding, as a multiple of the optimizer's
+    _word_encoder: WordEncoder | None = None
+
+    def word_encoder(self) -> WordEncoder:
+        """RETURNS (WordEncoder): Of the current tokenizer, with the words that it has seen."""
+        tokenizer = self._hfmodel.tokenizer.backend_tokenizer
+        if self._word_encoder is None or self._word_encoder.tokenizer is not tokenizer:
+            self._word_encoder = WordEncoder(tokenizer)
+        return self._word_encoder
 
     def finish_update(self, optimizer: Optimizer) -> None:
         is_adam = optimizer.b1 > 0 and optimizer.b2 > 0 and not optimizer.use_radam

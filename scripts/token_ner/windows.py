@@ -1,7 +1,4 @@
-"""Windows: from documents to wordpieces to the inputs of the transformer.
-
-Needs numpy and `tokenizers` only.
-"""
+"""Windows: from wordpieces to the inputs of the transformer. Needs numpy only."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,14 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy
-from tokenizers import Tokenizer
+
+from .wordpieces import Array, Specials, Wordpieces, ranges
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
-Array = numpy.ndarray
 Precision = Literal["auto", "float32", "bfloat16"]
-Specials = tuple[list[int], list[int]]  # special tokens' ids, before and after a text
 # Few shapes of batches: the CPU's compiled kernels are kept one set a shape, and memory that a
 # shape has freed is used by the same shape again (docs/recipe.md).
 PAD_MULTIPLE = 32
@@ -45,64 +41,25 @@ class Windowing:
     sentence_windows: bool = False
 
 
-class Wordpieces(NamedTuple):
-    """The wordpieces of one document, without special tokens."""
+class Windows(NamedTuple):
+    """Inputs of the transformer, in order. Positions are among all wordpieces of the documents.
 
-    ids: Array  # (n_wordpieces,)
-    strings: list[str]  # (n_wordpieces,)
-    lengths: Array  # (n_words,): wordpieces of each word; none for whitespace
-    cases: Array  # (n_wordpieces,): the `letter_case` of their words
+    The wordpieces from `first` to `last` are read, those from `start` to `end` are predicted. All
+    are arrays (n_windows,).
+    """
 
-
-class Window(NamedTuple):
-    """One input of the transformer, and the part of its output that is kept."""
-
-    ids: Array  # (length,), special tokens included
-    cases: Array  # (length,)
-    core: slice  # the wordpieces predicted from this window, as indices into `ids`
-    row: int  # where the core begins among the wordpieces of all documents
+    first: Array
+    start: Array
+    end: Array
+    last: Array
 
 
-# A word's letter case: none or lower, Title, UPPER, a single upper-case letter, anyThing else.
-N_CASES = 5
+class Batch(NamedTuple):
+    """Windows that the transformer reads together."""
 
-
-def letter_case(word: str) -> int:
-    """RETURNS (int): The word's class, 0 … N_CASES - 1."""
-    if word == word.lower():
-        return 0
-    if word == word.upper():
-        return 2 if sum(map(str.isalpha, word)) > 1 else 3
-    return 1 if word[0].isupper() and word[1:] == word[1:].lower() else 4
-
-
-def tokenize(tokenizer: Tokenizer, docs: Sequence["Doc"], limit: int) -> list[Wordpieces]:
-    """Split words into wordpieces. Of a word that is longer than a window, only the first `limit`
-    wordpieces are kept: the label comes from the first one."""
-    disable_limits(tokenizer)
-    filled = [[token.text for token in doc] for doc in docs if len(doc)]
-    encodings = tokenizer.encode_batch(filled, is_pretokenized=True, add_special_tokens=False)
-    none = numpy.zeros(0, dtype="int64")
-    remaining = iter(encodings)
-    result = []
-    for doc in docs:
-        if not len(doc):
-            result.append(Wordpieces(none, [], none, none))
-            continue
-        encoding = next(remaining)
-        ids = numpy.array(encoding.ids, dtype="int64")
-        words = numpy.array(encoding.word_ids, dtype="int64")
-        strings = encoding.tokens
-        lengths = numpy.bincount(words, minlength=len(doc))
-        if lengths.max() > limit:
-            position = numpy.arange(len(words)) - (numpy.cumsum(lengths) - lengths)[words]
-            kept = position < limit
-            ids = ids[kept]
-            strings = [string for string, keep in zip(strings, kept, strict=True) if keep]
-            lengths = numpy.minimum(lengths, limit)
-        cases = numpy.array([letter_case(token.text) for token in doc], dtype="int64")
-        result.append(Wordpieces(ids, strings, lengths, numpy.repeat(cases, lengths)))
-    return result
+    inputs: Array  # (3, n_windows, length): wordpieces, attention mask, letter cases
+    cells: Array  # (n,): predicted wordpieces, as positions in the (n_windows * length) inputs
+    wordpieces: Array  # (n,): the same as positions among all wordpieces of the documents
 
 
 def cut(lengths: Array, sentence_starts: Array, capacity: int) -> Array:
@@ -137,24 +94,6 @@ def cut_sentences(lengths: Array, sentence_starts: Array, capacity: int) -> Arra
         parts = cut(lengths[first:last], numpy.zeros(0, dtype="int64"), capacity)
         cuts += (cuts[-1] + parts[1:]).tolist()
     return numpy.array(cuts)
-
-
-def disable_limits(tokenizer: Tokenizer) -> None:
-    """Switch off the truncation and padding that a tokenizer.json may ask for."""
-    if tokenizer.truncation is not None:
-        tokenizer.no_truncation()
-    if tokenizer.padding is not None:
-        tokenizer.no_padding()
-
-
-def special_tokens(tokenizer: Tokenizer) -> Specials:
-    """RETURNS (Specials): The ids that the model expects before and after a text."""
-    disable_limits(tokenizer)
-    encoding = tokenizer.encode("a")
-    ids, special = encoding.ids, encoding.special_tokens_mask
-    first = special.index(0)
-    last = len(special) - special[::-1].index(0)
-    return ids[:first], ids[last:]
 
 
 def sentence_starts(doc: "Doc") -> Array:
@@ -192,58 +131,91 @@ def window_size(
 
 
 def make_windows(
-    docs: Sequence["Doc"],
-    wordpieces: Sequence[Wordpieces],
-    specials: Specials,
-    size: int,
-    windowing: Windowing,
-) -> list[Window]:
-    """Cut documents into windows so that every wordpiece is in the core of exactly one window, with
+    docs: Sequence["Doc"], wordpieces: Wordpieces, room: int, windowing: Windowing
+) -> Windows:
+    """Cut documents into windows so that every wordpiece is predicted in exactly one window, with
     at least `context` wordpieces of its document on each side, as far as there are any.
 
-    size (int): Maximum wordpieces in a window, including special tokens.
+    room (int): Maximum wordpieces in a window, without special tokens.
     """
     context = windowing.context
     cut_document = cut_sentences if windowing.sentence_windows else cut
-    prefix, suffix = specials
-    room = size - len(prefix) - len(suffix)
-    windows = []
-    row = 0
-    for doc, pieces in zip(docs, wordpieces, strict=True):
-        total = len(pieces.ids)
-        fits = total <= room and not windowing.sentence_windows
-        capacity = room if fits else room - 2 * context
-        cuts = cut_document(pieces.lengths, sentence_starts(doc), capacity)
-        for start, end in pairwise(cuts):
-            first, last = max(0, start - context), min(total, end + context)
-            ids = numpy.concatenate([prefix, pieces.ids[first:last], suffix]).astype("int64")
-            cases = numpy.pad(pieces.cases[first:last], (len(prefix), len(suffix)))
-            offset = len(prefix) + start - first
-            core = slice(offset, offset + end - start)
-            if end > start:
-                windows.append(Window(ids, cases, core, row + start))
-        row += max(1, total) if len(doc) else 0
-    return windows
+    totals = numpy.diff(wordpieces.before)
+    fits = (totals <= room) & (not windowing.sentence_windows)
+    whole = numpy.flatnonzero(fits & (totals > 0))
+    starts, ends = wordpieces.before[whole], wordpieces.before[whole + 1]
+    parts = [Windows(starts, starts, ends, ends)]
+    for i in numpy.flatnonzero(~fits & (totals > 0)).tolist():
+        lengths = wordpieces.lengths[wordpieces.words_before[i] : wordpieces.words_before[i + 1]]
+        capacity = room - 2 * context
+        cuts = wordpieces.before[i] + cut_document(lengths, sentence_starts(docs[i]), capacity)
+        start, end = cuts[:-1][cuts[:-1] < cuts[1:]], cuts[1:][cuts[:-1] < cuts[1:]]
+        first = numpy.maximum(cuts[0], start - context)
+        parts.append(Windows(first, start, end, numpy.minimum(cuts[-1], end + context)))
+    windows = [numpy.concatenate(columns) for columns in zip(*parts, strict=True)]
+    order = windows[1].argsort(kind="stable")
+    return Windows(*(column[order] for column in windows))
 
 
 def batch_windows(
-    windows: Sequence[Window], size: int, batch_wordpieces: int
-) -> Iterator[tuple[list[Window], int]]:
+    windows: Windows, specials: Specials, size: int, batch_wordpieces: int
+) -> Iterator[tuple[Array, int]]:
     """Batch windows of similar length.
 
-    size (int): Most wordpieces in a window.
-    YIELDS (tuple[list[Window], int]): Windows, and the length that they are padded to: the
+    size (int): Maximum wordpieces in a window, with special tokens.
+    YIELDS (tuple[Array, int]): Indices of windows, and the length that they are padded to: the
         longest's, rounded up. The padded size is at most `batch_wordpieces`, or it is one window
         alone.
     """
-    batch: list[Window] = []
-    length = 0
-    for window in sorted(windows, key=lambda window: -len(window.ids)):
-        if batch and (len(batch) + 1) * length > batch_wordpieces:
-            yield batch, length
-            batch = []
-        if not batch:
-            length = min(size, math.ceil(len(window.ids) / PAD_MULTIPLE) * PAD_MULTIPLE)
-        batch.append(window)
-    if batch:
-        yield batch, length
+    lengths = windows.last - windows.first + sum(map(len, specials))
+    order = numpy.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = int(lengths[order[start]])
+        length = min(size, math.ceil(longest / PAD_MULTIPLE) * PAD_MULTIPLE)
+        end = start + max(1, batch_wordpieces // length)
+        yield order[start:end], length
+        start = end
+
+
+def stack_windows(
+    windows: Windows, wordpieces: Wordpieces, specials: Specials, length: int, pad: int
+) -> Batch:
+    """RETURNS (Batch): The windows, padded to a length with the wordpiece `pad`."""
+    prefix, suffix = specials
+    n = len(windows.first)
+    rows = numpy.arange(n)
+    inputs = numpy.zeros((3, n, length), dtype="int64")
+    ids, mask, cases = inputs
+    ids.fill(pad)
+    ids[:, : len(prefix)] = prefix
+    read = windows.last - windows.first
+    at = ranges(rows * length + len(prefix), read)
+    sources = ranges(windows.first, read)
+    ids.reshape(-1)[at] = wordpieces.ids[sources]
+    cases.reshape(-1)[at] = wordpieces.cases[sources]
+    for i, special in enumerate(suffix):
+        ids[rows, len(prefix) + read + i] = special
+    mask[:] = numpy.arange(length) < (read + len(prefix) + len(suffix))[:, None]
+    predicted = windows.end - windows.start
+    offsets = rows * length + len(prefix) + windows.start - windows.first
+    return Batch(inputs, ranges(offsets, predicted), ranges(windows.start, predicted))
+
+
+def make_batches(
+    docs: Sequence["Doc"],
+    wordpieces: Wordpieces,
+    specials: Specials,
+    size: int,
+    windowing: Windowing,
+    pad: int,
+) -> list[Batch]:
+    """RETURNS (list[Batch]): All windows of the documents. size: wordpieces in a window, with
+    special tokens; pad: the wordpiece that fills up."""
+    windows = make_windows(docs, wordpieces, size - sum(map(len, specials)), windowing)
+    return [
+        stack_windows(
+            Windows(*(column[indices] for column in windows)), wordpieces, specials, length, pad
+        )
+        for indices, length in batch_windows(windows, specials, size, windowing.batch_wordpieces)
+    ]

@@ -10,9 +10,12 @@ import transformers
 from spacy.tokens import Doc
 from spacy.util import registry
 from spacy.vocab import Vocab
+from thinc.api import fix_random_seed
+from torch.utils.checkpoint import checkpoint
 
 from tests.token_ner.support import NO_DROPOUT, WORDS, build, hugging_face_states
-from token_ner.forward import has_bfloat16
+from token_ner import forward
+from token_ner.forward import has_bfloat16, to_torch
 
 
 @pytest.mark.parametrize("family", ["tiny_backbone", "tiny_roberta"])
@@ -107,6 +110,72 @@ def test_transformer_gradients_equal_torchs(tiny_backbone: Path, vocab: Vocab) -
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-4)
+
+
+def gradients_with_dropout(backbone: Path, vocab: Vocab) -> dict[str, torch.Tensor]:
+    """RETURNS: Of one update on several batches of windows, with the default dropout."""
+    fix_random_seed(0)
+    model = build(backbone, window=8, batch_wordpieces=16, transformer_config={})
+    fix_random_seed(1)
+    output, backprop = model.begin_update([Doc(vocab, words=list("abcdefghij" * 4))])
+    backprop(output.unsplit_by_doc([[output.doc_data[0].model_output.last_hidden_state]]))
+    parameters = model.shims[0]._model.named_parameters()
+    return {name: p.grad for name, p in parameters if p.grad is not None}
+
+
+def test_transformer_batches_are_recomputed_with_the_same_dropout(
+    tiny_backbone: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch saves the random state of a GPU only for devices of the tensors that it is given."""
+    expected_devices: list[set[str]] = []
+
+    def record(run: Any, *arguments: Any, **settings: Any) -> Any:
+        tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
+        expected_devices.append({tensor.device.type for tensor in tensors})
+        return checkpoint(run, *arguments, **settings)
+
+    monkeypatch.setattr(forward, "checkpoint", record)
+    recomputed = gradients_with_dropout(tiny_backbone, vocab)
+    assert len(expected_devices) > 1
+    assert all(devices == {"cpu"} for devices in expected_devices)
+
+    monkeypatch.setattr(forward, "checkpoint", lambda run, *arguments, **_: run(*arguments))
+    kept = gradients_with_dropout(tiny_backbone, vocab)
+    assert recomputed.keys() == kept.keys()
+    for name, gradient in kept.items():
+        torch.testing.assert_close(recomputed[name], gradient)
+
+
+def test_transformer_keeps_batches_on_devices_without_a_random_state(
+    tiny_backbone: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's checkpoint doesn't restore that of Apple's MPS."""
+    expected = gradients_with_dropout(tiny_backbone, vocab)
+    monkeypatch.setattr(forward, "RECOMPUTING_DEVICES", ())
+    monkeypatch.setattr(forward, "checkpoint", None)
+    for name, gradient in gradients_with_dropout(tiny_backbone, vocab).items():
+        torch.testing.assert_close(gradient, expected[name])
+
+
+class DLPackArray:
+    """An array that is no numpy array and has no `toDlpack`, as CuPy's will be."""
+
+    def __init__(self, array: numpy.ndarray) -> None:
+        self.array = array
+
+    def __dlpack__(self, **settings: Any) -> Any:
+        return self.array.__dlpack__(**settings)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+
+@pytest.mark.parametrize("wrap", [lambda array: array, DLPackArray])
+def test_arrays_become_tensors_without_a_copy(wrap: Any) -> None:
+    array = numpy.arange(6, dtype="float32").reshape(2, 3)
+    tensor = to_torch(wrap(array))
+    array[0, 0] = 7
+    assert tensor.tolist() == [[7, 1, 2], [3, 4, 5]]
 
 
 @pytest.mark.parametrize(

@@ -1,90 +1,36 @@
-"""Wordpieces and windows: every wordpiece is predicted once, with its context."""
+"""Windows: every wordpiece is predicted once, with its context."""
 
 import itertools
-from pathlib import Path
-from typing import Any
 
 import numpy
 import pytest
-import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from token_ner.windows import (
-    N_CASES,
     PAD_MULTIPLE,
-    Window,
     Windowing,
-    Wordpieces,
+    Windows,
     batch_windows,
     cut,
-    letter_case,
+    make_batches,
     make_windows,
-    special_tokens,
-    tokenize,
 )
+from token_ner.wordpieces import N_CASES, Wordpieces
+
+SPECIALS = ([0], [1])
+PAD = 2
 
 
-def load_tokenizer(folder: Path) -> Any:
-    return transformers.AutoTokenizer.from_pretrained(folder)
-
-
-@pytest.fixture
-def tokenizer(tiny_backbone: Path) -> Any:
-    return load_tokenizer(tiny_backbone).backend_tokenizer
-
-
-def test_letter_case() -> None:
-    words = ["bank", "1996", ",", "Bank", "BANK", "U.N.", "F-16", "A", "McBank", "eBay"]
-    assert [letter_case(word) for word in words] == [0, 0, 0, 1, 2, 2, 3, 3, 4, 4]
-    assert [letter_case(word) for word in ("straße", "Ärzte", "ΑΘΗΝΑ", "東京", "ǅ")] == [
-        0,
-        1,
-        2,
-        0,
-        4,
-    ]
-
-
-def test_tokenize_a_word_longer_than_a_window_keeps_its_start(
-    tiny_roberta: Path, vocab: Vocab
-) -> None:
-    tokenizer = load_tokenizer(tiny_roberta)
-    words = ["Ada", "b" * 10_000, "left"]
-    (pieces,) = tokenize(tokenizer.backend_tokenizer, [Doc(vocab, words=words)], limit=5)
-    whole = [tokenizer.tokenize(f" {word}") for word in words]
-    assert len(whole[1]) > 5
-    assert pieces.lengths.tolist() == [len(whole[0]), 5, len(whole[2])]
-    assert pieces.strings == [*whole[0], *whole[1][:5], *whole[2]]
-    assert tokenizer.convert_ids_to_tokens(pieces.ids.tolist()) == pieces.strings
-
-
-def test_tokenize_empty_documents_among_others(tokenizer: Any, vocab: Vocab) -> None:
-    docs = [Doc(vocab), Doc(vocab, words=["ab"]), Doc(vocab), Doc(vocab, words=[" "])]
-    assert [p.lengths.tolist() for p in tokenize(tokenizer, docs, 10)] == [[], [2], [], [0]]
-
-
-def test_tokenize_ignores_the_limits_of_the_file(tokenizer: Any, vocab: Vocab) -> None:
-    """Many a tokenizer.json asks for truncation and padding, all-MiniLM's for 128 wordpieces."""
-    docs = [Doc(vocab, words=["ab"] * 10), Doc(vocab, words=["a"])]
-    expected = [p.ids.tolist() for p in tokenize(tokenizer, docs, 10)]
-    tokenizer.enable_truncation(4)
-    tokenizer.enable_padding(length=30)
-    assert [p.ids.tolist() for p in tokenize(tokenizer, docs, 10)] == expected
-    assert len(expected[0]) == 20
-    tokenizer.enable_padding(length=30)
-    assert special_tokens(tokenizer) == ([2], [3])
-
-
-def test_special_tokens(tokenizer: Any, tiny_roberta: Path) -> None:
-    assert special_tokens(tokenizer) == ([2], [3])
-    roberta = load_tokenizer(tiny_roberta)
-    assert special_tokens(roberta.backend_tokenizer) == (
-        [roberta.bos_token_id],
-        [roberta.eos_token_id],
-    )
+def make_wordpieces(docs: list[Doc], lengths: list[numpy.ndarray]) -> Wordpieces:
+    """RETURNS (Wordpieces): Wordpieces 10, 11, … of words with these lengths."""
+    flat = numpy.concatenate([numpy.zeros(0, dtype=int), *lengths])
+    ids = numpy.arange(10, 10 + flat.sum())
+    words_before = numpy.cumsum([0, *map(len, docs)])
+    before = numpy.append(0, numpy.cumsum(flat))[words_before]
+    return Wordpieces(ids, [""] * len(ids), ids % N_CASES, flat, words_before, before)
 
 
 @given(
@@ -126,14 +72,13 @@ def test_cut_evenly_and_by_sentences() -> None:
     ],
 )
 def test_windows_are_cut_at_sentence_starts(
-    sentence_windows: bool, starts: set[int], expected: list[int], tokenizer: Any, vocab: Vocab
+    sentence_windows: bool, starts: set[int], expected: list[int], vocab: Vocab
 ) -> None:
     flags: list[bool | int | None] = [i in starts for i in range(10)]
     doc = Doc(vocab, words=list("abcdefghij"), sent_starts=flags)
-    pieces = tokenize(tokenizer, [doc], 6)
-    windowing = Windowing(8, 0, 100, "float32", sentence_windows)
-    windows = make_windows([doc], pieces, special_tokens(tokenizer), 8, windowing)
-    assert [window.core.stop - window.core.start for window in windows] == expected
+    wordpieces = make_wordpieces([doc], [numpy.ones(10, dtype=int)])
+    windows = make_windows([doc], wordpieces, 6, Windowing(8, 0, 100, "float32", sentence_windows))
+    assert (windows.end - windows.start).tolist() == expected
 
 
 @given(
@@ -152,40 +97,54 @@ def test_windows_predict_each_wordpiece_once_with_its_context(
     for n in sizes:
         starts = random.random(n) < 0.2
         docs.append(Doc(vocab, words=["x"] * n, sent_starts=starts.tolist()))
-    wordpieces, next_id = [], 10
-    for n in sizes:
-        lengths = random.integers(0, size - 2 - 2 * context + 1, size=n)
-        total = int(lengths.sum())
-        ids = numpy.arange(next_id, next_id + total)
-        wordpieces.append(Wordpieces(ids, [""] * total, lengths, ids % N_CASES))
-        next_id += total
+    most = size - 2 - 2 * context
+    lengths = [random.integers(0, most + 1, size=n) for n in sizes]
+    wordpieces = make_wordpieces(docs, lengths)
     windowing = Windowing(size, context, 64, "float32", sentence_windows)
-    windows = make_windows(docs, wordpieces, ([0], [1]), size, windowing)
-    everything = numpy.concatenate([numpy.zeros(0, dtype=int), *(w.ids for w in wordpieces)])
+    windows = make_windows(docs, wordpieces, size - 2, windowing)
+    owner = numpy.searchsorted(wordpieces.before, windows.start, side="right") - 1
+    document_start, document_end = wordpieces.before[owner], wordpieces.before[owner + 1]
+    assert (windows.first <= numpy.maximum(document_start, windows.start - context)).all()
+    assert (windows.last >= numpy.minimum(document_end, windows.end + context)).all()
+    assert ((windows.first >= document_start) & (windows.last <= document_end)).all()
+    batches = make_batches(docs, wordpieces, SPECIALS, size, windowing, PAD)
     found = [numpy.zeros(0, dtype=int)]
-    for window in windows:
-        assert len(window.ids) <= size
-        assert (window.ids[0], window.ids[-1]) == (0, 1)
-        assert window.cases.tolist() == [0, *(window.ids[1:-1] % N_CASES), 0]
-        core = window.ids[window.core]
-        found.append(core)
-        (own,) = [w.ids for w in wordpieces if core[0] in w.ids]
-        assert window.core.start - 1 >= min(context, core[0] - own[0])
-        assert len(window.ids) - 1 - window.core.stop >= min(context, own[-1] - core[-1])
-    assert numpy.concatenate(found).tolist() == everything.tolist()
-    batches = list(batch_windows(windows, size, 64))
-    assert sorted(w.row for batch, _ in batches for w in batch) == sorted(w.row for w in windows)
-    for batch, length in batches:
-        longest = max(len(window.ids) for window in batch)
+    for batch in batches:
+        ids, mask, cases = batch.inputs
+        n, length = ids.shape
+        longest = mask.sum(axis=1).max()
         assert longest <= length <= size
         assert length == size or 0 <= length - longest < PAD_MULTIPLE
-        assert len(batch) == 1 or len(batch) * length <= 64
+        assert n == 1 or n * length <= 64
+        assert (ids.ravel()[batch.cells] == wordpieces.ids[batch.wordpieces]).all()
+        found.append(batch.wordpieces)
+        for row in range(n):
+            own = ids[row, mask[row] == 1]
+            assert (own[0], own[-1]) == (0, 1)
+            assert (numpy.diff(own[1:-1]) == 1).all()  # consecutive wordpieces
+            assert (ids[row, mask[row] == 0] == PAD).all()
+            assert cases[row].tolist() == numpy.where(ids[row] < 10, 0, ids[row] % N_CASES).tolist()
+    assert sorted(numpy.concatenate(found).tolist()) == list(range(len(wordpieces.ids)))
+
+
+@given(
+    lengths=st.lists(st.integers(3, 40), min_size=1, max_size=30),
+    batch_wordpieces=st.integers(1, 200),
+)
+def test_batches_have_windows_of_similar_length(lengths: list[int], batch_wordpieces: int) -> None:
+    ends = numpy.cumsum(numpy.array(lengths) - 2)
+    starts = ends - numpy.array(lengths) + 2
+    windows = Windows(starts, starts, ends, ends)
+    batches = list(batch_windows(windows, SPECIALS, 40, batch_wordpieces))
+    order = numpy.concatenate([indices for indices, _ in batches]).tolist()
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
 
 
 def test_windows_are_padded_to_few_lengths_within_the_model() -> None:
     def padded(longest: int, size: int) -> int:
-        window = Window(numpy.zeros(longest, dtype=int), numpy.zeros(longest), slice(1, 2), 0)
-        ((_, length),) = batch_windows([window], size, 1024)
+        start, end = numpy.array([0]), numpy.array([longest - 2])
+        ((_, length),) = batch_windows(Windows(start, start, end, end), SPECIALS, size, 1024)
         return length
 
     assert [padded(n, 100) for n in (1, 32, 33, 96, 97, 100)] == [32, 32, 64, 96, 100, 100]
