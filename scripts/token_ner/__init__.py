@@ -20,10 +20,11 @@ if __name__ in sys.modules:
     from .about import __version__
     from .augmentation import copy_gold, final_punctuation
     from .calibration import Calibration, log_odds
-    from .component import BIO_PREFIXES, ScoredMention, TokenNER
+    from .component import ScoredMention, TokenNER
     from .raw_text import detokenize
     from .registration import register
     from .soft_labels import SoftLabels, set_soft_labels
+    from .targets import BIO_PREFIXES
     from .windows import WINDOWED_TRANSFORMER, sentence_starts
 
     __all__ = [

@@ -17,7 +17,7 @@ from thinc.types import Floats2d
 
 from .calibration import Calibration
 from .lattice import Lattice, find_best_mentions, log_softmax
-from .soft_labels import soft_targets
+from .targets import list_labels, make_targets
 from .wordpieces import Array
 
 ModelArray = Any  # numpy or CuPy, depending on the device
@@ -32,7 +32,6 @@ DEFAULT_CONFIG = Config().from_str(
 upstream = "*"
 """
 )
-BIO_PREFIXES = {"B": "B", "I": "I", "L": "I", "U": "B"}  # from BILUO, spaCy's gold format
 GROUP_MARK = "token_ner"  # attrs["by"] of the span groups with scored mentions
 
 
@@ -154,8 +153,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     def word_labels(self) -> list[str]:
         """RETURNS (list[str]): The names of the model's columns: O, all B, all I, and in BILOU
         all L and all U."""
-        prefixes = "BILU" if self.cfg["scheme"] == "bilou" else "BI"
-        return ["O", *(f"{prefix}-{type_}" for prefix in prefixes for type_ in self.labels)]
+        return list_labels(self.labels, self.cfg["scheme"] == "bilou")
 
     def add_label(self, label: str) -> int:
         """Add a type of mentions, before the model is initialized.
@@ -189,23 +187,25 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         RAISES (FloatingPointError): If a logit isn't finite.
         """
         lattice = self.lattice
-        kept = [numpy.flatnonzero(doc.to_array("IS_SPACE") == 0) for doc in docs]
-        parts = []
-        for scores, words in zip(logits, kept, strict=True):
-            own = self.model.ops.to_numpy(scores)[words]
-            if not numpy.isfinite(own).all():
-                raise FloatingPointError(
-                    f"{self.name}: logits are not finite: the weights are broken, as after "
-                    "training at too high a learning rate"
-                )
-            parts += [own, lattice.separator]
-        chain_words = log_softmax(numpy.concatenate(parts).astype("float64"))
-        # The positions of words in their documents; those of separators are not used.
-        places = numpy.concatenate([numpy.append(words, -1) for words in kept])
-        found = find_best_mentions(lattice, chain_words)
-        firsts, lasts = places[found.starts], places[found.ends - 1]
-        bounds = numpy.cumsum([len(words) + 1 for words in kept])
-        owners = numpy.searchsorted(bounds, found.starts, side="right")
+        spaces = [doc.to_array("IS_SPACE") for doc in docs]
+        kept = numpy.flatnonzero(numpy.concatenate(spaces) == 0)
+        lengths = numpy.array([len(doc) for doc in docs])
+        words_before = numpy.cumsum(lengths) - lengths
+        words = self.flatten(logits)[kept]
+        if not numpy.isfinite(words).all():
+            raise FloatingPointError(
+                f"{self.name}: logits are not finite: the weights are broken, as after "
+                "training at too high a learning rate"
+            )
+        owners = numpy.repeat(numpy.arange(len(docs)), lengths)[kept]
+        # Document i has i separators before it.
+        chain = numpy.repeat(lattice.separator, len(kept) + len(docs), axis=0)
+        places = numpy.arange(len(kept)) + owners
+        chain[places] = log_softmax(words.astype("float64"))
+        found = find_best_mentions(lattice, chain)
+        words_of = numpy.searchsorted(places, [found.starts, found.ends - 1])
+        owners = owners[words_of[0]]
+        firsts, lasts = kept[words_of] - words_before[owners]
         threshold = self.cfg["threshold"] or 0.0
         mentions: list[list[ScoredMention]] = [[] for _ in docs]
         scores = found.scores if self.calibration is None else self.calibration.apply(found.scores)
@@ -255,50 +255,22 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         RETURNS (tuple[float, list[ModelArray]]): The loss, and its gradients by the logits.
             Words whose gold is missing or doesn't align, and whitespace, have zeros.
         """
-        targets = numpy.concatenate([self.make_targets(eg) for eg in examples])
-        logits = numpy.concatenate([self.model.ops.to_numpy(s) for s in scores])
-        log_probabilities = log_softmax(logits.astype("float64"))
+        bilou = self.cfg["scheme"] == "bilou"
+        targets = numpy.concatenate([make_targets(eg, self.labels, bilou) for eg in examples])
+        log_probabilities = log_softmax(self.flatten(scores).astype("float64"))
         rows = numpy.flatnonzero(targets.any(axis=1))
-        gradient = numpy.zeros_like(log_probabilities)
+        gradient = numpy.zeros(log_probabilities.shape, dtype="float32")
         n = max(1, len(rows))
         gradient[rows] = (numpy.exp(log_probabilities[rows]) - targets[rows]) / n
         loss = -float((targets[rows] * log_probabilities[rows]).sum()) / n
-        ends = numpy.cumsum([len(s) for s in scores])[:-1]
-        parts: list[Any] = numpy.split(gradient.astype("float32"), ends)
-        return loss, [self.model.ops.asarray(part) for part in parts]
+        ends = numpy.cumsum([len(s) for s in scores])[:-1].tolist()
+        on_device: ModelArray = self.model.ops.asarray(cast(Any, gradient))
+        return loss, self.model.ops.xp.split(on_device, ends)
 
-    def make_targets(self, eg: Example) -> Array:
-        """RETURNS (Array): The distribution over labels that each word should have, (n_words,
-            n_labels); zeros where gold is missing or doesn't align.
-        RAISES (ValueError): If gold or the teacher has a type that the component doesn't know."""
-        labels = self.word_labels
-        soft = soft_targets(eg, labels)
-        if soft is not None:
-            return soft
-        gold = self.gold_ids(eg, {label: i for i, label in enumerate(labels)})
-        targets = numpy.zeros((len(gold), len(labels)))
-        rows = numpy.flatnonzero(gold >= 0)
-        targets[rows, gold[rows]] = 1.0
-        return targets
-
-    def gold_ids(self, eg: Example, ids: dict[str, int]) -> Array:
-        """RETURNS (Array): Each word's column, or -1 where gold is missing or doesn't align.
-        RAISES (ValueError): If gold has a type that the component doesn't know."""
-        bilou = self.cfg["scheme"] == "bilou"
-        spaces = eg.predicted.to_array("IS_SPACE")
-        columns = []
-        for label, space in zip(eg.get_aligned_ner(), spaces, strict=True):
-            if label is None or label == "-" or space:
-                columns.append(-1)
-                continue
-            name = label if bilou or label == "O" else BIO_PREFIXES[label[0]] + label[1:]
-            if name not in ids:
-                raise ValueError(
-                    f"{self.name}: the label {label} is not among {', '.join(self.labels)}: "
-                    "initialize the pipeline on data with all types"
-                )
-            columns.append(ids[name])
-        return numpy.array(columns, dtype="int64")
+    def flatten(self, logits: Sequence[ModelArray]) -> Array:
+        """RETURNS (Array): The logits of all documents, (n_words of all, n_labels), in one
+        transfer from the device."""
+        return cast(Array, self.model.ops.to_numpy(self.model.ops.xp.concatenate(logits)))
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Update the weights; those of the head with its own learning rate and no weight decay."""

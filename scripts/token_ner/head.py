@@ -7,7 +7,7 @@ import numpy
 from spacy.tokens import Doc
 from spacy_transformers.data_classes import TransformerData
 from spacy_transformers.layers import TransformerListener
-from thinc.api import Dropout, Linear, Model, chain, with_array
+from thinc.api import Dropout, Linear, Model, Ops, chain, with_array
 from thinc.types import Floats2d
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -54,42 +54,52 @@ def forward_first_wordpiece(
     datas: list[TransformerData],
     is_train: bool,  # noqa: ARG001
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[TransformerData]]]:
-    outputs = []
-    sources: list[tuple[Any, Array, Array] | None] = []
-    for data in datas:
-        if "last_hidden_state" not in data.model_output:  # an empty document
-            outputs.append(model.ops.alloc2f(0, 0))
-            sources.append(None)
-            continue
-        states = data.model_output.last_hidden_state
-        lengths = model.ops.to_numpy(data.align.lengths)
-        words = numpy.flatnonzero(lengths)
-        indices = model.ops.to_numpy(data.align.dataXd)
-        pieces = indices[(numpy.cumsum(lengths) - lengths)[words]]
-        vectors: ModelArray = model.ops.alloc2f(len(lengths), states.shape[-1])
-        vectors[words] = states.reshape(-1, states.shape[-1])[pieces]
-        outputs.append(vectors)
-        sources.append((states, words, pieces))
+    """All documents at once, so that one array goes to a GPU, not one per document."""
+    ops = model.ops
+    filled = [data for data in datas if "last_hidden_state" in data.model_output]
+    if not filled:
+        return [ops.alloc2f(0, 0) for _ in datas], lambda _: []
+    shapes = [data.model_output.last_hidden_state.shape for data in filled]
+    width = shapes[0][-1]
+    flat = [data.model_output.last_hidden_state.reshape(-1, width) for data in filled]
+    states: ModelArray = ops.xp.concatenate([*flat, ops.alloc2f(1, width)])
+    rows = ops.asarray1i(cast(Any, first_rows(ops, filled, [len(part) for part in flat])))
+    n_words = [len(data.align.lengths) for data in datas]
+    outputs = split(states[rows], n_words)
 
     def backprop(d_outputs: list[ModelArray]) -> list[TransformerData]:
-        gradients = []
-        for data, source, d_vectors in zip(datas, sources, d_outputs, strict=True):
-            if source is None:
-                continue  # as spacy-transformers' own layer: empty documents have no gradient
-            states, words, pieces = source
-            d_states = model.ops.alloc(states.shape, dtype=states.dtype)
-            # Adding: two words can share a wordpiece of spacy-transformers' own model.
-            flat = d_states.reshape(-1, states.shape[-1])
-            model.ops.scatter_add(flat, model.ops.asarray1i(cast(Any, pieces)), d_vectors[words])
-            gradients.append(
-                TransformerData(
-                    wordpieces=data.wordpieces,
-                    model_output=BaseModelOutput(last_hidden_state=d_states),
-                    align=data.align,
-                )
+        d_states = ops.alloc2f(*states.shape)
+        # Adding: two words can share a wordpiece of spacy-transformers' own model.
+        ops.scatter_add(d_states, rows, ops.xp.concatenate(d_outputs))
+        parts = split(d_states, [len(part) for part in flat])
+        # As spacy-transformers' own layer: empty documents have no gradient.
+        return [
+            TransformerData(
+                wordpieces=data.wordpieces,
+                model_output=BaseModelOutput(last_hidden_state=part.reshape(shape)),
+                align=data.align,
             )
-        return gradients
+            for data, part, shape in zip(filled, parts, shapes, strict=True)
+        ]
 
-    # An empty document's vectors have the width of the others, so that they can be stacked.
-    width = max((output.shape[1] for output in outputs), default=0)
-    return [o if o.shape[1] else model.ops.alloc2f(0, width) for o in outputs], backprop
+    return outputs, backprop
+
+
+def first_rows(ops: Ops, datas: list[TransformerData], n_rows: list[int]) -> Array:
+    """RETURNS (Array): For each word, the row of its first wordpiece among those of all documents;
+    the row after all for words without wordpieces. n_rows: rows of each document."""
+    parts = []
+    before = 0
+    for data, n in zip(datas, n_rows, strict=True):
+        lengths = ops.to_numpy(data.align.lengths)
+        indices = ops.to_numpy(data.align.dataXd)
+        first = numpy.append(indices, 0)[numpy.cumsum(lengths) - lengths]
+        parts.append(numpy.where(lengths > 0, before + first, sum(n_rows)))
+        before += n
+    return numpy.concatenate(parts)
+
+
+def split(array: ModelArray, lengths: list[int]) -> list[ModelArray]:
+    """RETURNS (list[ModelArray]): Views of consecutive rows."""
+    ends = numpy.cumsum(lengths).tolist()
+    return [array[end - n : end] for n, end in zip(lengths, ends, strict=True)]

@@ -20,6 +20,7 @@ from tests.token_ner.component_helpers import (
     mentions,
 )
 from token_ner import TokenNER
+from token_ner.targets import gold_columns
 
 # --- Learning ---
 
@@ -119,8 +120,7 @@ def test_loss_of_words_that_do_not_align_is_zero(
     )
     spaces = [word not in ("Lind", "Varnholm", "left Varnholm", ".") for word in words]
     eg = Example(Doc(head.vocab, words=words, spaces=spaces), gold)
-    ids = {label: i for i, label in enumerate(head.word_labels)}
-    assert head.gold_ids(eg, ids).tolist() == expected
+    assert gold_columns(eg, head.labels, bilou=False).tolist() == expected
     _, (gradient,) = head.get_loss([eg], [numpy.zeros((len(words), 7), dtype="float32")])
     assert gradient.any(axis=1).tolist() == [i >= 0 for i in expected]
 
@@ -150,7 +150,7 @@ def test_loss_of_whitespace_is_zero(head: TokenNER) -> None:
 def test_loss_refuses_an_unknown_type(head: TokenNER) -> None:
     nlp = spacy.blank("en", vocab=head.vocab)
     eg = Example.from_dict(nlp.make_doc("Ada left"), {"entities": [(0, 3, "ANIMAL")]})
-    with pytest.raises(ValueError, match=r"U-ANIMAL is not among LOC, ORG, PER"):
+    with pytest.raises(ValueError, match=r"the type ANIMAL is not among LOC, ORG, PER"):
         head.get_loss([eg], [numpy.zeros((2, 7), dtype="float32")])
 
 
