@@ -17,12 +17,18 @@ class ShuffledCorpus(Corpus):
     def __init__(self, paths: Sequence[Path], augmenter: Augmenter | None, limit: int) -> None:
         super().__init__(paths[0], augmenter=augmenter, limit=limit, shuffle=True)
         self.paths = paths
+        self.vocab: Vocab | None = None
+        self.docs: list[Doc] = []
 
     def read_docbin(self, vocab: Vocab, _: Iterable[str | Path]) -> Iterator[Doc]:
-        """YIELDS (Doc): The documents of all files; of the first, at most `limit`."""
-        yield from super().read_docbin(vocab, self.paths[:1])
-        for path in self.paths[1:]:
-            yield from DocBin().from_disk(path).get_docs(vocab)
+        """YIELDS (Doc): The documents of all files; of the first, at most `limit`. They are kept
+        for the next epoch: shuffling has all of them in memory anyway."""
+        if self.vocab is not vocab:
+            self.docs = list(super().read_docbin(vocab, self.paths[:1]))
+            for path in self.paths[1:]:
+                self.docs += DocBin().from_disk(path).get_docs(vocab)
+            self.vocab = vocab
+        yield from self.docs
 
 
 def create_shuffled_corpus(
