@@ -1,11 +1,15 @@
 """Compare the speed, F1 and memory of several systems on one machine.
 
-The systems alternate every few seconds, stopped and continued by signals, so that other load on the
-machine slows all of them alike. Compare ratios, not seconds.
+On a CPU, the systems alternate every few seconds, stopped and continued by signals, so that other
+load on the machine slows all of them alike. A GPU goes on with its work when its process is
+stopped, so there each system runs alone: in training one after another, in prediction in
+alternating passes. Compare ratios, not seconds.
 """
 
 import json
+import os
 import shutil
+import statistics
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +20,7 @@ from benchmarking.results import SPLITS, format_results, plot_curves, prepare_co
 from benchmarking.systems import SYSTEMS, predict_spacy, predict_trainer, train_spacy, train_trainer
 from benchmarking.turns import install_clock, take_turns
 from common.console import InputError, exit_on_input_error, msg
+from common.device import resolve_device
 from common.files import atomic_write
 from common.machine import describe_hardware, package_versions
 
@@ -31,37 +36,50 @@ def work(
     corpus: Path,
     backbone: Path,
     number: Annotated[int, typer.Argument(help="Number of epochs or passes")],
+    gpu: Annotated[int, typer.Option(help="GPU number; -1 for the CPU")] = -1,
 ) -> None:
     """Train or predict with one system. `run` starts this command for each of them."""
-    install_clock()
+    if gpu >= 0:  # the only one: transformers' Trainer uses all GPUs that it sees
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        gpu = 0
+    else:
+        install_clock()
     (system,) = [system for system in SYSTEMS if system.name == name]
     trainer = system.recipe == "trainer"
     result: dict[str, Any]
     if phase == "train":
-        result = (train_trainer if trainer else train_spacy)(system, corpus, backbone, number)
+        result = (train_trainer if trainer else train_spacy)(system, corpus, backbone, number, gpu)
     else:
-        result = (predict_trainer if trainer else predict_spacy)(system, corpus, number)
+        result = (predict_trainer if trainer else predict_spacy)(system, corpus, number, gpu)
     (corpus.parent / f"{name}.{phase}.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def measure_systems(
-    corpus: Path, backbone: Path, output: Path, epochs: int, passes: int
+    corpus: Path, backbone: Path, output: Path, epochs: int, passes: int, gpu: int
 ) -> dict[str, dict[str, Any]]:
-    """Train with all systems in alternation, then predict with all.
+    """Train with all systems, then predict with all.
 
+    gpu (int): Number of the GPU; -1 for the CPU.
     RETURNS (dict[str, dict[str, Any]]): The measurements, by system.
     RAISES (InputError): If a system fails.
     """
-    systems: dict[str, dict[str, Any]] = {system.name: {} for system in SYSTEMS}
-    for phase, number in (("train", epochs), ("predict", passes)):
-        arguments = [str(corpus), str(backbone), str(number)]
-        commands = {
-            name: [sys.executable, __file__, "work", phase, name, *arguments] for name in systems
+
+    def run(phase: str, number: int) -> dict[str, dict[str, Any]]:
+        arguments = [str(corpus), str(backbone), str(number), "--gpu", str(gpu)]
+        names = [system.name for system in SYSTEMS]
+        start = [sys.executable, __file__, "work", phase]
+        commands = {name: [*start, name, *arguments] for name in names}
+        take_turns(commands, output, TURN if gpu < 0 else None)
+        files = {name: output / f"{name}.{phase}.json" for name in names}
+        return {name: json.loads(path.read_text("utf-8")) for name, path in files.items()}
+
+    systems = run("train", epochs)
+    rounds = [run("predict", passes)] if gpu < 0 else [run("predict", 1) for _ in range(passes)]
+    for name, row in systems.items():
+        row["words_per_second"] = {
+            size: statistics.median(found[name][size] for found in rounds)
+            for size in rounds[0][name]
         }
-        take_turns(commands, output, TURN)
-        for name in systems:
-            found = json.loads((output / f"{name}.{phase}.json").read_text(encoding="utf-8"))
-            systems[name] |= found if phase == "train" else {"words_per_second": found}
     return systems
 
 
@@ -75,6 +93,7 @@ def run(
     ] = False,
     epochs: Annotated[int, typer.Option(help="Number of epochs")] = 3,
     passes: Annotated[int, typer.Option(help="Timed passes over dev in prediction")] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
     """Train and time all systems. Writes results.json, results.md and results.png to OUTPUT."""
     with exit_on_input_error():
@@ -83,14 +102,15 @@ def run(
                 raise InputError(f"{corpus / name}.txt: no such file; run fetch first")
         if not (backbone / "config.json").is_file():
             raise InputError(f"{backbone} contains no backbone; run fetch first")
+        gpu = resolve_device(device)
         shutil.rmtree(output, ignore_errors=True)
         documents = QUICK_DOCUMENTS if quick else dict.fromkeys(SPLITS)
         prepare_corpus(corpus, output / "corpus", documents)
-        systems = measure_systems(output / "corpus", backbone, output, epochs, passes)
+        systems = measure_systems(output / "corpus", backbone, output, epochs, passes, gpu)
         results = {
             "quick": quick,
             "epochs": epochs,
-            "hardware": describe_hardware(-1),
+            "hardware": describe_hardware(gpu),
             "versions": package_versions(),
             "systems": systems,
             "ratios": ratios(systems),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from common.console import InputError, exit_on_input_error, msg
+from common.device import peak_gpu_memory
 from common.files import atomic_write, sha256
 from common.machine import describe_hardware, package_versions, peak_memory_mb
 from common.pipelines import load_on_device
@@ -135,6 +136,7 @@ def main(
                     "hardware": describe_hardware(gpu),
                     "versions": package_versions(),
                     "peak_memory_mb": round(peak_memory_mb()),
+                    **peak_gpu_memory(gpu),
                 },
                 "splits": splits,
             }

@@ -22,12 +22,20 @@ from huggingface.training import train
 from training.backbone_defaults import parse_learn_rate
 
 
-def make_accelerator(batch_size: int) -> Accelerator:
+def make_accelerator(batch_size: int, device: str) -> Accelerator:
     """RETURNS (Accelerator): For this process. Batches are the same for any number of processes.
-    RAISES (InputError): If the processes can't have equal shares of a batch."""
+    RAISES (InputError): If the device doesn't exist, or the processes can't have equal shares of a
+        batch."""
+    if device not in ("auto", "cpu"):
+        count = torch.accelerator.device_count()
+        if not device.isdecimal() or int(device) >= count:
+            raise InputError(
+                f"--device {device} is not auto, cpu or the number of one of {count} GPUs"
+            )
+        torch.accelerator.set_device_index(int(device))
     accelerator = Accelerator(
         # Required without a GPU: otherwise Accelerate doesn't connect the processes.
-        cpu=not torch.accelerator.is_available(),
+        cpu=device == "cpu" or not torch.accelerator.is_available(),
         # Every batch is split over the processes.
         dataloader_config=DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True),
     )
@@ -35,6 +43,10 @@ def make_accelerator(batch_size: int) -> Accelerator:
         raise InputError(
             f"--batch-size {batch_size} is not a multiple of the number of processes, "
             f"{accelerator.num_processes}; give a multiple"
+        )
+    if accelerator.num_processes > 1 and device not in ("auto", "cpu"):
+        raise InputError(
+            f"--device {device} is one GPU for {accelerator.num_processes} processes; use auto"
         )
     return accelerator
 
@@ -58,6 +70,9 @@ def main(
         str, typer.Option(help="all: label every wordpiece; first: the first of each word")
     ] = "all",
     seed: Annotated[int, typer.Option(help="Random seed")] = 0,
+    device: Annotated[
+        str, typer.Option(help="auto (all GPUs that the launcher uses), cpu, or a GPU number")
+    ] = "auto",
     resume: Annotated[
         bool, typer.Option(help="Resume after the last completed epoch in OUTPUT.partial")
     ] = False,
@@ -74,7 +89,7 @@ def main(
         partial = output.with_name(f"{output.name}.partial")
         if resume:
             check_resumable(partial, settings)
-        accelerator = make_accelerator(batch_size)
+        accelerator = make_accelerator(batch_size, device)
         if accelerator.is_main_process and not resume:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)

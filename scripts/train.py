@@ -9,7 +9,8 @@ import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 
 from common.console import exit_on_input_error, msg
-from common.machine import resolve_device, return_freed_memory
+from common.device import resolve_device
+from common.machine import return_freed_memory
 from training.backbone_defaults import resolve_auto
 from training.calibrating import calibrate_on_dev
 from training.loop import load_checked_config, run_training

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmark
-from benchmarking import results, turns
+from benchmarking import results, trainer, turns
 from benchmarking.systems import SYSTEMS
 from common.console import InputError
 from tests.conftest import ROOT, SAMPLE
@@ -69,6 +69,22 @@ def test_clock_of_alternating_workers_excludes_pauses(tmp_path: Path) -> None:
         own, real = map(float, (tmp_path / f"{name}.log").read_text().split())
         assert 1.2 <= own < 1.5
         assert real > own + 0.4  # it was stopped while the other one ran
+
+
+@pytest.mark.parametrize("gpu", [-1, 0])
+def test_trainer_uses_the_device_of_the_benchmark(gpu: int, tmp_path: Path) -> None:
+    """Otherwise it would train on the GPU of a machine on which the others run on the CPU."""
+    arguments = trainer.make_arguments(tmp_path, 2e-5, 1, 0, gpu)
+    assert arguments.use_cpu is (gpu < 0)
+
+
+def test_commands_without_turns_run_one_after_another(tmp_path: Path) -> None:
+    """As on a GPU, where a stopped process leaves its work running."""
+    code = "import sys, time; print(time.time()); time.sleep(0.3); print(time.time())"
+    commands = {name: [sys.executable, "-c", code] for name in ("a", "b")}
+    turns.take_turns(commands, tmp_path, turn=None)
+    times = [float(t) for name in commands for t in (tmp_path / f"{name}.log").read_text().split()]
+    assert times == sorted(times)
 
 
 def test_failing_worker_is_named_in_the_error(tmp_path: Path) -> None:

@@ -234,6 +234,16 @@ def test_train_resumes_only_with_the_same_settings(
     assert "out.partial was trained with other settings (learn_rate was 0.001" in result.stderr
 
 
+@pytest.mark.parametrize("device", ["7", "gpu"])
+def test_train_on_an_unknown_device_is_an_error(
+    device: str, tiny_backbone: Path, corpus: Path, tmp_path: Path
+) -> None:
+    result = invoke(corpus, tiny_backbone, tmp_path / "out", "--device", device)
+    assert result.exit_code == 1
+    assert f"--device {device} is not auto, cpu or the number of one of" in result.stderr
+    assert not (tmp_path / "out.partial").exists()
+
+
 def test_train_on_a_full_disk_keeps_the_previous_checkpoint(
     tiny_backbone: Path, corpus: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from spacy.util import load_config
 
 import train
 from common.console import InputError
-from common.machine import resolve_device
+from common.device import resolve_device
 from corpus import docs
 from scoring import platt
 from tests.conftest import ROOT, SAMPLE
@@ -190,11 +190,11 @@ def test_train_reports_when_it_runs_on_the_cpu(
 
 def test_train_gpu_without_cupy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that spaCy can't use is not silently ignored: training on the CPU takes hours."""
-    from common import machine
+    from common import device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(machine, "has_cupy", lambda: False)
+    monkeypatch.setattr(device, "has_cupy", lambda _: False)
     with pytest.raises(InputError, match="pip install cupy-cuda"):
         resolve_device("auto")
 

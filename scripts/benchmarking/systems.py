@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
+from thinc.api import get_torch_default_device, require_gpu
 
+from common.device import peak_gpu_memory
 from common.machine import peak_memory_mb
 from common.paths import CONFIGS
 from training.log import read_log
@@ -38,7 +39,9 @@ SYSTEMS = (
 REFERENCE = SYSTEMS[0].name
 
 
-def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> dict[str, Any]:
+def train_spacy(
+    system: System, corpus: Path, backbone: Path, epochs: int, gpu: int
+) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): Seconds, memory, F1 on dev and test, and dev F1 over time."""
     from training.backbone_defaults import AUTO, CASE_FACTOR, LEARN_RATE, WINDOW, resolve_auto
     from training.loop import load_checked_config, run_training
@@ -56,7 +59,9 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
     }
     path = CONFIGS / f"{system.recipe}.cfg"
     config = load_checked_config(path, resolve_auto(path, overrides))
-    run = run_training(config, output, -1)
+    if gpu >= 0:
+        require_gpu(gpu)
+    run = run_training(config, output, gpu)
     rows = read_log(output / "log.jsonl")
     curve = [[round(row.training_seconds, 1), row.f1] for row in rows]
     (output / "model-best").rename(output / "model")
@@ -64,6 +69,7 @@ def train_spacy(system: System, corpus: Path, backbone: Path, epochs: int) -> di
         "seconds_per_epoch": run["seconds_per_epoch"],
         "training_seconds": curve[-1][0],
         "peak_memory_mb": run["peak_memory_mb"],
+        **peak_gpu_memory(gpu),
         "curve": curve,
         **score_spacy(output / "model", corpus),
     }
@@ -91,25 +97,28 @@ def score_spacy(model: Path, corpus: Path) -> dict[str, Any]:
             transformer.model.attrs["windowing"] = replace(windowing, precision=precision)
             f1 = score(gold, annotate_gold(nlp, gold))["conlleval"]["overall"]["f1"]
             result[f"{split}_f1_{precision}"] = f1
-        native = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
+        native = "bfloat16" if has_bfloat16(get_torch_default_device()) else "float32"
         result[f"{split}_f1"] = result[f"{split}_f1_{native}"]  # what "auto" selects
     return result
 
 
-def train_trainer(system: System, corpus: Path, backbone: Path, epochs: int) -> dict[str, Any]:
+def train_trainer(
+    system: System, corpus: Path, backbone: Path, epochs: int, gpu: int
+) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): As `train_spacy`, with F1 by wordpiece in addition."""
     from benchmarking import trainer
 
     output = corpus.parent / system.name
     output.mkdir()
     test = trainer.train(
-        corpus, backbone, output, learn_rate=system.learn_rate, epochs=epochs, seed=0
+        corpus, backbone, output, learn_rate=system.learn_rate, epochs=epochs, seed=0, gpu=gpu
     )
     rows = read_log(output / "log.jsonl")
     return {
         "seconds_per_epoch": round(rows[-1].training_seconds / epochs, 1),
         "training_seconds": rows[-1].training_seconds,
         "peak_memory_mb": round(peak_memory_mb()),
+        **peak_gpu_memory(gpu),
         "curve": [[row.training_seconds, row.f1] for row in rows],
         "dev_f1": rows[-1].f1,
         "test_f1": test["word_f1"],
@@ -118,12 +127,14 @@ def train_trainer(system: System, corpus: Path, backbone: Path, epochs: int) -> 
     }
 
 
-def predict_spacy(system: System, corpus: Path, passes: int) -> dict[str, float]:
+def predict_spacy(system: System, corpus: Path, passes: int, gpu: int) -> dict[str, float]:
     """RETURNS (dict[str, float]): Words per second by batch size; batches are of documents."""
     from common.pipelines import load_pipeline
     from corpus.docs import read_gold
     from scoring.scores import copy_words
 
+    if gpu >= 0:
+        require_gpu(gpu)
     nlp = load_pipeline(str(corpus.parent / system.name / "model"))
     gold = read_gold(corpus / "dev.spacy", nlp.vocab)
     words = sum(map(len, gold))
@@ -138,7 +149,7 @@ def predict_spacy(system: System, corpus: Path, passes: int) -> dict[str, float]
     return time_passes({str(size): run(size) for size in sizes}, words, passes)
 
 
-def predict_trainer(system: System, corpus: Path, passes: int) -> dict[str, float]:
+def predict_trainer(system: System, corpus: Path, passes: int, gpu: int) -> dict[str, float]:
     """RETURNS (dict[str, float]): Words per second by batch size; batches are of sentences."""
     import transformers
 
@@ -150,7 +161,7 @@ def predict_trainer(system: System, corpus: Path, passes: int) -> dict[str, floa
         model=str(folder),
         tokenizer=str(folder),
         aggregation_strategy="simple",
-        device="cpu",
+        device=gpu if gpu >= 0 else "cpu",
     )
     sentences = read_sentences(corpus / "valid.txt")
     texts = [" ".join(sentence.words) for sentence in sentences]

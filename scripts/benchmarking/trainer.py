@@ -47,7 +47,7 @@ class EpochTimer(transformers.TrainerCallback):  # type: ignore[misc]
 
 
 def make_arguments(
-    output: Path, learn_rate: float, epochs: int, seed: int
+    output: Path, learn_rate: float, epochs: int, seed: int, gpu: int
 ) -> transformers.TrainingArguments:
     """RETURNS (TrainingArguments): The settings of the recipe."""
     return transformers.TrainingArguments(
@@ -61,6 +61,7 @@ def make_arguments(
         save_strategy="no",
         report_to=[],
         seed=seed,
+        use_cpu=gpu < 0,
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
@@ -74,6 +75,7 @@ def train(
     learn_rate: float,
     epochs: int,
     seed: int,
+    gpu: int,
 ) -> dict[str, float]:
     """Train, and write log.jsonl and the last model, model/, to `output`.
 
@@ -95,7 +97,7 @@ def train(
     current = encoded["valid"]  # the sentences that compute_metrics scores
     trainer = transformers.Trainer(
         model=model,
-        args=make_arguments(output, learn_rate, epochs, seed),
+        args=make_arguments(output, learn_rate, epochs, seed, gpu),
         train_dataset=encoded["train"],
         eval_dataset=encoded["valid"],
         data_collator=transformers.DataCollatorForTokenClassification(tokenizer),

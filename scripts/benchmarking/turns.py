@@ -32,11 +32,11 @@ def install_clock() -> None:
     time.perf_counter = clock
 
 
-def take_turns(commands: dict[str, list[str]], logs: Path, turn: float) -> None:
+def take_turns(commands: dict[str, list[str]], logs: Path, turn: float | None) -> None:
     """Run commands in alternation until all have finished.
 
     commands (dict[str, list[str]]): By name. Their output goes to logs/NAME.log.
-    turn (float): Length of a time slice in seconds.
+    turn (float | None): Length of a time slice in seconds; None: until a command has finished.
     RAISES (InputError): If one fails.
     """
     workers: dict[str, subprocess.Popen[bytes]] = {}
@@ -66,7 +66,7 @@ def take_turns(commands: dict[str, list[str]], logs: Path, turn: float) -> None:
             worker.wait()
 
 
-def exits_within(worker: subprocess.Popen[bytes], seconds: float) -> bool:
+def exits_within(worker: subprocess.Popen[bytes], seconds: float | None) -> bool:
     try:
         worker.wait(seconds)
     except subprocess.TimeoutExpired:

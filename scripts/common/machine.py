@@ -1,4 +1,4 @@
-"""Select the device, and describe the hardware and software that a command runs on."""
+"""The hardware and software that a command runs on."""
 
 import ctypes
 import platform
@@ -9,57 +9,17 @@ from pathlib import Path
 
 import torch
 
-from common.console import InputError, msg
-
 M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 LARGE_BLOCK = 2 * 1024**2  # bytes
 PACKAGES = ("spacy", "thinc", "spacy-transformers", "transformers", "torch", "seqeval", "numpy")
 
 
-def resolve_device(device: str) -> int:
-    """Resolve the option `--device`.
-
-    device (str): "auto" (the first GPU if there is one), "cpu", or a GPU number.
-    RETURNS (int): spaCy's GPU id: -1 for the CPU.
-    RAISES (InputError): If the GPU can't be used.
-    """
-    if device == "auto" and not torch.cuda.is_available():
-        msg.info("No GPU found: running on the CPU")
-        return -1
-    if device == "cpu":
-        return -1
-    if device != "auto" and not device.isdecimal():
-        raise InputError(f"--device {device} is not auto, cpu or a GPU's number")
-    gpu = 0 if device == "auto" else int(device)
-    if gpu >= torch.cuda.device_count():
-        raise InputError(
-            f"--device {device}: torch finds {torch.cuda.device_count()} GPUs; "
-            "choose another or use --vars.device cpu"
-        )
-    if not has_cupy():
-        raise InputError(
-            f"GPU {gpu} can't be used: spaCy needs CuPy. Install the build for your CUDA version "
-            f"(torch uses {torch.version.cuda}), e.g. pip install cupy-cuda12x, "
-            "or use --vars.device cpu"
-        )
-    return gpu
-
-
-def has_cupy() -> bool:
-    """RETURNS (bool): Whether CuPy is installed and finds its CUDA libraries."""
-    try:
-        import cupy
-
-        cupy.zeros(1)
-    except Exception:  # an ImportError, or any error of CUDA's loader
-        return False
-    return True
-
-
 def describe_hardware(gpu: int) -> str:
     """RETURNS (str): The name of the GPU, or the name of the CPU and the number of threads."""
-    if gpu >= 0:
+    if gpu >= 0 and torch.cuda.is_available():
         return str(torch.cuda.get_device_name(gpu))
+    if gpu >= 0:
+        return f"{processor_name()}, Apple's GPU (MPS)"
     return f"{processor_name()}, {torch.get_num_threads()} threads"
 
 

@@ -7,7 +7,7 @@ from spacy.language import Language
 from thinc.api import require_gpu
 
 from common.console import InputError
-from common.machine import resolve_device
+from common.device import resolve_device
 from token_ner import TokenNER
 
 

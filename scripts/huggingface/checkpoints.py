@@ -10,6 +10,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from common.console import InputError, msg
+from common.device import gpu_number, peak_gpu_memory
 from common.files import atomic_write
 from common.machine import describe_hardware, package_versions
 from huggingface.loading import as_input_error
@@ -99,9 +100,10 @@ def finish_training(
         "seed": settings.seed,
         "processes": accelerator.num_processes,
         "backbone": json.loads(source.read_text(encoding="utf-8")) if source.is_file() else {},
-        "hardware": describe_hardware(0 if accelerator.device.type == "cuda" else -1),
+        "hardware": describe_hardware(gpu_number(accelerator.device)),
         "versions": package_versions(),
         **result,
+        **peak_gpu_memory(gpu_number(accelerator.device)),
     }
     (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
     for state in [*partial.glob("state-*"), *partial.glob(".state-*")]:

@@ -27,7 +27,12 @@ from scoring.mistakes import (
 from scoring.perturbations import LOWER_CASE, score_perturbed
 from scoring.raw_text import score_raw
 from scoring.scores import annotate_gold, iob2_labels, score, unknown_types
-from scoring.wordpieces import score_wordpieces
+from scoring.wordpieces import (
+    LabelledWordpieces,
+    find_labelled_head,
+    label_wordpieces,
+    score_wordpieces,
+)
 from token_ner import Calibration
 
 
@@ -59,8 +64,15 @@ def evaluate_file(
     if unknown:
         types = ", ".join(unknown)
         msg.warn(f"{path}: the pipeline doesn't know {types}; all their mentions are missed")
+    head = find_labelled_head(nlp)
+    wordpieces: list[LabelledWordpieces] = []
     start = time.perf_counter()
-    predicted = annotate_gold(nlp, gold, gold_sentences=gold_sentences)
+    predicted = annotate_gold(
+        nlp,
+        gold,
+        gold_sentences=gold_sentences,
+        visit=head and (lambda doc: wordpieces.append(label_wordpieces(head, doc))),
+    )
     seconds = time.perf_counter() - start
     if predictions is not None:
         write_docs(predicted, predictions, user_data=False)
@@ -72,7 +84,7 @@ def evaluate_file(
         "confusion": confusion(gold, predicted),
         "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
         "calibration": assess_calibration(gold, predicted, find_calibration(nlp)),
-        "wordpiece": score_wordpieces(nlp, gold, predicted, iob2_labels(gold)),
+        "wordpiece": head and score_wordpieces(gold, wordpieces, iob2_labels(gold)),
         "raw_text": score_raw(nlp, gold)["f1"],
         "lower_case": score_perturbed(nlp, gold, LOWER_CASE),
         "unknown_types": unknown,

@@ -1,7 +1,7 @@
 """Precision, recall and F1 by seqeval, checked against spaCy's scorer."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from seqeval.metrics import accuracy_score, classification_report
@@ -34,13 +34,31 @@ def unknown_types(nlp: Language, gold: Sequence[Doc]) -> list[str]:
     return sorted(found - known) if known else []
 
 
-def annotate_gold(nlp: Language, gold: Sequence[Doc], *, gold_sentences: bool = False) -> list[Doc]:
-    """RETURNS (list[Doc]): New docs with the same words, annotated by the pipeline.
-    RAISES (InputError): If the pipeline's weights give non-finite scores."""
+def annotate_gold(
+    nlp: Language,
+    gold: Sequence[Doc],
+    *,
+    gold_sentences: bool = False,
+    visit: Callable[[Doc], None] | None = None,
+) -> list[Doc]:
+    """Annotate new docs with the same words.
+
+    visit (Callable[[Doc], None] | None): Called with each doc while it has the transformer's
+        output, which it then loses: that of all docs would not fit on a GPU.
+    RETURNS (list[Doc]): The annotated docs.
+    RAISES (InputError): If the pipeline's weights give non-finite scores.
+    """
+    docs = []
     try:
-        return list(nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold))
+        for doc in nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold):
+            if visit is not None:
+                visit(doc)
+            if Doc.has_extension("trf_data"):
+                doc._.trf_data = None
+            docs.append(doc)
     except FloatingPointError as error:
         raise InputError(str(error)) from None
+    return docs
 
 
 def copy_words(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:

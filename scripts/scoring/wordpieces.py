@@ -8,6 +8,7 @@ protocol, not the quality of the pipeline.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy
 from spacy.language import Language
@@ -18,16 +19,16 @@ from corpus.wordpiece_labels import align_labels, measure
 from token_ner import BIO_PREFIXES, WINDOWED_TRANSFORMER, TokenNER, sentence_starts
 
 
-def score_wordpieces(
-    nlp: Language, gold: Sequence[Doc], predicted: Sequence[Doc], labels: Sequence[Sequence[str]]
-) -> dict[str, float] | None:
-    """Score a pipeline with WindowedTransformer and `token_ner` by wordpiece.
+class LabelledWordpieces(NamedTuple):
+    """The predicted wordpieces of one document."""
 
-    predicted (Sequence[Doc]): Docs annotated by the pipeline, with the transformer's output.
-    labels (Sequence[Sequence[str]]): Gold label of each word of each doc, in IOB2.
-    RETURNS (dict[str, float] | None): `precision`, `recall`, `f1` and `accuracy`; None for other
-        pipelines.
-    """
+    lengths: numpy.ndarray  # (n_words,): wordpieces of each word
+    labels: list[str]  # (n_wordpieces,): by argmax, in BIO
+
+
+def find_labelled_head(nlp: Language) -> TokenNER | None:
+    """RETURNS (TokenNER | None): The component to score by wordpiece, of a pipeline with one
+    WindowedTransformer and one `token_ner`; None for other pipelines."""
     heads = list(find_heads(nlp).values())
     transformers = [
         component
@@ -35,30 +36,40 @@ def score_wordpieces(
         if nlp.get_pipe_meta(name).factory == "transformer"
         and component.model.name == WINDOWED_TRANSFORMER  # type: ignore[attr-defined]
     ]
-    if len(heads) != 1 or len(transformers) != 1:
-        return None
-    golds: list[list[str]] = []
-    guesses: list[list[str]] = []
-    for doc, found, words in zip(gold, predicted, labels, strict=True):
-        if not len(doc):
-            continue
-        lengths = found._.trf_data.align.lengths
-        before = numpy.concatenate([[0], numpy.cumsum(lengths)])  # (n_words + 1,)
-        word_ids = numpy.repeat(numpy.arange(len(doc)), lengths).tolist()
-        aligned = [label or "O" for label in align_labels(word_ids, words)]
-        argmax = label_wordpieces(heads[0], found)
-        for start, end in pairwise(sorted({0, *sentence_starts(doc).tolist(), len(doc)})):
-            golds.append(aligned[before[start] : before[end]])
-            guesses.append(argmax[before[start] : before[end]])
-    return measure(golds, guesses)
+    return heads[0] if len(heads) == len(transformers) == 1 else None
 
 
-def label_wordpieces(head: TokenNER, doc: Doc) -> list[str]:
-    """RETURNS (list[str]): The BIO label of each wordpiece of a doc, by argmax."""
+def label_wordpieces(head: TokenNER, doc: Doc) -> LabelledWordpieces:
+    """RETURNS (LabelledWordpieces): Those of a doc that has the transformer's output."""
+    if not len(doc):
+        return LabelledWordpieces(numpy.zeros(0, dtype="int64"), [])
+    data = doc._.trf_data
     output = head.model.get_ref("output")
-    (states,) = doc._.trf_data.model_output.last_hidden_state
+    (states,) = data.model_output.last_hidden_state
     columns = output.ops.to_numpy(output.predict(states)).argmax(axis=-1)
     names = [
         label if label == "O" else BIO_PREFIXES[label[0]] + label[1:] for label in head.word_labels
     ]
-    return [names[column] for column in columns[: len(doc._.trf_data.align.dataXd)]]
+    return LabelledWordpieces(
+        data.align.lengths, [names[column] for column in columns[: len(data.align.dataXd)]]
+    )
+
+
+def score_wordpieces(
+    gold: Sequence[Doc], predicted: Sequence[LabelledWordpieces], labels: Sequence[Sequence[str]]
+) -> dict[str, float]:
+    """Score predicted wordpieces.
+
+    labels (Sequence[Sequence[str]]): Gold label of each word of each doc, in IOB2.
+    RETURNS (dict[str, float]): `precision`, `recall`, `f1` and `accuracy`.
+    """
+    golds: list[list[str]] = []
+    guesses: list[list[str]] = []
+    for doc, found, words in zip(gold, predicted, labels, strict=True):
+        before = numpy.append(0, numpy.cumsum(found.lengths))  # (n_words + 1,)
+        word_ids = numpy.repeat(numpy.arange(len(doc)), found.lengths).tolist()
+        aligned = [label or "O" for label in align_labels(word_ids, words)]
+        for start, end in pairwise(sorted({0, *sentence_starts(doc).tolist(), len(doc)})):
+            golds.append(aligned[before[start] : before[end]])
+            guesses.append(found.labels[before[start] : before[end]])
+    return measure(golds, guesses)

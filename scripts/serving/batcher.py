@@ -10,6 +10,7 @@ from fastapi import HTTPException
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from spacy.language import Language
 
+from common.device import inherit_device
 from serving.schema import Limits
 from texts.annotating import BATCH_CHARACTERS, annotate_texts
 from texts.outputs import list_mentions
@@ -61,7 +62,9 @@ class Batcher:
         self.metrics = metrics
         self.queue: asyncio.Queue[PendingRequest] = asyncio.Queue()
         self.waiting = 0
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
+        self.thread = ThreadPoolExecutor(
+            1, thread_name_prefix="pipeline", initializer=inherit_device()
+        )
 
     async def submit(self, texts: list[str]) -> list[list[dict[str, Any]]]:
         """Queue a request, and wait for its result.

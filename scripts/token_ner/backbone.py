@@ -1,6 +1,6 @@
 """The backbone: a Hugging Face model on windows of whole documents, for spaCy's `transformer`."""
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from spacy.tokens import Doc
 from spacy_transformers.data_classes import FullTransformerBatch, HFObjects
@@ -19,7 +19,7 @@ def build_windowed_transformer(
     name: str,
     window: int | None = None,
     context: int = 0,
-    batch_wordpieces: int = 4096,
+    batch_wordpieces: int | Literal["auto"] = "auto",
     precision: Precision = "auto",
     sentence_windows: bool = False,
     case_embedding: bool | None = None,
@@ -39,9 +39,9 @@ def build_windowed_transformer(
     transformer_config (dict): Further values for the model's config.
     The other arguments are documented in Windowing.
     """
-    if context < 0 or batch_wordpieces < 1:
+    if context < 0 or (batch_wordpieces != "auto" and batch_wordpieces < 1):
         raise ValueError(
-            f"context must be 0 or more and batch_wordpieces 1 or more, "
+            f'context must be 0 or more and batch_wordpieces "auto" or 1 or more, '
             f"not {context} and {batch_wordpieces}"
         )
     if precision not in ("auto", "float32", "bfloat16"):
@@ -70,7 +70,7 @@ def build_first_wordpiece_transformer(
     name: str,
     window: int | None = None,
     context: int = 0,
-    batch_wordpieces: int = 4096,
+    batch_wordpieces: int | Literal["auto"] = "auto",
     precision: Precision = "auto",
     sentence_windows: bool = False,
     case_embedding: bool | None = None,

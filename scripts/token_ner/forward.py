@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, cast
@@ -31,6 +32,10 @@ BatchOutput = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 # torch.utils.checkpoint restores the random state of these, and of no others, such as MPS.
 RECOMPUTING_DEVICES = ("cpu", "cuda")
 LOADING_PROCESS = os.getpid()
+# Wordpieces per batch where batch_wordpieces is "auto". A CPU is as fast with small batches, which
+# need less memory; a GPU is idle without large ones.
+AUTO_BATCH = {"cpu": 1024}
+AUTO_BATCH_GPU = 16_384
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -76,11 +81,20 @@ def measure_window(hf: HFObjects, windowing: Windowing) -> tuple[Specials, int]:
     return specials, window_size(maximum, hf.transformer.config, specials, windowing)
 
 
-def limit_threads_after_fork() -> None:
+def check_after_fork(device: torch.device) -> None:
     """Use one thread in a forked process, as in nlp.pipe(n_process=2): it doesn't inherit OpenMP's
-    threads and would wait for them forever. torch's DataLoader does the same in its workers."""
-    if os.getpid() != LOADING_PROCESS:
-        torch.set_num_threads(1)
+    threads and would wait for them forever. torch's DataLoader does the same in its workers.
+
+    RAISES (RuntimeError): On a GPU, which a forked process can't use.
+    """
+    if os.getpid() == LOADING_PROCESS:
+        return
+    if device.type != "cpu":
+        raise RuntimeError(
+            "a forked process can't use the GPU of its parent: use nlp.pipe without n_process, or "
+            "start processes that load the pipeline themselves (scripts/predict.py --processes)"
+        )
+    torch.set_num_threads(1)
 
 
 def backward_batches(outputs: list[BatchOutput], d_hidden: torch.Tensor) -> None:
@@ -101,13 +115,16 @@ def forward_windows(
 ) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
     shim = cast(AdamWShim, model.shims[0])
     windowing: Windowing = model.attrs["windowing"]
-    limit_threads_after_fork()
+    check_after_fork(shim.device)
     if not any(len(doc) for doc in docs):
         return FullTransformerBatch.empty(len(docs)), lambda _: docs
     specials, size = measure_window(shim._hfmodel, windowing)
     limit = size - sum(map(len, specials)) - 2 * windowing.context
     wordpieces = shim.word_encoder().encode_docs(docs, limit)
     pad = shim._hfmodel.tokenizer.pad_token_id or 0
+    if windowing.batch_wordpieces == "auto":
+        n = AUTO_BATCH.get(shim.device.type, AUTO_BATCH_GPU)
+        windowing = replace(windowing, batch_wordpieces=n)
     batches = make_batches(docs, wordpieces, specials, size, windowing, pad)
     # The last row stays zeros, for documents of whitespace only.
     hidden = torch.zeros((len(wordpieces.ids) + 1, model.get_dim("nO")), device=shim.device)

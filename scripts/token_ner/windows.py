@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy
 
@@ -29,14 +29,15 @@ class Windowing:
         maximum.
     context (int): Wordpieces of neighbouring windows that are repeated on each side: read, but
         not predicted.
-    batch_wordpieces (int): Wordpieces per batch, including padding.
+    batch_wordpieces (int | "auto"): Wordpieces per batch, including padding. "auto": few on a CPU,
+        many on a GPU.
     precision (Precision): "auto" is bfloat16 where processor or GPU support it natively.
     sentence_windows (bool): A window is one sentence, or a part of one that is too long.
     """
 
     window: int | None
     context: int
-    batch_wordpieces: int
+    batch_wordpieces: int | Literal["auto"]
     precision: Precision
     sentence_windows: bool = False
 
@@ -213,9 +214,10 @@ def make_batches(
     """RETURNS (list[Batch]): All windows of the documents. size: wordpieces in a window, with
     special tokens; pad: the wordpiece that fills up."""
     windows = make_windows(docs, wordpieces, size - sum(map(len, specials)), windowing)
+    limit = cast(int, windowing.batch_wordpieces)
     return [
         stack_windows(
             Windows(*(column[indices] for column in windows)), wordpieces, specials, length, pad
         )
-        for indices, length in batch_windows(windows, specials, size, windowing.batch_wordpieces)
+        for indices, length in batch_windows(windows, specials, size, limit)
     ]

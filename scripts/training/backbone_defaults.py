@@ -16,10 +16,12 @@ SMALL = 512  # models with narrower hidden states are small
 LEARN_RATE = "training.optimizer.learn_rate.initial_rate"
 WINDOW = "components.transformer.model.window"
 CASE_FACTOR = "components.transformer.model.case_learn_rate_factor"
+BATCH_WORDPIECES = "components.transformer.model.batch_wordpieces"
 # Measured with all-MiniLM-L6-v2 (width 384) and all-mpnet-base-v2 (768), see docs/recipe.md.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "small": {LEARN_RATE: 2e-4, WINDOW: 128, CASE_FACTOR: 1.0},
-    "base": {LEARN_RATE: 5e-5, WINDOW: None, CASE_FACTOR: 40.0},
+    # The transformer itself resolves BATCH_WORDPIECES, by the device.
+    "small": {LEARN_RATE: 2e-4, WINDOW: 128, CASE_FACTOR: 1.0, BATCH_WORDPIECES: AUTO},
+    "base": {LEARN_RATE: 5e-5, WINDOW: None, CASE_FACTOR: 40.0, BATCH_WORDPIECES: AUTO},
 }
 
 

@@ -17,6 +17,7 @@ from spacy.util import dot_to_object, load_config, registry, resolve_dot_names
 
 import token_ner  # noqa: F401  to register the component
 from common.console import InputError
+from common.device import peak_gpu_memory
 from common.machine import peak_memory_mb
 from training.log import LogRow, append_row, read_log
 
@@ -168,6 +169,7 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
         "best_step": best.step,
         "best_dev_f": best.f1,
         "peak_memory_mb": round(peak_memory_mb()),
+        **peak_gpu_memory(gpu),
     }
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from common.paths import SCRIPTS
 
-# Blocks of 8 MiB among small ones that stay, after glibc has learnt that blocks of this size are
-# freed. Prints the MiB that remain in use when the large blocks are freed.
+# Blocks of 8 MiB among smaller ones that stay (too large for older gaps in the heap), after glibc
+# has learnt that blocks of this size are freed. Prints the MiB that remain in use when the large
+# blocks are freed.
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -25,7 +26,7 @@ def resident():
 
 del_me = numpy.ones(1_000_000); del del_me
 before = resident()
-rows = [(numpy.ones(1_000_000), numpy.ones(100)) for _ in range(30)]
+rows = [(numpy.ones(1_000_000), numpy.ones(20_000)) for _ in range(30)]
 rows = [small for _, small in rows]
 print(resident() - before)
 """

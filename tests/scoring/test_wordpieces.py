@@ -12,7 +12,12 @@ from corpus.wordpiece_labels import encode, read_sentences, score
 from huggingface.importing import import_checkpoint
 from scoring.evaluation import evaluate_file
 from scoring.scores import annotate_gold, iob2_labels
-from scoring.wordpieces import label_wordpieces, score_wordpieces
+from scoring.wordpieces import (
+    LabelledWordpieces,
+    find_labelled_head,
+    label_wordpieces,
+    score_wordpieces,
+)
 from tests.conftest import SAMPLE
 from tests.hf_helpers import NAMES, float32, make_checkpoint, pipe
 
@@ -49,23 +54,29 @@ def test_wordpiece_labels_of_bilou_are_converted_to_bio(tmp_path: Path) -> None:
     names = ["O", "B-A", "I-A", "L-A", "U-A"]
     nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint", names=names)))
     docs = [Doc(nlp.vocab, words=list("abcdefghijklmnop")), Doc(nlp.vocab, words=["\n"])]
-    letters, blank = annotate_gold(nlp, docs)
     head = pipe(nlp, "token_ner")
-    found = label_wordpieces(head, letters)
-    assert len(found) == 16
-    assert {"O", "B-A", "I-A"} >= set(found) != {"O"}
-    assert label_wordpieces(head, blank) == []
+    letters, blank = (label_wordpieces(head, doc) for doc in nlp.pipe(docs))
+    assert len(letters.labels) == 16
+    assert {"O", "B-A", "I-A"} >= set(letters.labels) != {"O"}
+    assert blank.labels == []
 
 
 def test_wordpiece_scores_skip_words_without_wordpieces(tmp_path: Path) -> None:
     nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint")))
     docs = [Doc(nlp.vocab), Doc(nlp.vocab, words=["\n"]), Doc(nlp.vocab, words=["Ada", "\n", "x"])]
-    scores = score_wordpieces(nlp, docs, annotate_gold(nlp, docs), iob2_labels(docs))
-    assert scores is not None
-    assert scores["recall"] == 0
+    head = find_labelled_head(nlp)
+    assert head is not None
+    found: list[LabelledWordpieces] = []
+    annotate_gold(nlp, docs, visit=lambda doc: found.append(label_wordpieces(head, doc)))
+    assert score_wordpieces(docs, found, iob2_labels(docs))["recall"] == 0
 
 
-def test_wordpiece_scores_of_other_pipelines_are_none() -> None:
-    nlp = spacy.blank("en")
-    docs = [Doc(nlp.vocab, words=["a"])]
-    assert score_wordpieces(nlp, docs, docs, [["O"]]) is None
+def test_annotated_docs_lose_the_output_of_the_transformer(tmp_path: Path) -> None:
+    """That of a whole corpus would fill a GPU."""
+    nlp = import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint")))
+    docs = [Doc(nlp.vocab, words=["Ada", "left"])]
+    assert all(doc._.trf_data is None for doc in annotate_gold(nlp, docs))
+
+
+def test_other_pipelines_have_no_wordpiece_scores() -> None:
+    assert find_labelled_head(spacy.blank("en")) is None

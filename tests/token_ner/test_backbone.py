@@ -1,5 +1,6 @@
 """The transformer on windows, against the Hugging Face model's own outputs."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,38 @@ def test_transformer_keeps_batches_on_devices_without_a_random_state(
         torch.testing.assert_close(gradient, expected[name])
 
 
+@pytest.mark.parametrize(("device", "batches"), [("cpu", 2), ("cuda", 1)])
+def test_transformer_batches_are_small_on_a_cpu_and_large_on_a_gpu(
+    device: str, batches: int, tiny_backbone: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device == "cuda":  # this CPU stands in
+        monkeypatch.setattr(forward, "AUTO_BATCH", {})
+    sizes = []
+
+    def run(_: Any, ids: torch.Tensor, *__: Any, **___: Any) -> torch.Tensor:
+        sizes.append(ids.numel())
+        return torch.zeros((*ids.shape, 32))
+
+    monkeypatch.setattr(forward, "run_transformer", run)
+    model = build(tiny_backbone, window=128)
+    model.predict([Doc(vocab, words=["a"] * 2000)])
+    assert len(sizes) == batches
+    assert all(size <= 1024 for size in sizes) or device == "cuda"
+
+
+def test_transformer_on_a_gpu_refuses_to_run_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA doesn't survive a fork, as in nlp.pipe(n_process=2): it hangs or fails obscurely."""
+    forward.check_after_fork(torch.device("cuda"))
+    monkeypatch.setattr(forward, "LOADING_PROCESS", os.getpid() + 1)
+    for device in ("cuda", "mps"):
+        with pytest.raises(RuntimeError, match=r"forked process can't use the GPU .* n_process"):
+            forward.check_after_fork(torch.device(device))
+    threads = torch.get_num_threads()
+    forward.check_after_fork(torch.device("cpu"))
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(threads)
+
+
 class DLPackArray:
     """An array that is no numpy array and has no `toDlpack`, as CuPy's will be."""
 
@@ -185,7 +218,7 @@ def test_arrays_become_tensors_without_a_copy(wrap: Any) -> None:
         ({"window": 2}, "no room for 2 special tokens"),
         ({"window": 32, "context": 15}, "15 wordpieces of context"),
         ({"context": -1}, "context must be 0 or more"),
-        ({"batch_wordpieces": 0}, "batch_wordpieces 1 or more"),
+        ({"batch_wordpieces": 0}, 'batch_wordpieces "auto" or 1 or more'),
         ({"precision": "float16"}, 'precision must be "auto", "float32" or "bfloat16"'),
         ({"tokenizer_config": {"use_fast": False}}, "slow tokenizer"),
     ],

@@ -8,6 +8,7 @@ import pytest
 from common.console import InputError
 from tests.conftest import ROOT
 from training.backbone_defaults import (
+    BATCH_WORDPIECES,
     CASE_FACTOR,
     LEARN_RATE,
     WINDOW,
@@ -36,6 +37,8 @@ def test_auto_takes_the_defaults_of_the_size_and_options_win(tmp_path: Path) -> 
     small = {"paths.backbone": str(backbone(tmp_path / "small", hidden_size=384))}
     base = {"paths.backbone": str(backbone(tmp_path / "base", hidden_size=768))}
     auto = {LEARN_RATE: "auto", WINDOW: "auto", CASE_FACTOR: "auto"}
+    by_device = {BATCH_WORDPIECES: "auto"}  # resolved by the transformer
+    assert resolve_auto(CONFIG, small | by_device) == small | by_device
     assert resolve_auto(CONFIG, small | auto) == small | {
         LEARN_RATE: 2e-4,
         WINDOW: 128,
@@ -49,7 +52,8 @@ def test_auto_takes_the_defaults_of_the_size_and_options_win(tmp_path: Path) -> 
 def test_auto_leaves_out_settings_that_the_config_lacks(tmp_path: Path) -> None:
     overrides = {"paths.backbone": str(backbone(tmp_path / "b", hidden_size=384))}
     config = ROOT / "configs" / "transition_ner.cfg"
-    resolved = resolve_auto(config, overrides | {LEARN_RATE: "auto", WINDOW: "auto"})
+    auto = {LEARN_RATE: "auto", WINDOW: "auto", BATCH_WORDPIECES: "auto"}
+    resolved = resolve_auto(config, overrides | auto)
     assert resolved == overrides | {LEARN_RATE: 2e-4}
 
 
