@@ -58,14 +58,16 @@ VARNHOLM NNP B-NP B-LOC
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run slow tests too")
+    parser.addoption("--gpu", help="run tests of a GPU on this one: its number")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--slow"):
-        skip = pytest.mark.skip(reason="slow: run with --slow")
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(skip)
+    for option, mark in (("--slow", "slow"), ("--gpu", "gpu")):
+        if not config.getoption(option):
+            skip = pytest.mark.skip(reason=f"{mark}: run with {option}")
+            for item in items:
+                if item.get_closest_marker(mark):
+                    item.add_marker(skip)
 
 
 @pytest.fixture

@@ -19,12 +19,14 @@ import uvicorn
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from spacy.language import Language
+from thinc.api import get_current_ops, set_current_ops
 
 from benchmarking import service_load
 from huggingface.importing import import_checkpoint
 from serving import batcher
 from serving.app import create_app
 from serving.schema import Limits
+from tests.common.test_device import OtherOps
 from tests.hf_helpers import make_checkpoint
 from tests.test_report_page import browser  # noqa: F401  the fixture
 from texts.annotating import annotate_texts
@@ -205,6 +207,28 @@ def test_waiting_requests_are_batched(slow: Slow, nlp: Language) -> None:
     assert slow.batches[0] == ["slow"]
     assert sorted(slow.batches[1]) == texts
     assert len(slow.batches) == 2
+
+
+def test_batches_run_on_the_device_of_the_thread_that_made_the_app(
+    nlp: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """thinc's backend belongs to a thread: without this, a GPU's pipeline would get numpy's."""
+    names: list[str] = []
+
+    def annotate(nlp: Language, texts: list[str], labels: tuple[str, ...]) -> Any:
+        names.append(get_current_ops().name)
+        return annotate_texts(nlp, texts, labels)
+
+    monkeypatch.setattr(batcher, "annotate_texts", annotate)
+    before = get_current_ops()
+    set_current_ops(OtherOps())
+    try:
+        app = create_app(nlp)
+    finally:
+        set_current_ops(before)
+    with serving(app) as url:
+        assert httpx.post(f"{url}/predict", json={"text": TEXT}).status_code == 200
+    assert names == ["other"]
 
 
 def test_full_queue_returns_503_with_retry_after(slow: Slow, nlp: Language) -> None:
