@@ -31,6 +31,15 @@ def main(
     ],
     output: Annotated[Path, typer.Argument(help=".spacy file to write")],
     words: Annotated[int, typer.Option(min=1, help="Number of words to annotate")] = 400_000,
+    moses: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the texts that are split into words by Moses's rules, as most column "
+            "files are, instead of the teacher's tokenizer",
+        ),
+    ] = 0.7,
     text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
@@ -49,7 +58,7 @@ def main(
         items = read_records(list_files(source, None), text_field)
         rejects: list[Reject] = []
         texts = keep_texts((reject_if_longer(item, nlp.max_length) for item in items), rejects)
-        docs = list(teach_texts(nlp, head, texts, words))
+        docs = list(teach_texts(nlp, head, texts, words, moses))
         if not docs:
             first = f"; the first is invalid: {rejects[0].reason}" if rejects else ""
             raise InputError(f"{source} contains no texts{first}")

@@ -7,6 +7,7 @@ import numpy
 import pytest
 import spacy
 import typer
+from sacremoses import MosesTokenizer
 from typer.testing import CliRunner
 
 import teach
@@ -37,7 +38,7 @@ def run(*arguments: object) -> tuple[int, str]:
 
 
 def test_teach_stores_the_teachers_mentions_and_distributions(texts: Path, tmp_path: Path) -> None:
-    code, printed = run(TEACHER, texts, tmp_path / "taught.spacy")
+    code, printed = run(TEACHER, texts, tmp_path / "taught.spacy", "--moses", 0)
     assert code == 0
     nlp = load_pipeline(str(TEACHER))
     head: TokenNER = nlp.get_pipe("token_ner")  # type: ignore[assignment]
@@ -54,6 +55,22 @@ def test_teach_stores_the_teachers_mentions_and_distributions(texts: Path, tmp_p
         assert list(soft.labels) == head.word_labels
         logits = numpy.asarray(head.model.predict([expected])[0])
         numpy.testing.assert_allclose(soft.probabilities, numpy.exp(log_softmax(logits)), atol=5e-3)
+
+
+def test_teach_splits_a_share_of_the_texts_by_moses_rules(tmp_path: Path) -> None:
+    text = "A U.S.-based firm can't pay 5%."
+    (tmp_path / "texts.txt").write_text(f"{text}\n" * 40, encoding="utf-8")
+    nlp = load_pipeline(str(TEACHER))
+    moses = MosesTokenizer(nlp.lang).tokenize(text, escape=False)
+    own = [token.text for token in nlp.make_doc(text)]
+    assert moses != own
+    for share, low, high in ((0, 0, 0), (0.5, 8, 32), (1, 40, 40)):
+        output = tmp_path / "taught.spacy"
+        assert run(TEACHER, tmp_path / "texts.txt", output, "--moses", share)[0] == 0
+        found = [[t.text for t in doc] for doc in read_docs(output, spacy.blank("en").vocab)]
+        assert all(words in (moses, own) for words in found)
+        assert low <= sum(words == moses for words in found) <= high
+        assert all(get_soft_labels(doc) for doc in read_docs(output, spacy.blank("en").vocab))
 
 
 def test_teach_stops_after_enough_words(texts: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Annotate texts with a teacher's distributions over labels."""
 
+import random
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -10,7 +11,7 @@ from spacy.tokens import Doc
 from common.console import InputError
 from common.pipelines import find_heads
 from texts.annotating import batch_by_length
-from token_ner import SoftLabels, TokenNER, copy_gold, set_soft_labels
+from token_ner import SoftLabels, TokenNER, copy_gold, moses_doc, set_soft_labels
 from token_ner.lattice import log_softmax
 
 CHUNK = 500  # texts that are sorted by length together
@@ -26,19 +27,25 @@ def find_teacher(nlp: Language, name: str) -> TokenNER:
 
 
 def teach_texts(
-    nlp: Language, head: TokenNER, texts: Iterable[str], max_words: int
+    nlp: Language, head: TokenNER, texts: Iterable[str], max_words: int, moses: float = 0.0
 ) -> Iterator[Doc]:
     """Annotate texts until there are enough words.
 
     max_words (int): The number of words after which no further text is read.
-    YIELDS (Doc): The teacher's tokens, sentences, mentions and distributions, without the
+    moses (float): Share of the texts that are split by Moses's rules instead of the teacher's.
+    YIELDS (Doc): The words, the teacher's sentences, mentions and distributions, without the
         transformer's output. Texts without words are skipped.
     """
+    rng = random.Random(0)
     remaining = iter(texts)
     words = 0
     while words < max_words and (chunk := list(islice(remaining, CHUNK))):
         for batch in batch_by_length(chunk):
-            docs = list(nlp.pipe([chunk[i] for i in batch], batch_size=len(batch)))
+            inputs = [
+                moses_doc(nlp.vocab, chunk[i], nlp.lang) if rng.random() < moses else chunk[i]
+                for i in batch
+            ]
+            docs = list(nlp.pipe(inputs, batch_size=len(batch)))
             for doc, taught in zip(docs, teach_docs(head, docs), strict=True):
                 if len(doc) and words < max_words:
                     words += len(doc)

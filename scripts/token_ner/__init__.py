@@ -21,7 +21,7 @@ if __name__ in sys.modules:
     from .augmentation import copy_gold, final_punctuation
     from .calibration import Calibration, log_odds
     from .component import ScoredMention, TokenNER
-    from .raw_text import detokenize
+    from .raw_text import detokenize, moses_doc
     from .registration import register
     from .soft_labels import SoftLabels, set_soft_labels
     from .targets import BIO_PREFIXES
@@ -39,6 +39,7 @@ if __name__ in sys.modules:
         "detokenize",
         "final_punctuation",
         "log_odds",
+        "moses_doc",
         "sentence_starts",
         "set_soft_labels",
     ]

@@ -1,10 +1,11 @@
-"""From the words of a column file to text."""
+"""From the words of a column file to text, and back."""
 
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
 
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 from thinc.types import Ints2d
 
 
@@ -16,6 +17,24 @@ def moses_detokenizer(lang: str | None) -> Any:
     except ImportError:
         raise ImportError("raw text needs sacremoses: pip install sacremoses") from None
     return MosesDetokenizer(lang=lang)
+
+
+@cache
+def moses_tokenizer(lang: str | None) -> Any:
+    """RAISES (ImportError): If sacremoses, which only Moses's words need, is not installed."""
+    try:
+        from sacremoses import MosesTokenizer
+    except ImportError:
+        raise ImportError("Moses's words need sacremoses: pip install sacremoses") from None
+    return MosesTokenizer(lang=lang)
+
+
+def moses_doc(vocab: Vocab, text: str, lang: str | None) -> Doc:
+    """RETURNS (Doc): The words of a text by Moses's rules, as most column files have them, without
+    whitespace."""
+    tokenizer = moses_tokenizer(lang)
+    lines = (line for line in text.splitlines() if line.strip())
+    return Doc(vocab, [w for line in lines for w in tokenizer.tokenize(line, escape=False)])
 
 
 def sentence_bounds(doc: Doc) -> list[tuple[int, int]]:
