@@ -64,15 +64,8 @@ def evaluate_file(
     if unknown:
         types = ", ".join(unknown)
         msg.warn(f"{path}: the pipeline doesn't know {types}; all their mentions are missed")
-    head = find_labelled_head(nlp)
-    wordpieces: list[LabelledWordpieces] = []
     start = time.perf_counter()
-    predicted = annotate_gold(
-        nlp,
-        gold,
-        gold_sentences=gold_sentences,
-        visit=head and (lambda doc: wordpieces.append(label_wordpieces(head, doc))),
-    )
+    predicted, wordpieces = annotate_with_wordpieces(nlp, gold, gold_sentences)
     seconds = time.perf_counter() - start
     if predictions is not None:
         write_docs(predicted, predictions, user_data=False)
@@ -84,12 +77,28 @@ def evaluate_file(
         "confusion": confusion(gold, predicted),
         "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
         "calibration": assess_calibration(gold, predicted, find_calibration(nlp)),
-        "wordpiece": head and score_wordpieces(gold, wordpieces, iob2_labels(gold)),
+        "wordpiece": wordpieces and score_wordpieces(gold, wordpieces, iob2_labels(gold)),
         "raw_text": score_raw(nlp, gold)["f1"],
         "lower_case": score_perturbed(nlp, gold, LOWER_CASE),
         "unknown_types": unknown,
         **describe_file(path, gold, seconds),
     }
+
+
+def annotate_with_wordpieces(
+    nlp: Language, gold: Sequence[Doc], gold_sentences: bool
+) -> tuple[list[Doc], list[LabelledWordpieces] | None]:
+    """RETURNS (tuple): Annotated docs, and their predicted wordpieces; None for pipelines that
+    can't be scored by wordpiece."""
+    head = find_labelled_head(nlp)
+    if head is None:
+        return annotate_gold(nlp, gold, gold_sentences=gold_sentences), None
+    wordpieces: list[LabelledWordpieces] = []
+
+    def visit(doc: Doc) -> None:
+        wordpieces.append(label_wordpieces(head, doc))
+
+    return annotate_gold(nlp, gold, gold_sentences=gold_sentences, visit=visit), wordpieces
 
 
 def describe_file(path: Path, gold: Sequence[Doc], seconds: float) -> dict[str, Any]:
