@@ -42,8 +42,8 @@ def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> N
     import transformers  # slow to import, and not needed if the backbone is already fetched
 
     transformers.logging.set_verbosity_error()  # don't warn about a missing pooler
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    model = transformers.AutoModel.from_pretrained(source)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    model = transformers.AutoModel.from_pretrained(source, trust_remote_code=False)
     # spacy-transformers takes the limit from the tokenizer, but some tokenizers don't define one.
     tokenizer.model_max_length = min(tokenizer.model_max_length, wordpiece_limit(model))
     with atomic_write(target) as temporary:

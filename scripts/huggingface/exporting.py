@@ -14,11 +14,9 @@ from spacy.tokens import Doc
 from common.console import InputError, msg
 from common.files import atomic_write
 from corpus.wordpiece_labels import label_names
-from huggingface.importing import SPACY_CONFIG
 from huggingface.loading import as_input_error, check_head, find_component
+from huggingface.settings import SETTINGS, SPACY_CONFIG
 from token_ner import WINDOWED_TRANSFORMER, TokenNER
-
-EXPORTED = ("sentencizer", "transformer", "token_ner")  # factories whose settings are kept
 
 
 def build_classifier(nlp: Language, pipeline: str) -> tuple[Any, Any]:
@@ -66,7 +64,7 @@ def export_names(token_ner: TokenNER) -> list[str]:
 
 def export_config(nlp: Language) -> Config:
     """RETURNS (Config): The settings that the checkpoint keeps for a later import."""
-    kept = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory in EXPORTED]
+    kept = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory in SETTINGS]
     config = nlp.config.interpolate()
     for name in kept:
         settings = config["components"][name]
@@ -120,7 +118,7 @@ def export_pipeline(nlp: Language, pipeline: str, output: Path) -> None:
         tokenizer.save_pretrained(temporary)
         export_config(nlp).to_disk(temporary / SPACY_CONFIG)
         (temporary / "README.md").write_text(model_card(nlp, names), encoding="utf-8")
-    dropped = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory not in EXPORTED]
+    dropped = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory not in SETTINGS]
     if dropped:
         msg.warn(f"Not exported, because a checkpoint can't contain them: {', '.join(dropped)}")
 

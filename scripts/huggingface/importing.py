@@ -13,28 +13,29 @@ from spacy.util import load_config, load_model_from_config
 from common.paths import CONFIGS
 from huggingface.labels import read_labels
 from huggingface.loading import as_input_error, find_component, load_checkpoint
+from huggingface.settings import SPACY_CONFIG, read_settings
 from token_ner import TokenNER
 
 CONFIG = CONFIGS / "token_ner.cfg"
-SPACY_CONFIG = "spacy.cfg"  # in an exported checkpoint: its windows and other settings
 IMPOSSIBLE = -1e4  # logit of a label that the checkpoint doesn't have
 
 
 def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) -> Config:
-    """RETURNS (Config): The config saved in an exported checkpoint. For other checkpoints, this
-    project's config with windows of one sentence or of the model's maximum length."""
-    own = Path(checkpoint) / SPACY_CONFIG
-    overrides: dict[str, Any] = {"components.transformer.model.name": checkpoint}
-    if own.is_file():
-        return load_config(own, overrides=overrides, interpolate=True)
-    overrides |= {
-        "nlp.lang": lang,
-        "components.transformer.model.window": None,
-        "components.transformer.model.sentence_windows": sentences,
-        "components.transformer.model.case_embedding": False,
-        "components.transformer.model.transformer_config": {},
-        "components.token_ner.scheme": scheme,
-    }
+    """RETURNS (Config): This project's config with the settings that an exported checkpoint keeps;
+    for other checkpoints, with windows of one sentence or of the model's maximum length."""
+    saved = Path(checkpoint) / SPACY_CONFIG
+    if saved.is_file():
+        overrides = read_settings(saved)
+    else:
+        overrides = {
+            "nlp.lang": lang,
+            "components.transformer.model.window": None,
+            "components.transformer.model.sentence_windows": sentences,
+            "components.transformer.model.case_embedding": False,
+            "components.transformer.model.transformer_config": {},
+            "components.token_ner.scheme": scheme,
+        }
+    overrides["components.transformer.model.name"] = checkpoint
     return load_config(CONFIG, overrides=overrides, interpolate=True)
 
 

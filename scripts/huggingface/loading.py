@@ -46,7 +46,8 @@ def load_checkpoint(checkpoint: str) -> Any:
     if os.sep in checkpoint and not Path(checkpoint).is_dir() and not is_hub_id(checkpoint):
         raise InputError(f"{checkpoint}: no such folder; give a checkpoint's folder or a hub id")
     with as_input_error(f"{checkpoint} is not a checkpoint that transformers can load"):
-        config = transformers.AutoConfig.from_pretrained(checkpoint)
+        check_model_type(checkpoint)
+        config = transformers.AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
         architectures = config.architectures or ["none"]
         if not any(name.endswith("ForTokenClassification") for name in architectures):
             raise InputError(
@@ -54,7 +55,7 @@ def load_checkpoint(checkpoint: str) -> Any:
                 "one with scripts/hf_train.py, or give another checkpoint"
             )
         model, loading = transformers.AutoModelForTokenClassification.from_pretrained(
-            checkpoint, output_loading_info=True
+            checkpoint, output_loading_info=True, trust_remote_code=False
         )
     if loading["missing_keys"] or loading["mismatched_keys"]:
         wrong = [*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])]
@@ -63,9 +64,20 @@ def load_checkpoint(checkpoint: str) -> Any:
         )
     check_head(model, checkpoint)
     with as_input_error(f"{checkpoint}: its tokenizer can't be loaded; save it in this folder"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     check_vocabulary(model, tokenizer, checkpoint)
     return model
+
+
+def check_model_type(checkpoint: str) -> None:
+    """RAISES (InputError): If the model needs code that comes with the checkpoint."""
+    settings, _ = transformers.PretrainedConfig.get_config_dict(checkpoint)
+    model_type = settings.get("model_type")
+    if "auto_map" in settings and model_type not in transformers.CONFIG_MAPPING:
+        raise InputError(
+            f"{checkpoint}: transformers has no model of type {model_type}; it would need code "
+            "that comes with the checkpoint, which is never run"
+        )
 
 
 def is_hub_id(name: str) -> bool:

@@ -25,6 +25,7 @@ if __name__ in sys.modules:
     from .registration import register
     from .soft_labels import SoftLabels, set_soft_labels
     from .targets import BIO_PREFIXES
+    from .untrusted import refuse_code
     from .windows import WINDOWED_TRANSFORMER, sentence_starts
 
     __all__ = [
@@ -40,6 +41,7 @@ if __name__ in sys.modules:
         "final_punctuation",
         "log_odds",
         "moses_doc",
+        "refuse_code",
         "sentence_starts",
         "set_soft_labels",
     ]

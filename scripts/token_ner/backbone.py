@@ -11,7 +11,14 @@ from thinc.types import Floats2d
 
 from .forward import forward_windows, measure_window
 from .head import first_wordpiece
-from .shim import AdamWShim, TokenizerClass, TransformerClass, add_case_embedding, drop_pooler
+from .shim import (
+    AdamWShim,
+    ConfigClass,
+    TokenizerClass,
+    TransformerClass,
+    add_case_embedding,
+    drop_pooler,
+)
 from .windows import WINDOWED_TRANSFORMER, Precision, Windowing
 
 
@@ -47,7 +54,13 @@ def build_windowed_transformer(
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", not "{precision}"')
     unloaded = HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config))
-    shim = AdamWShim(unloaded, model_cls=TransformerClass, grad_scaler_config={})
+    shim = AdamWShim(
+        unloaded,
+        config_cls=ConfigClass,
+        model_cls=TransformerClass,
+        tokenizer_cls=TokenizerClass,
+        grad_scaler_config={},
+    )
     shim.case_rate = case_learn_rate_factor
     return Model(
         WINDOWED_TRANSFORMER,
@@ -126,6 +139,8 @@ def load_pretrained(
         model.attrs["pretrained"],
         tokenizer_config,
         hf._init_transformer_config,
+        config_cls=ConfigClass,
+        model_cls=TransformerClass,
         tokenizer_cls=TokenizerClass,
     )
     if not loaded.tokenizer.is_fast:

@@ -2,12 +2,23 @@
 
 from typing import Any
 
+import srsly
 import torch
 from spacy_transformers.layers.hf_shim import HFShim
 from thinc.api import Optimizer
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
+from .untrusted import check_saved, refuse_code
 from .wordpieces import N_CASES, WordEncoder
+
+
+class ConfigClass:
+    """Loads a model's config, for HFShim and huggingface_from_pretrained."""
+
+    @staticmethod
+    def from_pretrained(source: str, **settings: Any) -> Any:
+        refuse_code(settings, "transformer_config")
+        return AutoConfig.from_pretrained(source, **settings, trust_remote_code=False)
 
 
 class TokenizerClass:
@@ -18,6 +29,8 @@ class TokenizerClass:
         """RETURNS (PreTrainedTokenizerBase): The tokenizer. If it was loaded from a tokenizer.json
         only, as for many XLM-R models, it is converted, because HFShim would ask for the missing
         SentencePiece file."""
+        refuse_code(settings, "tokenizer_config")
+        settings["trust_remote_code"] = False
         tokenizer = AutoTokenizer.from_pretrained(source, **settings)
         if not tokenizer.is_fast or getattr(tokenizer, "vocab_file", source) is not None:
             return tokenizer
@@ -29,7 +42,12 @@ class TokenizerClass:
 
 
 class TransformerClass:
-    """Creates the model of a saved config, for HFShim, which then loads the weights."""
+    """Loads a model, or creates that of a saved config, for HFShim, which then loads the
+    weights."""
+
+    @staticmethod
+    def from_pretrained(source: str, **settings: Any) -> Any:
+        return AutoModel.from_pretrained(source, **settings, trust_remote_code=False)
 
     @staticmethod
     def from_config(config: Any) -> Any:
@@ -37,7 +55,7 @@ class TransformerClass:
         one."""
         if getattr(config, "layer_norm_eps", None) == 0:
             config.layer_norm_eps = 1e-12  # BERT's value, which HFShim's JSON rounds to 0
-        transformer = AutoModel.from_config(config)
+        transformer = AutoModel.from_config(config, trust_remote_code=False)
         drop_pooler(transformer)
         if getattr(config, "case_embedding", False):
             add_case_embedding(transformer)
@@ -118,6 +136,8 @@ class AdamWShim(HFShim):  # type: ignore[misc]
         return [group for group in groups if group["params"]]
 
     def from_bytes(self, bytes_data: bytes) -> "AdamWShim":
+        """RAISES (ValueError): If the saved model could run code, or write to another folder."""
+        check_saved(srsly.msgpack_loads(bytes_data))
         self._optimizer = None  # it belongs to the parameters that are replaced
         super().from_bytes(bytes_data)
         return self
