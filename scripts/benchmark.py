@@ -8,7 +8,6 @@ alternating passes. Compare ratios, not seconds.
 
 import json
 import os
-import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from benchmarking.systems import SYSTEMS, predict_spacy, predict_trainer, train_
 from benchmarking.turns import install_clock, take_turns
 from common.console import InputError, exit_on_input_error, msg
 from common.device import resolve_device
-from common.files import atomic_write
+from common.files import atomic_write, fresh_folder
 from common.machine import describe_hardware, package_versions
 
 app = typer.Typer(add_completion=False)
@@ -103,7 +102,7 @@ def run(
         if not (backbone / "config.json").is_file():
             raise InputError(f"{backbone} contains no backbone; run fetch first")
         gpu = resolve_device(device)
-        shutil.rmtree(output, ignore_errors=True)
+        fresh_folder(output)
         documents = QUICK_DOCUMENTS if quick else dict.fromkeys(SPLITS)
         prepare_corpus(corpus, output / "corpus", documents)
         systems = measure_systems(output / "corpus", backbone, output, epochs, passes, gpu)

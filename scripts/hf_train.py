@@ -4,7 +4,6 @@ The recipe is in huggingface/recipe.py.
 """
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 
 from common.console import InputError, exit_on_input_error
+from common.files import check_replaceable, finish_replacement, fresh_folder, replace_folder
 from huggingface.checkpoints import check_resumable, finish_training
 from huggingface.recipe import Settings
 from huggingface.training import train
@@ -86,13 +86,17 @@ def main(
                 raise InputError(f"{path}: no such file; run fetch first")
         rate = parse_learn_rate(learn_rate, backbone)
         settings = Settings(epochs, batch_size, rate, warmup, weight_decay, labels == "first", seed)
+        output = output.resolve()
         partial = output.with_name(f"{output.name}.partial")
         if resume:
             check_resumable(partial, settings)
         accelerator = make_accelerator(batch_size, device)
         if accelerator.is_main_process and not resume:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+            if (partial / "run.json").is_file():  # complete, but killed before the rename
+                replace_folder(partial, output)
+            finish_replacement(output)
+            check_replaceable(output)
+            fresh_folder(partial)
             text = json.dumps(asdict(settings), indent=2) + "\n"
             (partial / "settings.json").write_text(text, encoding="utf-8")
         accelerator.wait_for_everyone()

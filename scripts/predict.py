@@ -11,6 +11,7 @@ import typer
 from tqdm import tqdm
 
 from common.console import InputError, exit_on_input_error, msg
+from common.files import check_file
 from texts.annotating import Part, cut_parts
 from texts.outputs import FORMATS as OUTPUT_FORMATS
 from texts.parts import fingerprint_run, join_parts, prepare_parts, write_parts
@@ -86,6 +87,7 @@ def main(
         known = sorted(set(INPUT_FORMATS.values()))
         if format_ not in (None, *known):
             raise InputError(f"--format {format_} is not one of {', '.join(known)}")
+        check_file(output)
         files = list_files(source, format_)
         if output.resolve() in {path.resolve() for path in files}:
             raise InputError(f"{output} is also an input file; choose another output")

@@ -1,7 +1,6 @@
 """Train a pipeline from a spaCy config for whole epochs, with a log of every evaluation."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from spacy.cli._util import parse_config_overrides, setup_gpu
 
 from common.console import exit_on_input_error, msg
 from common.device import resolve_device
+from common.files import check_replaceable, finish_replacement, fresh_folder, replace_folder
 from common.machine import return_freed_memory
 from training.backbone_defaults import resolve_auto
 from training.calibrating import calibrate_on_dev
@@ -36,15 +36,18 @@ def main(
         overrides = resolve_auto(config_path, parse_config_overrides(context.args))
         config = load_checked_config(config_path, overrides)
         setup_gpu(gpu, silent=True)
+        output = output.resolve()
         partial = output.with_name(f"{output.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        if (partial / "run.json").is_file():  # complete, but the run was killed before the rename
+            replace_folder(partial, output)
+        finish_replacement(output)
+        check_replaceable(output)
+        fresh_folder(partial)
         run = describe_training(config_path, config, overrides, gpu)
         run |= run_training(config, partial, gpu)
         run["calibration"] = calibrate_on_dev(config, partial / "model-best")
         (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(output, ignore_errors=True)
-        partial.rename(output)
+        replace_folder(partial, output)
         msg.good(f"{output}: dev F1 {100 * run['best_dev_f']:.2f} at step {run['best_step']:,}")
 
 

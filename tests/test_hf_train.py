@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from typer import Typer
 from typer.testing import CliRunner
 
+from common.files import MARK, fresh_folder
 from corpus.wordpiece_labels import encode, read_sentences, score
 from hf_train import main
 from tests.conftest import ROOT, SAMPLE
@@ -71,6 +72,7 @@ def test_train_learns_and_saves_checkpoints(
     )
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in output.iterdir()) == [
+        MARK,
         "best",
         "last",
         "log.jsonl",
@@ -248,7 +250,8 @@ def test_train_on_a_full_disk_keeps_the_previous_checkpoint(
     tiny_backbone: Path, corpus: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    (output / "best").mkdir(parents=True)
+    fresh_folder(output)
+    (output / "best").mkdir()
     (output / "best" / "old").write_text("old", encoding="utf-8")
     result = subprocess.run(
         [sys.executable, SCRIPT, str(corpus), str(tiny_backbone), str(output)],

@@ -1,6 +1,7 @@
 """Training: whole epochs, timed log, reproducibility, atomic output."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -163,19 +164,42 @@ def test_train_requires_its_paths(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "paths.train is not set; give --paths.train PATH" in capsys.readouterr().err
 
 
+def interrupt(*_: object, **__: object) -> None:
+    raise RuntimeError("interrupted")
+
+
 def test_train_keeps_the_previous_run_if_interrupted(
     trained: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (trained / "run.json").read_bytes()
-
-    def interrupt(*_: object, **__: object) -> None:
-        raise RuntimeError("interrupted")
-
     monkeypatch.setattr(loop, "train_nlp", interrupt)
     with pytest.raises(RuntimeError, match="interrupted"):
         run(trained, "--device", "cpu", *arguments(paths))
     assert (trained / "run.json").read_bytes() == before
     assert (trained / "model-best").is_dir()
+
+
+def test_train_that_was_killed_before_its_last_step_is_finished_by_the_next_run(
+    paths: dict[str, str], trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The complete training is put into its place before the next one begins."""
+    output, partial = tmp_path / "out", tmp_path / "out.partial"
+    shutil.copytree(trained, partial)
+    monkeypatch.setattr(loop, "train_nlp", interrupt)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        run(output, "--device", "cpu", *arguments(paths))
+    assert (output / "run.json").read_bytes() == (trained / "run.json").read_bytes()
+    assert (output / "model-best").is_dir()
+
+
+def test_train_refuses_to_replace_files_of_others(paths: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    for output in (tmp_path / "out", tmp_path / "out" / "thesis.txt"):
+        with pytest.raises(SystemExit):
+            run(output, "--device", "cpu", *arguments(paths))
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+    assert [path.name for path in tmp_path.glob("out*")] == ["out"]
 
 
 def test_train_reports_when_it_runs_on_the_cpu(

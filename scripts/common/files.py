@@ -1,27 +1,109 @@
-"""Atomic writes: to a temporary path first, then renamed."""
+"""Writing that loses nothing: to a temporary path first, then renamed.
+
+A folder is replaced as a whole only if this project wrote it, which a file named MARK in it shows,
+or if it is empty. A folder is never replaced by a file.
+"""
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from common.console import InputError
+
+MARK = ".conll-ner"
+MARK_TEXT = "This folder was written by conll-ner, which replaces it as a whole.\n"
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `target` if the block succeeds.
 
-    target (Path): The file or folder to write. Missing parents are created.
+    target (Path): The file or folder to write; of a symlink, what it points to. Missing parents
+        are created.
     YIELDS (Path): A path that doesn't exist yet: write a file there, or create a folder.
+    RAISES (InputError): If `target` is a folder that must not be replaced.
     """
+    target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         temporary = Path(folder) / target.name
         yield temporary
-        if target.is_dir():
-            # A folder can't be renamed over one that isn't empty: move the old one out first.
-            target.rename(Path(folder) / "old")
-        temporary.replace(target)
+        if temporary.is_dir():
+            add_mark(temporary)
+            replace_folder(temporary, target)
+        else:
+            check_file(target)
+            temporary.replace(target)
+
+
+def add_mark(folder: Path) -> None:
+    """Mark a folder as written by this project."""
+    (folder / MARK).write_text(MARK_TEXT, encoding="utf-8")
+
+
+def check_file(target: Path) -> None:
+    """RAISES (InputError): If there is a folder in the place of a file."""
+    if target.is_dir():
+        raise InputError(f"{target} is a folder, and the output is a file; choose another name")
+
+
+def check_replaceable(target: Path) -> None:
+    """RAISES (InputError): If there is a file, or a folder with files that this project didn't
+    write, in the place of a folder."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InputError(f"{target} is a file, and the output is a folder; choose another name")
+    if not (target / MARK).is_file() and any(target.iterdir()):
+        raise InputError(
+            f"{target} contains files that this project didn't write; choose another output, or "
+            "move them away"
+        )
+
+
+def fresh_folder(folder: Path) -> None:
+    """Create an empty, marked folder, in place of one that an earlier run left.
+
+    RAISES (InputError): If the folder must not be replaced.
+    """
+    check_replaceable(folder)
+    shutil.rmtree(folder.resolve(), ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    add_mark(folder)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Rename a folder to `target`. What was there is renamed first and deleted last, so that a kill
+    at any moment leaves one of the two complete; `finish_replacement` does what is left.
+
+    RAISES (InputError): If `target` must not be replaced.
+    """
+    target = target.resolve()
+    finish_replacement(target)
+    check_replaceable(target)
+    if target.exists():
+        target.rename(old_folder(target))
+    new.rename(target)
+    shutil.rmtree(old_folder(target), ignore_errors=True)
+
+
+def finish_replacement(target: Path) -> None:
+    """Restore or delete the old folder that a killed `replace_folder` left."""
+    target = target.resolve()
+    old = old_folder(target)
+    if not old.is_dir():
+        return
+    if target.exists():
+        shutil.rmtree(old)
+    else:
+        old.rename(target)
+
+
+def old_folder(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
 
 
 def sha256(path: Path) -> str:

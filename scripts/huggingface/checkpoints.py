@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from common.console import InputError, msg
 from common.device import gpu_number, peak_gpu_memory
-from common.files import atomic_write
+from common.files import atomic_write, replace_folder
 from common.machine import describe_hardware, package_versions
 from huggingface.loading import as_input_error
 from huggingface.recipe import Settings
@@ -108,6 +108,5 @@ def finish_training(
     (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
     for state in [*partial.glob("state-*"), *partial.glob(".state-*")]:
         shutil.rmtree(state)
-    shutil.rmtree(output, ignore_errors=True)
-    partial.rename(output)
+    replace_folder(partial, output)
     msg.good(f"{output}: dev F1 {100 * run['best_dev_f']:.2f} at step {run['best_step']:,}")

@@ -17,7 +17,7 @@ import torch
 from spacy.language import Language
 
 from common.console import InputError
-from common.files import atomic_write
+from common.files import atomic_write, fresh_folder
 from texts.annotating import (
     PART_CHARACTERS,
     PART_RECORDS,
@@ -203,8 +203,7 @@ def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:
                 "--resume to start over"
             )
         return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    fresh_folder(folder)
     with atomic_write(settings) as temporary:
         temporary.write_text(json.dumps(run, indent=2), encoding="utf-8")
 

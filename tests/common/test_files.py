@@ -1,10 +1,21 @@
 """Atomic writes and hashes of files."""
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from common.files import atomic_write, sha256
+from common.console import InputError
+from common.files import (
+    MARK,
+    atomic_write,
+    finish_replacement,
+    fresh_folder,
+    replace_folder,
+    sha256,
+)
 
 
 def test_atomic_write_replaces_a_file(tmp_path: Path) -> None:
@@ -16,14 +27,102 @@ def test_atomic_write_replaces_a_file(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["file.txt"]
 
 
-def test_atomic_write_replaces_a_folder(tmp_path: Path) -> None:
-    target = tmp_path / "folder"
-    for name in ("old", "new"):
-        with atomic_write(target) as temporary:
-            temporary.mkdir()
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_folder(target: Path, *files: str) -> None:
+    with atomic_write(target) as temporary:
+        temporary.mkdir()
+        for name in files:
             (temporary / name).touch()
-    assert [path.name for path in target.iterdir()] == ["new"]
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_atomic_write_replaces_a_folder_that_it_wrote(tmp_path: Path) -> None:
+    write_folder(tmp_path / "folder", "old")
+    write_folder(tmp_path / "folder", "new")
+    assert names(tmp_path / "folder") == [MARK, "new"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_atomic_write_replaces_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    write_folder(tmp_path / "folder", "new")
+    assert names(tmp_path / "folder") == [MARK, "new"]
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_folders_of_others_are_never_replaced(tmp_path: Path, is_link: bool) -> None:
+    target = theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years of work")
+    if is_link:
+        target = tmp_path / "link"
+        target.symlink_to(theirs)
+    with pytest.raises(InputError, match="contains files that this project didn't write"):
+        write_folder(target, "new")
+    with pytest.raises(InputError, match="contains files that this project didn't write"):
+        fresh_folder(target)
+    refused = pytest.raises(InputError, match="is a folder, and the output is a file")
+    with refused, atomic_write(target) as temporary:
+        temporary.write_text("new")
+    assert (theirs / "thesis.txt").read_text() == "years of work"
+    assert names(theirs) == ["thesis.txt"]
+    assert len(names(tmp_path)) == 1 + is_link  # no leftovers
+
+
+def test_a_file_is_never_replaced_by_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("theirs")
+    for write in (lambda: write_folder(tmp_path / "file"), lambda: fresh_folder(tmp_path / "file")):
+        with pytest.raises(InputError, match="is a file, and the output is a folder"):
+            write()
+    assert (tmp_path / "file").read_text() == "theirs"
+
+
+def test_a_symlink_stays_and_what_it_points_to_is_written(tmp_path: Path) -> None:
+    real = tmp_path / "disk" / "real.txt"
+    real.parent.mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to(real)
+    with atomic_write(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+
+
+@pytest.mark.parametrize("kill_at", range(4))
+def test_a_killed_replacement_loses_nothing(
+    kill_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before or after each of the renames and the deletion."""
+    new, target = tmp_path / "new", tmp_path / "target"
+    for folder in (new, target):
+        fresh_folder(folder)
+        (folder / "file").write_text(folder.name)
+    steps = 0
+
+    def killed(function: Any) -> Any:
+        def step(*arguments: Any, **settings: Any) -> Any:
+            nonlocal steps
+            if steps == kill_at:
+                raise KeyboardInterrupt
+            steps += 1
+            return function(*arguments, **settings)
+
+        return step
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed(Path.rename))
+        patched.setattr(shutil, "rmtree", killed(shutil.rmtree))
+        with suppress(KeyboardInterrupt):
+            replace_folder(new, target)
+    finish_replacement(target)
+    found = {p.parent.name: p.read_text() for p in tmp_path.glob("*/file")}
+    assert found["target"] == ("target" if kill_at < 2 else "new")
+    assert "new" in found.values()  # in its own place or in the target's
+    replace_folder(new, target) if new.exists() else None
+    assert (target / "file").read_text() == "new"
+    assert names(tmp_path) == ["target"]
 
 
 def test_atomic_write_keeps_the_old_file_on_failure(tmp_path: Path) -> None:
