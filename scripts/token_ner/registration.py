@@ -26,6 +26,7 @@ from .about import __version__
 from .augmentation import create_text_augmenter
 from .component import DEFAULT_CONFIG, make_token_ner, span_score
 from .corpus import create_shuffled_corpus
+from .tokenizer import create_linear_tokenizer
 
 FACTORY = "token_ner"
 OLDEST = "0"  # the version of copies that don't state one
@@ -58,6 +59,7 @@ def register() -> None:
         registry.architectures.register(name, func=build)
     registry.augmenters.register("conll_ner.augment_text.v1", func=create_text_augmenter)
     registry.readers.register("conll_ner.shuffled_corpus.v1", func=create_shuffled_corpus)
+    registry.tokenizers.register("conll_ner.Tokenizer.v1", func=create_linear_tokenizer)
     register_score()
 
 

@@ -156,7 +156,9 @@ def test_registration_single_file_of_0_1_0_beside_a_package(
     ]
     mentions = [found for order in loaded for _, _, found in order]
     assert len(mentions[0]) > 2
-    assert all(found == mentions[0] for found in mentions)
+    # 0.1.0 decoded with sums in another order: scores differ by rounding.
+    rounded = [[[*mention, round(score, 9)] for *mention, score in found] for found in mentions]
+    assert all(found == rounded[0] for found in rounded)
 
 
 @pytest.mark.slow

@@ -1,0 +1,51 @@
+"""spaCy's tokenizer, in linear time for any text. Needs spaCy only."""
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import cast
+
+from spacy.language import Language, create_tokenizer
+from spacy.tokenizer import Tokenizer
+from spacy.tokens import Doc
+
+MAX_SYMBOLS = 50
+# Of a chunk of text without whitespace, spaCy strips such characters one by one, or what is near
+# them, and each time searches the rest: its time is quadratic in their number.
+LONG_CHUNK = re.compile(rf"\S{{{MAX_SYMBOLS + 1},}}")
+SYMBOL = re.compile(r"[\W_]")
+
+
+class LinearTokenizer(Tokenizer):  # type: ignore[misc]
+    """Cuts a chunk of text without whitespace after every MAX_SYMBOLS characters that aren't
+    letters or digits, and tokenizes the parts one by one. Text without such chunks, as nearly all
+    text is, has spaCy's own tokens. The offsets of tokens are those of the text in any case."""
+
+    def __call__(self, string: str) -> Doc:
+        cuts = find_cuts(string)
+        if not cuts:
+            return cast(Doc, super().__call__(string))
+        parts = [super(LinearTokenizer, self).__call__(string[a:b]) for a, b in pairwise(cuts)]
+        doc = Doc.from_docs(parts, ensure_whitespace=False)
+        assert doc is not None
+        return doc
+
+
+def find_cuts(text: str) -> list[int]:
+    """RETURNS (list[int]): Where to cut, with 0 and the text's length; empty if nowhere."""
+    cuts = [0]
+    for chunk in LONG_CHUNK.finditer(text):
+        symbols = [match.end() for match in SYMBOL.finditer(text, chunk.start(), chunk.end())]
+        cuts += [end for end in symbols[MAX_SYMBOLS - 1 :: MAX_SYMBOLS] if end < chunk.end()]
+    return [*cuts, len(text)] if len(cuts) > 1 else []
+
+
+def create_linear_tokenizer() -> Callable[[Language], Tokenizer]:
+    """spaCy's tokenizer with the language's rules, as `spacy.Tokenizer.v1`, in linear time."""
+    create = create_tokenizer()
+
+    def make(nlp: Language) -> Tokenizer:
+        _, arguments, *_ = create(nlp).__reduce__()
+        return LinearTokenizer(*arguments)
+
+    return make
