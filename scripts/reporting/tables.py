@@ -46,12 +46,20 @@ def format_table(runs: Sequence[dict[str, Any]]) -> str:
             line.insert(INTERVAL, interval)
             lines.append(line)
     for group in group_by_seed(runs):
-        for name in group[0]["splits"]:
-            rows = [row_values(run["splits"][name], types) for run in group]
-            line = [f"{len(group)} seeds", name, *map(format_mean, zip(*rows, strict=True))]
-            line.insert(INTERVAL, "")
-            lines.append(line)
+        lines += mean_rows(group, types)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def mean_rows(group: Sequence[dict[str, Any]], types: Sequence[str]) -> list[list[str]]:
+    """RETURNS (list[list[str]]): For each split, the cells of the mean and standard deviation of
+    runs."""
+    lines = []
+    for name in group[0]["splits"]:
+        rows = [row_values(run["splits"][name], types) for run in group]
+        line = [f"{len(group)} seeds", name, *map(format_mean, zip(*rows, strict=True))]
+        line.insert(INTERVAL, "")
+        lines.append(line)
+    return lines
 
 
 def format_mean(values: Sequence[float | None]) -> str:
