@@ -11,6 +11,7 @@ from thinc.types import Floats2d
 
 from .forward import forward_windows, measure_window
 from .head import first_wordpiece
+from .saving import LargeModel
 from .shim import (
     AdamWShim,
     ConfigClass,
@@ -62,7 +63,7 @@ def build_windowed_transformer(
         grad_scaler_config={},
     )
     shim.case_rate = case_learn_rate_factor
-    return Model(
+    return LargeModel(
         WINDOWED_TRANSFORMER,
         forward_windows,
         init=load_pretrained,
