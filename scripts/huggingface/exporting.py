@@ -71,7 +71,7 @@ def export_config(nlp: Language) -> Config:
         if settings["factory"] == "transformer":
             settings["model"]["name"] = ""  # set to the checkpoint's location on import
         if settings["factory"] == "token_ner":
-            settings["threshold"] = nlp.get_pipe(name).cfg["threshold"]  # type: ignore[attr-defined]
+            settings["threshold"] = nlp.get_pipe(name).threshold  # type: ignore[attr-defined]
     components = {name: config["components"][name] for name in kept}
     return Config({"nlp": {"lang": nlp.lang, "pipeline": kept}, "components": components})
 

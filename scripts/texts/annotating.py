@@ -27,7 +27,7 @@ def load_for_annotation(
     if threshold is not None and not heads:
         raise InputError(f"{pipeline} has no confidence scores; omit --threshold")
     for head in heads.values() if threshold is not None else ():
-        head.cfg["threshold"] = threshold
+        head.threshold = threshold
     known = {label for values in nlp.pipe_labels.values() for label in values}
     unknown = sorted(set(labels) - known)
     if unknown:

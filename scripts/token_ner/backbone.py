@@ -3,7 +3,7 @@
 from typing import Any, Literal, cast
 
 from spacy.tokens import Doc
-from spacy_transformers.data_classes import FullTransformerBatch, HFObjects
+from spacy_transformers.data_classes import FullTransformerBatch
 from spacy_transformers.layers import split_trf_batch
 from spacy_transformers.layers.transformer_model import huggingface_from_pretrained
 from thinc.api import Model, chain
@@ -54,14 +54,7 @@ def build_windowed_transformer(
         )
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", not "{precision}"')
-    unloaded = HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config))
-    shim = AdamWShim(
-        unloaded,
-        config_cls=ConfigClass,
-        model_cls=TransformerClass,
-        tokenizer_cls=TokenizerClass,
-        grad_scaler_config={},
-    )
+    shim = AdamWShim.unloaded(tokenizer_config, transformer_config)
     shim.case_rate = case_learn_rate_factor
     return LargeModel(
         WINDOWED_TRANSFORMER,

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy
@@ -16,6 +17,7 @@ from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
 from .calibration import Calibration
+from .checks import check_threshold, warn_without_transformer
 from .lattice import Lattice, find_best_mentions, log_softmax
 from .targets import list_labels, make_targets
 from .wordpieces import Array
@@ -114,8 +116,6 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     ) -> None:
         if scheme not in ("bio", "bilou"):
             raise ValueError(f'{name}: scheme must be "bio" or "bilou", not "{scheme}"')
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise ValueError(f"{name}: threshold must be from 0 to 1, not {threshold}")
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -123,10 +123,22 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         self.cfg: dict[str, Any] = {
             "labels": [],
             "scheme": scheme,
-            "threshold": threshold,
+            "threshold": None,
             "calibration": None,
             "learn_rate_factor": learn_rate_factor,
         }
+        self.threshold = threshold
+
+    @property
+    def threshold(self) -> float | None:
+        """RETURNS (float | None): Mentions with a lower (calibrated) score are dropped; None keeps
+        all. A value in the pipeline's config wins over the saved one, so it can be set on loading.
+        RAISES (ValueError): If it isn't from 0 to 1."""
+        return check_threshold(self.name, self.cfg["threshold"])
+
+    @threshold.setter
+    def threshold(self, value: float | None) -> None:
+        self.cfg["threshold"] = check_threshold(self.name, value)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -175,6 +187,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         docs = list(docs)
         if not any(len(doc) for doc in docs):
             return [[] for _ in docs]
+        warn_without_transformer(self.name, self.model, docs)
         return self.decode_docs(docs, self.model.predict(docs))
 
     def decode_docs(
@@ -206,7 +219,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         words_of = numpy.searchsorted(places, [found.starts, found.ends - 1])
         owners = owners[words_of[0]]
         firsts, lasts = kept[words_of] - words_before[owners]
-        threshold = self.cfg["threshold"] or 0.0
+        threshold = self.threshold or 0.0
         mentions: list[list[ScoredMention]] = [[] for _ in docs]
         scores = found.scores if self.calibration is None else self.calibration.apply(found.scores)
         rows = (owners, firsts, lasts, found.types, scores)
@@ -271,6 +284,18 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         """RETURNS (Array): The logits of all documents, (n_words of all, n_labels), in one
         transfer from the device."""
         return cast(Array, self.model.ops.to_numpy(self.model.ops.xp.concatenate(logits)))
+
+    def from_disk(self, path: Path | str, *, exclude: Sequence[str] = ()) -> "TokenNER":
+        threshold = self.threshold
+        super().from_disk(path, exclude=exclude)
+        self.threshold = self.threshold if threshold is None else threshold
+        return self
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Sequence[str] = ()) -> "TokenNER":
+        threshold = self.threshold
+        super().from_bytes(bytes_data, exclude=exclude)
+        self.threshold = self.threshold if threshold is None else threshold
+        return self
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Update the weights; those of the head with its own learning rate and no weight decay."""

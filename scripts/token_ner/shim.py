@@ -1,10 +1,12 @@
 """How thinc holds, saves and updates the Hugging Face model."""
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import IO, Any, cast
 
 import srsly
 import torch
+from spacy_transformers.data_classes import HFObjects
 from spacy_transformers.layers.hf_shim import HFShim
 from thinc.api import Optimizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
@@ -93,6 +95,20 @@ class AdamWShim(HFShim):  # type: ignore[misc]
     case_rate = 1.0  # learning rate of the case embedding, as a multiple of the optimizer's
     _word_encoder: WordEncoder | None = None
     _model: Any
+
+    @classmethod
+    def unloaded(
+        cls, tokenizer_config: Mapping[str, Any], transformer_config: Mapping[str, Any]
+    ) -> "AdamWShim":
+        """RETURNS (AdamWShim): Before its model is loaded. The settings are further arguments for
+        the tokenizer, and further values for the model's config."""
+        return cls(
+            HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config)),
+            config_cls=ConfigClass,
+            model_cls=TransformerClass,
+            tokenizer_cls=TokenizerClass,
+            grad_scaler_config={},
+        )
 
     def word_encoder(self) -> WordEncoder:
         """RETURNS (WordEncoder): Of the current tokenizer, with the words that it has seen."""

@@ -61,7 +61,7 @@ def calibrate_folder(
     if precision is not None:
         settings["threshold"] = threshold = find_threshold(calibrated, right, precision)
     head.cfg |= settings
-    save_settings(folder / name / "cfg", settings)
+    save_settings(folder, name, settings)
     measures = {"held-out negative log-likelihood": fit.likelihoods}
     before, after = (measure_calibration(s, right) for s in (scores, calibrated))
     measures |= {name.replace("_", " "): (before[name], after[name]) for name in before}
@@ -91,8 +91,15 @@ def calibrate_on_dev(config: Config, folder: Path) -> dict[str, Any] | None:
     return {"fitted": None if fitted is None else fitted._asdict(), **result.measures}
 
 
-def save_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Change a component's settings in its folder. Weights and other files stay as they are."""
+def save_settings(folder: Path, name: str, settings: dict[str, Any]) -> None:
+    """Change a component's settings in a pipeline's folder. Weights and other files stay as they
+    are. The threshold is in the config too, where it wins."""
+    config = Config().from_disk(folder / "config.cfg", interpolate=False)
+    if "threshold" in config["components"][name]:
+        config["components"][name]["threshold"] = settings["threshold"]
+        with atomic_write(folder / "config.cfg") as temporary:
+            config.to_disk(temporary)
+    path = folder / name / "cfg"
     saved = json.loads(path.read_text(encoding="utf-8"))
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(saved | settings, indent=2), encoding="utf-8")

@@ -203,6 +203,41 @@ def test_settings_that_cannot_be(config: dict[str, Any], message: str) -> None:
         spacy.blank("en").add_pipe("token_ner", config=config)
 
 
+def test_threshold_of_the_config_wins_over_the_saved_one(trained: Language, tmp_path: Path) -> None:
+    """As in spacy.load(PIPELINE, config={"components.token_ner.threshold": 0.9})."""
+    ner: TokenNER = trained.get_pipe("token_ner")  # type: ignore[assignment]
+    ner.threshold = 0.5
+    trained.to_disk(tmp_path / "saved")
+    ner.threshold = None
+
+    def load(threshold: float | None) -> TokenNER:
+        settings = {"components.token_ner.threshold": threshold}
+        nlp = spacy.load(tmp_path / "saved", config=settings if threshold is not None else {})
+        return nlp.get_pipe("token_ner")  # type: ignore[return-value]
+
+    assert load(None).threshold == 0.5
+    assert load(0.9).threshold == 0.9
+    with pytest.raises(ValueError, match="threshold must be from 0 to 1, not 9"):
+        load(9.0)
+
+
+@pytest.mark.parametrize("value", [9.0, -0.1, float("nan"), "0.5"])
+def test_threshold_is_checked_however_it_is_set(head: TokenNER, value: Any) -> None:
+    with pytest.raises(ValueError, match="threshold must be from 0 to 1"):
+        head.threshold = value
+    head.cfg["threshold"] = value
+    with pytest.raises(ValueError, match="threshold must be from 0 to 1"):
+        head.predict([Doc(head.vocab, words=["Ada"])])
+
+
+@pytest.mark.parametrize("how", ["disable", "exclude"])
+def test_a_missing_transformer_is_a_warning(trained: Language, tmp_path: Path, how: str) -> None:
+    trained.to_disk(tmp_path / "saved")
+    nlp = spacy.load(tmp_path / "saved", **{how: ["transformer"]})  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="no output of a transformer"):
+        nlp("Ada Lindqvist left Varnholm.")
+
+
 def test_threshold_leaves_out_what_is_less_likely(trained: Language) -> None:
     ner = trained.get_pipe("token_ner")
     assert isinstance(ner, TokenNER)
