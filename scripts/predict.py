@@ -11,7 +11,7 @@ import typer
 from tqdm import tqdm
 
 from common.console import InputError, exit_on_input_error, msg
-from common.files import check_file
+from common.files import check_file, lock
 from texts.annotating import Part, cut_parts
 from texts.outputs import FORMATS as OUTPUT_FORMATS
 from texts.parts import fingerprint_run, join_parts, prepare_parts, write_parts
@@ -91,17 +91,20 @@ def main(
         files = list_files(source, format_)
         if output.resolve() in {path.resolve() for path in files}:
             raise InputError(f"{output} is also an input file; choose another output")
+        if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{output} is in the input folder {source}; choose another output")
         types = [label for label in labels.split(",") if label]
         options = {"format": format_, "text_field": text_field, "threshold": threshold}
         folder = output.with_name(f"{output.name}.partial")
         run = fingerprint_run(pipeline, files, options | {"labels": types})
-        prepare_parts(folder, run, resume)
         arguments = (pipeline, device, threshold, types, folder, output.suffix)
-        parts = cut_parts(read_records(files, text_field, format_))
-        start = time.perf_counter()
-        totals = write_all_parts(parts, folder, arguments, processes)
-        seconds = time.perf_counter() - start
-        rejects = join_parts(folder, output, totals["parts"], totals["rejected"])
+        with lock(output):
+            prepare_parts(folder, run, resume)
+            parts = cut_parts(read_records(files, text_field, format_))
+            start = time.perf_counter()
+            totals = write_all_parts(parts, folder, arguments, processes)
+            seconds = time.perf_counter() - start
+            rejects = join_parts(folder, output, totals["parts"], totals["rejected"])
         report_totals(output, totals, rejects, seconds)
 
 

@@ -1,6 +1,7 @@
 """Train a pipeline from a spaCy config for whole epochs, with a log of every evaluation."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,13 @@ from spacy.cli._util import parse_config_overrides, setup_gpu
 
 from common.console import exit_on_input_error, msg
 from common.device import resolve_device
-from common.files import check_replaceable, finish_replacement, fresh_folder, replace_folder
+from common.files import (
+    check_replaceable,
+    finish_replacement,
+    fresh_folder,
+    lock,
+    replace_folder,
+)
 from common.machine import return_freed_memory
 from training.backbone_defaults import resolve_auto
 from training.calibrating import calibrate_on_dev
@@ -30,7 +37,7 @@ def main(
     --training.max_epochs 1. The learning rate, the window and case_learn_rate_factor can be "auto":
     the default for the backbone's size. After training, the confidence scores of model-best are
     calibrated on dev. Until training is complete, files are in OUTPUT.partial."""
-    with exit_on_input_error():
+    with exit_on_input_error(), ExitStack() as stack:
         return_freed_memory()
         gpu = resolve_device(device)
         overrides = resolve_auto(config_path, parse_config_overrides(context.args))
@@ -38,6 +45,7 @@ def main(
         setup_gpu(gpu, silent=True)
         output = output.resolve()
         partial = output.with_name(f"{output.name}.partial")
+        stack.enter_context(lock(output))
         if (partial / "run.json").is_file():  # complete, but the run was killed before the rename
             replace_folder(partial, output)
         finish_replacement(output)

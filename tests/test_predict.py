@@ -245,7 +245,7 @@ def test_predict_of_an_empty_file_is_an_empty_file(pipeline: Path, tmp_path: Pat
         (["blank", ".", "-o", "in.jsonl"], "in.jsonl is also an input file; choose another output"),
         (
             ["blank", "in.txt", "-o", "in.txt/out.jsonl"],
-            "Not a directory: 'in.txt/out.jsonl.partial'",
+            "in.txt is not a folder",
         ),
         (["blank", "in.txt", "-o", "out.xls"], "out.xls must end in one of .jsonl, .parquet"),
         (["blank", "in.txt", "-o", "out.jsonl", "--format", "x"], "--format x is not one of csv"),

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from common.console import InputError
 
 MARK = ".conll-ner"
@@ -27,7 +29,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     RAISES (InputError): If `target` is a folder that must not be replaced.
     """
     target = target.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_parent(target)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         temporary = Path(folder) / target.name
         yield temporary
@@ -37,6 +39,17 @@ def atomic_write(target: Path) -> Iterator[Path]:
         else:
             check_file(target)
             temporary.replace(target)
+
+
+def make_parent(target: Path) -> None:
+    """Create the folder of an output.
+
+    RAISES (InputError): If there is a file in its place.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{target}: {target.parent} is not a folder") from None
 
 
 def add_mark(folder: Path) -> None:
@@ -100,6 +113,26 @@ def finish_replacement(target: Path) -> None:
         shutil.rmtree(old)
     else:
         old.rename(target)
+
+
+@contextmanager
+def lock(target: Path) -> Iterator[None]:
+    """Keep other runs from writing the same output. The operating system releases the lock of a
+    killed process.
+
+    RAISES (InputError): If another run is writing it.
+    """
+    target = target.resolve()
+    make_parent(target)
+    path = target.with_name(f".{target.name}.lock")
+    try:
+        with FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+    except Timeout:
+        raise InputError(f"{target} is being written by another run; wait for it") from None
 
 
 def old_folder(target: Path) -> Path:

@@ -13,6 +13,7 @@ from texts.records import Record, Reject
 PART_RECORDS = 1000
 PART_CHARACTERS = 500_000
 BATCH_CHARACTERS = 50_000  # per call of the pipeline
+OUTPUT_FIELDS = ("text", "mentions")  # added to the fields of a record
 Part = list[Record | Reject]
 
 
@@ -71,6 +72,15 @@ def reject_if_longer(item: Record | Reject, limit: int) -> Record | Reject:
     if isinstance(item, Reject) or len(item.text) <= limit:
         return item
     reason = f"{len(item.text):,} characters, more than the pipeline's max_length of {limit:,}"
+    return Reject(item.source, item.line, reason)
+
+
+def reject_overwritten(item: Record | Reject) -> Record | Reject:
+    """Reject records with fields that the output would overwrite."""
+    taken = [name for name in OUTPUT_FIELDS if isinstance(item, Record) and name in item.fields]
+    if not taken:
+        return item
+    reason = f"the output would overwrite the field {taken[0]}; rename it"
     return Reject(item.source, item.line, reason)
 
 

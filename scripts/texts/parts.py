@@ -5,16 +5,19 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
 from spacy.language import Language
+from spacy.util import get_package_path, is_package
 
 from common.console import InputError
 from common.files import atomic_write, fresh_folder
@@ -25,6 +28,7 @@ from texts.annotating import (
     annotate_texts,
     load_for_annotation,
     reject_if_longer,
+    reject_overwritten,
 )
 from texts.outputs import FORMATS as OUTPUT_FORMATS
 from texts.outputs import join_bytes
@@ -55,7 +59,7 @@ class Annotator:
         RAISES (InputError): If the pipeline's weights are not finite.
         """
         limit = self.nlp.max_length
-        items = [reject_if_longer(item, limit) for item in part]
+        items = [reject_overwritten(reject_if_longer(item, limit)) for item in part]
         rejects = [item for item in items if isinstance(item, Reject)]
         records = [item for item in items if isinstance(item, Record)]
         try:
@@ -165,8 +169,16 @@ ANNOTATOR: list[Annotator] = []  # in a worker process: its annotator
 
 def start_worker(processes: int, *arguments: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles it
+    Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     ANNOTATOR.append(make_annotator(*arguments))
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process when its parent was killed: nobody else would."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def write_part_in_worker(number: int, part: Part) -> dict[str, int]:
@@ -177,16 +189,25 @@ def fingerprint_run(
     pipeline: str, files: Sequence[Path], options: dict[str, Any]
 ) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): Everything that must not change before a run is resumed."""
-    checked = [Path(pipeline) / "meta.json", *files]
     return options | {
         "pipeline": pipeline,
         "parts": [PART_RECORDS, PART_CHARACTERS],
         "files": [
             [str(path), path.stat().st_size, path.stat().st_mtime_ns]
-            for path in checked
+            for path in (*pipeline_files(pipeline), *files)
             if path.is_file()
         ],
     }
+
+
+def pipeline_files(pipeline: str) -> list[Path]:
+    """RETURNS (list[Path]): All files of a pipeline's folder or of an installed package, which
+    change when the package is upgraded."""
+    folder = Path(pipeline)
+    if not folder.is_dir() and is_package(pipeline):
+        folder = get_package_path(pipeline)
+    found = (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return sorted(found) if folder.is_dir() else []
 
 
 def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:

@@ -197,7 +197,10 @@ def read_parquet(source: Path, text_field: str) -> Iterator[Record | Reject]:
 
 
 def check_column(name: str, columns: list[str], source: Path) -> None:
-    """RAISES (InputError): If a table has no such column."""
+    """RAISES (InputError): If a table has no such column, or two columns of one name."""
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise InputError(f"{source}: several columns are named {', '.join(repeated)}; rename them")
     if name not in columns:
         listed = ", ".join(columns) or "none"
         raise InputError(

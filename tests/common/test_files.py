@@ -1,6 +1,8 @@
 """Atomic writes and hashes of files."""
 
 import shutil
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ from common.files import (
     atomic_write,
     finish_replacement,
     fresh_folder,
+    lock,
     replace_folder,
     sha256,
 )
+from common.paths import SCRIPTS
 
 
 def test_atomic_write_replaces_a_file(tmp_path: Path) -> None:
@@ -133,6 +137,41 @@ def test_atomic_write_keeps_the_old_file_on_failure(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_an_output_is_locked_while_it_is_written(tmp_path: Path) -> None:
+    target = tmp_path / "out.jsonl"
+    with lock(target):
+        with (
+            pytest.raises(InputError, match=r"out\.jsonl is being written by another run"),
+            lock(target),
+        ):
+            pass
+        with lock(tmp_path / "other.jsonl"):
+            pass
+    with pytest.raises(RuntimeError), lock(target):
+        raise RuntimeError
+    with lock(target):  # released
+        pass
+    assert names(tmp_path) == []
+
+
+def test_the_lock_of_a_killed_run_is_released(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "from common.files import lock\n"
+        "with lock(Path(sys.argv[2])):\n print('locked', flush=True); time.sleep(60)"
+    )
+    target = tmp_path / "out"
+    command = [sys.executable, "-c", code, str(SCRIPTS), str(target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match="another run"), lock(target):
+            pass
+        process.kill()
+    with lock(target):
+        pass
 
 
 def test_sha256_matches_the_published_test_vector(tmp_path: Path) -> None:
