@@ -85,16 +85,16 @@ def check_after_fork(device: torch.device) -> None:
     """Use one thread in a forked process, as in nlp.pipe(n_process=2): it doesn't inherit OpenMP's
     threads and would wait for them forever. torch's DataLoader does the same in its workers.
 
-    RAISES (RuntimeError): On a GPU, which a forked process can't use.
+    RAISES (RuntimeError): On a GPU that the parent has used: CUDA doesn't survive a fork.
     """
-    if os.getpid() == LOADING_PROCESS:
-        return
-    if device.type != "cpu":
+    # torch has no public function for this. It is False in a process that is the first to use CUDA.
+    if device.type == "cuda" and torch.cuda._is_in_bad_fork():
         raise RuntimeError(
             "a forked process can't use the GPU of its parent: use nlp.pipe without n_process, or "
             "start processes that load the pipeline themselves (scripts/predict.py --processes)"
         )
-    torch.set_num_threads(1)
+    if os.getpid() != LOADING_PROCESS:
+        torch.set_num_threads(1)
 
 
 def backward_batches(outputs: list[BatchOutput], d_hidden: torch.Tensor) -> None:

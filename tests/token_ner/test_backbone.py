@@ -179,14 +179,17 @@ def test_transformer_batches_are_small_on_a_cpu_and_large_on_a_gpu(
 
 def test_transformer_on_a_gpu_refuses_to_run_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA doesn't survive a fork, as in nlp.pipe(n_process=2): it hangs or fails obscurely."""
-    forward.check_after_fork(torch.device("cuda"))
-    monkeypatch.setattr(forward, "LOADING_PROCESS", os.getpid() + 1)
-    for device in ("cuda", "mps"):
-        with pytest.raises(RuntimeError, match=r"forked process can't use the GPU .* n_process"):
-            forward.check_after_fork(torch.device(device))
     threads = torch.get_num_threads()
-    forward.check_after_fork(torch.device("cpu"))
-    assert torch.get_num_threads() == 1
+    monkeypatch.setattr(forward, "LOADING_PROCESS", os.getpid() + 1)
+    for bad in (False, True):  # whether the parent had used the GPU
+        monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda bad=bad: bad)
+        forward.check_after_fork(torch.device("cpu"))
+        assert torch.get_num_threads() == 1
+        if not bad:
+            forward.check_after_fork(torch.device("cuda"))
+            continue
+        with pytest.raises(RuntimeError, match=r"forked process can't use the GPU .* n_process"):
+            forward.check_after_fork(torch.device("cuda"))
     torch.set_num_threads(threads)
 
 
