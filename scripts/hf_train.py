@@ -15,11 +15,11 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 
 from common.console import InputError, exit_on_input_error
-from common.files import check_replaceable, finish_replacement, fresh_folder, replace_folder
 from huggingface.checkpoints import check_resumable, finish_training
 from huggingface.recipe import Settings
 from huggingface.training import train
 from training.backbone_defaults import parse_learn_rate
+from training.record import prepare_partial
 
 
 def make_accelerator(batch_size: int, device: str) -> Accelerator:
@@ -92,11 +92,7 @@ def main(
             check_resumable(partial, settings)
         accelerator = make_accelerator(batch_size, device)
         if accelerator.is_main_process and not resume:
-            if (partial / "run.json").is_file():  # complete, but killed before the rename
-                replace_folder(partial, output)
-            finish_replacement(output)
-            check_replaceable(output)
-            fresh_folder(partial)
+            prepare_partial(partial, output)
             text = json.dumps(asdict(settings), indent=2) + "\n"
             (partial / "settings.json").write_text(text, encoding="utf-8")
         accelerator.wait_for_everyone()

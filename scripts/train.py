@@ -10,18 +10,12 @@ from spacy.cli._util import parse_config_overrides, setup_gpu
 
 from common.console import exit_on_input_error, msg
 from common.device import resolve_device
-from common.files import (
-    check_replaceable,
-    finish_replacement,
-    fresh_folder,
-    lock,
-    replace_folder,
-)
+from common.files import lock, replace_folder
 from common.machine import return_freed_memory
 from training.backbone_defaults import resolve_auto
 from training.calibrating import calibrate_on_dev
 from training.loop import load_checked_config, run_training
-from training.record import describe_training
+from training.record import describe_training, prepare_partial
 
 app = typer.Typer(add_completion=False)
 
@@ -46,11 +40,7 @@ def main(
         output = output.resolve()
         partial = output.with_name(f"{output.name}.partial")
         stack.enter_context(lock(output))
-        if (partial / "run.json").is_file():  # complete, but the run was killed before the rename
-            replace_folder(partial, output)
-        finish_replacement(output)
-        check_replaceable(output)
-        fresh_folder(partial)
+        prepare_partial(partial, output)
         run = describe_training(config_path, config, overrides, gpu)
         run |= run_training(config, partial, gpu)
         run["calibration"] = calibrate_on_dev(config, partial / "model-best")

@@ -19,6 +19,7 @@ from spacy.training import Example
 from spacy.util import registry
 
 from common.pipelines import find_heads
+from scoring.scores import copy_words
 from token_ner import TokenNER, component, forward
 from token_ner.wordpieces import WordEncoder
 
@@ -148,7 +149,7 @@ def measure_training(
 
     def run() -> None:
         for batch in batches:
-            examples = [Example(Doc(nlp.vocab, words=[t.text for t in doc]), doc) for doc in batch]
+            examples = [Example(copy_words(doc, nlp), doc) for doc in batch]
             nlp.update(examples, sgd=no_optimizer, drop=0.1, annotates=["sentencizer"])
 
     words = sum(map(len, gold))

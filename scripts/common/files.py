@@ -82,8 +82,9 @@ def fresh_folder(folder: Path) -> None:
 
     RAISES (InputError): If the folder must not be replaced.
     """
+    folder = folder.resolve()
     check_replaceable(folder)
-    shutil.rmtree(folder.resolve(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     add_mark(folder)
 

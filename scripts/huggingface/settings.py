@@ -1,10 +1,9 @@
 """The settings of a pipeline that a checkpoint keeps, in spacy.cfg, from export to import."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from spacy.util import load_config
+from spacy.util import load_config, walk_dict
 
 from common.console import InputError
 from huggingface.loading import as_input_error
@@ -44,15 +43,6 @@ SET_BY_IMPORT = {
 }
 
 
-def list_settings(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """YIELDS (tuple[str, Any]): The dotted name and the value of each setting."""
-    for name, value in section.items():
-        if isinstance(value, Mapping):
-            yield from list_settings(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
 def read_settings(path: Path) -> dict[str, Any]:
     """Read the settings that `hf.py export` saved.
 
@@ -69,11 +59,11 @@ def read_settings(path: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"nlp.lang": lang, "nlp.pipeline": list(factories.values())}
     for name, section in components.items():
         factory = factories[name]
-        for key, value in list_settings(section):
-            parent, _, last = key.rpartition(".")
+        for keys, value in walk_dict(section):
+            key, parent = ".".join(keys), ".".join(keys[:-1])
             if parent in OF_TRANSFORMERS:
                 with as_input_error(str(path)):
-                    refuse_code({last: value}, f"{name}.{parent}")
+                    refuse_code({keys[-1]: value}, f"{name}.{parent}")
             elif key not in SETTINGS.get(factory, ()):
                 allowed = SET_BY_IMPORT.get(key, ())
                 if allowed is not None and value not in allowed:

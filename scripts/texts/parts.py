@@ -32,7 +32,7 @@ from texts.annotating import (
 )
 from texts.outputs import FORMATS as OUTPUT_FORMATS
 from texts.outputs import join_bytes
-from texts.records import REJECTS_SUFFIX, Record, Reject
+from texts.records import REJECTS_SUFFIX, Record, Reject, rejects_file
 
 COUNTS_SUFFIX = ".json"
 
@@ -239,7 +239,7 @@ def join_parts(folder: Path, output: Path, n_parts: int, rejected: int) -> Path:
     with atomic_write(output) as temporary:
         parts = [folder / f"{number:06}{output.suffix}" for number in numbers]
         OUTPUT_FORMATS[output.suffix].join(parts, temporary)
-    rejects = output.with_name(f"{output.name}{REJECTS_SUFFIX}")
+    rejects = rejects_file(output)
     rejects.unlink(missing_ok=True)
     if rejected:
         with atomic_write(rejects) as temporary:

@@ -55,12 +55,17 @@ class Reject(NamedTuple):
         return json.dumps(self._asdict()) + "\n"
 
 
+def rejects_file(output: Path) -> Path:
+    """RETURNS (Path): The list of a command's rejected records, OUTPUT.rejects.jsonl."""
+    return output.with_name(f"{output.name}{REJECTS_SUFFIX}")
+
+
 def write_rejects(rejects: Sequence[Reject], output: Path) -> Path:
     """Write a command's rejected records beside its output; without any, delete an older list.
 
     RETURNS (Path): The list, OUTPUT.rejects.jsonl.
     """
-    listed = output.with_name(f"{output.name}{REJECTS_SUFFIX}")
+    listed = rejects_file(output)
     listed.unlink(missing_ok=True)
     if rejects:
         with atomic_write(listed) as temporary:

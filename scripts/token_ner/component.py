@@ -1,7 +1,8 @@
 """The spaCy component `token_ner`."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
@@ -285,17 +286,20 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         transfer from the device."""
         return cast(Array, self.model.ops.to_numpy(self.model.ops.xp.concatenate(logits)))
 
-    def from_disk(self, path: Path | str, *, exclude: Sequence[str] = ()) -> "TokenNER":
+    @contextmanager
+    def keep_threshold(self) -> Iterator[None]:
+        """Keep the threshold of the config, if it has one, while the saved settings are read."""
         threshold = self.threshold
-        super().from_disk(path, exclude=exclude)
+        yield
         self.threshold = self.threshold if threshold is None else threshold
-        return self
+
+    def from_disk(self, path: Path | str, *, exclude: Sequence[str] = ()) -> "TokenNER":
+        with self.keep_threshold():
+            return cast(TokenNER, super().from_disk(path, exclude=exclude))
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Sequence[str] = ()) -> "TokenNER":
-        threshold = self.threshold
-        super().from_bytes(bytes_data, exclude=exclude)
-        self.threshold = self.threshold if threshold is None else threshold
-        return self
+        with self.keep_threshold():
+            return cast(TokenNER, super().from_bytes(bytes_data, exclude=exclude))
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Update the weights; those of the head with its own learning rate and no weight decay."""

@@ -10,29 +10,22 @@ from thinc.types import Ints2d
 
 
 @cache
-def moses_detokenizer(lang: str | None) -> Any:
-    """RAISES (ImportError): If sacremoses, which only raw text needs, is not installed."""
+def load_moses(name: str, lang: str | None) -> Any:
+    """RETURNS (Any): sacremoses's MosesTokenizer or MosesDetokenizer for a language.
+    RAISES (ImportError): If sacremoses, which only these two need, is not installed."""
     try:
-        from sacremoses import MosesDetokenizer
+        import sacremoses
     except ImportError:
-        raise ImportError("raw text needs sacremoses: pip install sacremoses") from None
-    return MosesDetokenizer(lang=lang)
-
-
-@cache
-def moses_tokenizer(lang: str | None) -> Any:
-    """RAISES (ImportError): If sacremoses, which only Moses's words need, is not installed."""
-    try:
-        from sacremoses import MosesTokenizer
-    except ImportError:
-        raise ImportError("Moses's words need sacremoses: pip install sacremoses") from None
-    return MosesTokenizer(lang=lang)
+        raise ImportError(
+            "raw text and Moses's words need sacremoses: pip install sacremoses"
+        ) from None
+    return getattr(sacremoses, name)(lang=lang)
 
 
 def moses_doc(vocab: Vocab, text: str, lang: str | None) -> Doc:
     """RETURNS (Doc): The words of a text by Moses's rules, as most column files have them, without
     whitespace."""
-    tokenizer = moses_tokenizer(lang)
+    tokenizer = load_moses("MosesTokenizer", lang)
     lines = (line for line in text.splitlines() if line.strip())
     return Doc(vocab, [w for line in lines for w in tokenizer.tokenize(line, escape=False)])
 
@@ -48,7 +41,7 @@ def sentence_bounds(doc: Doc) -> list[tuple[int, int]]:
 def detokenize(doc: Doc, lang: str | None) -> Doc:
     """RETURNS (Doc): The same words and annotations, with spaces between the words by Moses's
     rules for a language, and one between sentences."""
-    detokenizer = moses_detokenizer(lang)
+    detokenizer = load_moses("MosesDetokenizer", lang)
     spaces: list[bool] = []
     for start, end in sentence_bounds(doc):
         sentence = [token.text for token in doc[start:end]]

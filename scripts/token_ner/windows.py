@@ -150,7 +150,8 @@ def make_windows(
         lengths = wordpieces.lengths[wordpieces.words_before[i] : wordpieces.words_before[i + 1]]
         capacity = room - 2 * context
         cuts = wordpieces.before[i] + cut_document(lengths, sentence_starts(docs[i]), capacity)
-        start, end = cuts[:-1][cuts[:-1] < cuts[1:]], cuts[1:][cuts[:-1] < cuts[1:]]
+        cuts = numpy.unique(cuts)  # words without wordpieces give empty parts
+        start, end = cuts[:-1], cuts[1:]
         first = numpy.maximum(cuts[0], start - context)
         parts.append(Windows(first, start, end, numpy.minimum(cuts[-1], end + context)))
     windows = [numpy.concatenate(columns) for columns in zip(*parts, strict=True)]

@@ -6,8 +6,27 @@ from typing import Any
 
 from confection import Config
 
-from common.files import sha256
+from common.files import (
+    check_replaceable,
+    finish_replacement,
+    fresh_folder,
+    replace_folder,
+    sha256,
+)
 from common.machine import describe_hardware, package_versions
+
+
+def prepare_partial(partial: Path, output: Path) -> None:
+    """Create the folder that a training writes to before it becomes `output`. An earlier training
+    that was killed after its record, before the rename, is put into its place first.
+
+    RAISES (InputError): If one of the two must not be replaced.
+    """
+    if (partial / "run.json").is_file():
+        replace_folder(partial, output)
+    finish_replacement(output)
+    check_replaceable(output)
+    fresh_folder(partial)
 
 
 def describe_training(

@@ -94,6 +94,16 @@ def test_a_symlink_stays_and_what_it_points_to_is_written(tmp_path: Path) -> Non
     assert real.read_text() == "new"
 
 
+def test_a_folder_behind_a_symlink_is_created_again(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk" / "real")
+    for _ in range(2):  # the link points to nothing, then to a folder of ours
+        fresh_folder(link)
+        (link / "file").touch()
+    assert link.is_symlink()
+    assert names(tmp_path / "disk" / "real") == [MARK, "file"]
+
+
 @pytest.mark.parametrize("kill_at", range(4))
 def test_a_killed_replacement_loses_nothing(
     kill_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
