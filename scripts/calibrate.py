@@ -9,7 +9,7 @@ from common.console import InputError, exit_on_input_error, msg
 from common.pipelines import load_on_device
 from corpus.docs import read_gold
 from scoring.platt import CONFIDENCE
-from training.calibrating import calibrate_folder
+from training.calibrating import calibrate_folder, describe, text_keys
 
 
 def main(
@@ -17,6 +17,13 @@ def main(
         Path, typer.Argument(help="Folder of the pipeline; the fit is saved in it")
     ],
     gold: Annotated[Path, typer.Argument(help=".spacy or column file, not used in training")],
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            help="The training data: mentions that it lacks are calibrated by themselves",
+            show_default="the mentions of the last calibration",
+        ),
+    ] = None,
     precision: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Also set the threshold for this precision on GOLD"),
@@ -29,7 +36,9 @@ def main(
         if not pipeline.is_dir():
             raise InputError(f"{pipeline}: no such folder; the fit is saved in the folder")
         nlp, _ = load_on_device(str(pipeline), device)
-        result = calibrate_folder(nlp, pipeline, read_gold(gold, nlp.vocab), precision)
+        docs = read_gold(gold, nlp.vocab)
+        seen = None if train is None else text_keys(read_gold(train, nlp.vocab))
+        result = calibrate_folder(nlp, pipeline, docs, precision, seen)
         rows = [
             (name, f"{before:.4f}", f"{after:.4f}")
             for name, (before, after) in result.measures.items()
@@ -38,7 +47,8 @@ def main(
         if result.calibration is None:
             msg.warn("scores are not calibrated: it doesn't help on held-out documents")
         else:
-            msg.good(f"{pipeline}: {result.calibration}")
+            fitted = ", ".join(f"{k} {v:.6g}" for k, v in describe(result.calibration).items())
+            msg.good(f"{pipeline}: {fitted}")
         if result.threshold is not None:
             msg.good(
                 f"{pipeline}: threshold {result.threshold}; precision of at least {precision:g} on "

@@ -17,13 +17,19 @@ from common.console import InputError
 from common.device import resolve_device
 from corpus import docs
 from scoring import platt
+from scoring.calibration import ScoredMentions
 from tests.conftest import ROOT, SAMPLE
-from token_ner import TokenNER
+from token_ner import TokenNER, text_key
 from training import calibrating, loop
+from training.calibrating import describe
 from training.log import read_log
 
 SCORES = numpy.random.default_rng(0).beta(8, 1, 1000)
-OVERCONFIDENT = SCORES, numpy.random.default_rng(1).random(1000) < SCORES - 0.2
+# Overconfident, and more so for every second mention, whose text training doesn't have.
+GAPS = numpy.tile([0.1, 0.3], 500)
+OVERCONFIDENT = ScoredMentions(
+    SCORES, numpy.random.default_rng(1).random(1000) < SCORES - GAPS, ["Mali", "nowhere"] * 500
+)
 CONFIG = ROOT / "configs" / "transition_ner.cfg"
 
 
@@ -283,7 +289,11 @@ def test_train_calibrates_the_best_pipeline_on_dev(
     run(tmp_path / "out", "--device", "cpu", *arguments(paths | options), config=config)
     record = json.loads((tmp_path / "out" / "run.json").read_text())["calibration"]
     head = spacy.load(tmp_path / "out" / "model-best").get_pipe("token_ner")
-    assert head.calibration._asdict() == pytest.approx(record["fitted"])  # type: ignore[attr-defined]
+    assert describe(head.calibration) == pytest.approx(record["fitted"])  # type: ignore[attr-defined]
+    assert record["fitted"]["unseen"] < -0.5
+    train_docs = docs.read_docs(Path(paths["paths.train"]), spacy.blank("en").vocab)
+    texts = {text_key(ent.text) for doc in train_docs for ent in doc.ents}
+    assert head.calibration.seen == texts  # type: ignore[attr-defined]
     before, after = record["expected calibration error"]
     assert after < before == pytest.approx(0.2, abs=0.05)
     last = spacy.load(tmp_path / "out" / "model-last").get_pipe("token_ner")

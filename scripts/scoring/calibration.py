@@ -1,7 +1,7 @@
 """Calibration of confidence scores, and precision and recall by threshold."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 from spacy.tokens import Doc
@@ -14,16 +14,27 @@ BINS = 10  # of equal width, as in Guo et al. 2017
 THRESHOLDS = [round(0.01 * i, 2) for i in range(100)]
 
 
+class ScoredMentions(NamedTuple):
+    """The predicted mentions of some documents that have a score.
+
+    scores (Array): Their confidence scores, (n_mentions,).
+    right (Array): Whether each is correct (exact span and type), (n_mentions,).
+    texts (list[str]): Their texts.
+    """
+
+    scores: numpy.ndarray
+    right: numpy.ndarray
+    texts: list[str]
+
+
 def scored_mentions(
     gold: Sequence[Doc], predicted: Sequence[Doc], label: str | None = None
-) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Collect scores.
+) -> ScoredMentions:
+    """Collect predicted mentions with scores.
 
     label (str | None): The predicted type to select; None for all.
-    RETURNS (tuple[Array, Array]): The confidence scores of the predicted mentions that have one,
-    and whether each mention is correct (exact span and type): (n_scored,) each.
     RAISES (InputError): If a score isn't a probability."""
-    scores, right = [], []
+    scores, right, texts = [], [], []
     for gold_doc, doc in zip(gold, predicted, strict=True):
         expected = {mention_key(ent) for ent in gold_doc.ents}
         for ent in doc.ents:
@@ -38,7 +49,8 @@ def scored_mentions(
                     )
                 scores.append(score)
                 right.append(mention_key(ent) in expected)
-    return numpy.array(scores, dtype=float), numpy.array(right, dtype=bool)
+                texts.append(ent.text)
+    return ScoredMentions(numpy.array(scores, dtype=float), numpy.array(right, dtype=bool), texts)
 
 
 def reliability(scores: numpy.ndarray, right: numpy.ndarray) -> list[dict[str, Any]]:
@@ -95,7 +107,7 @@ def error_by_type(
     found = {ent.label_ for doc in predicted for ent in doc.ents}
     rows: dict[str, dict[str, float | int]] = {}
     for label in sorted(found):
-        scores, right = scored_mentions(gold, predicted, label)
+        scores, right, _ = scored_mentions(gold, predicted, label)
         if len(scores):
             rows[label] = {**measure_calibration(scores, right), "mentions": len(scores)}
     return rows
@@ -132,12 +144,12 @@ def assess_calibration(
         two by type; `reliability` by bin, and `thresholds`. None if no predicted mention has a
         score.
     """
-    scores, right = scored_mentions(gold, predicted)
+    scores, right, texts = scored_mentions(gold, predicted)
     if not len(scores):
         return None
     before = None
     if calibration is not None:
-        before = measure_calibration(calibration.undo(scores), right)
+        before = measure_calibration(calibration.undo(scores, texts), right)
     return {
         **measure_calibration(scores, right),
         "uncalibrated": before,

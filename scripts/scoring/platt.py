@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from spacy.tokens import Doc
 
 from common.console import InputError
-from scoring.calibration import THRESHOLDS, scored_mentions
-from token_ner import Calibration, log_odds
+from scoring.calibration import THRESHOLDS, ScoredMentions, scored_mentions
+from token_ner import Calibration, is_unseen, log_odds
 
 CONFIDENCE = 0.9  # that the precision at the threshold is reached
 LEAST_MENTIONS = 100  # above the first threshold that is tested; fewer give wide intervals
@@ -29,22 +29,30 @@ class Fit(NamedTuple):
     likelihoods: tuple[float, float]
 
 
-def fit_platt(scores: numpy.ndarray, right: numpy.ndarray) -> Calibration:
+def fit_platt(mentions: ScoredMentions, seen: frozenset[int] = frozenset()) -> Calibration:
     """Fit by maximum likelihood, with Platt's targets: (n + 1) / (n + 2) for the n correct mentions
     and 1 / (n + 2) for the others. They keep the fit finite if all mentions are correct.
 
-    scores (Array): Scores before calibration, (n_mentions,).
-    right (Array): Whether each mention is correct, (n_mentions,).
+    mentions (ScoredMentions): With scores before calibration.
+    seen (frozenset[int]): `text_key` of the mentions of the training data; if there are some, and
+        both seen and unseen mentions, `unseen` is fitted too.
     """
+    scores, right, texts = mentions
     n_right = int(right.sum())
     n_wrong = len(right) - n_right
     targets = numpy.where(right, (n_right + 1) / (n_right + 2), 1 / (n_wrong + 2))
+    features = log_odds(scores)[:, None]
+    unseen = is_unseen(texts, seen)
+    if 0 < unseen.sum() < len(texts):
+        features = numpy.column_stack([features, unseen])
     # A soft target is a positive example with this weight, and a negative one with the rest.
-    features = numpy.tile(log_odds(scores), 2)[:, None]
     labels = numpy.repeat([1, 0], len(scores))
     weights = numpy.concatenate([targets, 1 - targets])
-    model = LogisticRegression(C=numpy.inf).fit(features, labels, sample_weight=weights)
-    return Calibration(float(model.coef_[0, 0]), float(model.intercept_[0]))
+    model = LogisticRegression(C=numpy.inf)
+    model.fit(numpy.tile(features, (2, 1)), labels, sample_weight=weights)
+    slope, *offset = model.coef_[0].tolist()
+    fitted = Calibration(slope, float(model.intercept_[0]))
+    return fitted._replace(unseen=offset[0], seen=seen) if offset else fitted
 
 
 def negative_log_likelihood(scores: numpy.ndarray, right: numpy.ndarray) -> float:
@@ -53,26 +61,36 @@ def negative_log_likelihood(scores: numpy.ndarray, right: numpy.ndarray) -> floa
     return float(numpy.logaddexp(0, numpy.where(right, -odds, odds)).mean())
 
 
-def fit_on_documents(gold: Sequence[Doc], predicted: Sequence[Doc]) -> Fit:
+def fit_on_documents(
+    gold: Sequence[Doc], predicted: Sequence[Doc], seen: frozenset[int] = frozenset()
+) -> Fit:
     """Fit on all documents, if a fit on one half of the documents raises the likelihood of the
-    other half.
+    other half. Whether `seen` is used is decided in the same way.
 
     predicted (Sequence[Doc]): Annotated with scores that aren't calibrated.
+    seen (frozenset[int]): `text_key` of the mentions of the training data, if known.
     RAISES (InputError): If one half has no mention with a score.
     """
     halves = [scored_mentions(gold[i::2], predicted[i::2]) for i in (0, 1)]
-    if not all(len(scores) for scores, _ in halves):
+    if not all(half.texts for half in halves):
         raise InputError("too few predicted mentions with a score to calibrate; use more documents")
-    before = after = 0.0
-    total = sum(len(scores) for scores, _ in halves)
-    fits = [fit_platt(*half) for half in halves]
-    for (scores, right), other in zip(halves, reversed(fits), strict=True):
-        share = len(scores) / total
-        before += share * negative_log_likelihood(scores, right)
-        after += share * negative_log_likelihood(other.apply(scores), right)
-    fitted = fit_platt(*(numpy.concatenate(column) for column in zip(*halves, strict=True)))
+    every = scored_mentions(gold, predicted)
+    before = negative_log_likelihood(every.scores, every.right)
+    choices = {frozenset[int](), seen}
+    after, chosen = min((held_out_likelihood(halves, choice), choice) for choice in choices)
+    fitted = fit_platt(every, chosen)
     helps = after < before and fitted.slope > 0
     return Fit(fitted if helps else None, (before, after))
+
+
+def held_out_likelihood(halves: Sequence[ScoredMentions], seen: frozenset[int]) -> float:
+    """RETURNS (float): Mean negative log-likelihood of the mentions of both halves, each calibrated
+    by the fit on the other half."""
+    total = 0.0
+    for half, other in zip(halves, reversed(halves), strict=True):
+        calibrated = fit_platt(other, seen).apply(half.scores, half.texts)
+        total += len(half.texts) * negative_log_likelihood(calibrated, half.right)
+    return total / sum(len(half.texts) for half in halves)
 
 
 def find_threshold(scores: numpy.ndarray, right: numpy.ndarray, precision: float) -> float:

@@ -19,7 +19,7 @@ from pathlib import Path
 if __name__ in sys.modules:
     from .about import __version__
     from .augmentation import copy_gold, final_punctuation
-    from .calibration import Calibration, log_odds
+    from .calibration import Calibration, is_unseen, log_odds, text_key
     from .component import ScoredMention, TokenNER
     from .raw_text import detokenize, moses_doc
     from .registration import register
@@ -39,11 +39,13 @@ if __name__ in sys.modules:
         "copy_gold",
         "detokenize",
         "final_punctuation",
+        "is_unseen",
         "log_odds",
         "moses_doc",
         "refuse_code",
         "sentence_starts",
         "set_soft_labels",
+        "text_key",
     ]
     register()
 else:

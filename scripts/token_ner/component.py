@@ -156,7 +156,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         """RETURNS (Calibration | None): The function that scores are calibrated with, fitted by
         scripts/train.py or scripts/calibrate.py; None if scores are used as they are."""
         fitted = self.cfg["calibration"]
-        return None if fitted is None else Calibration(**fitted)
+        return None if fitted is None else Calibration.from_settings(fitted)
 
     @property
     def lattice(self) -> Lattice:
@@ -222,11 +222,16 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         firsts, lasts = kept[words_of] - words_before[owners]
         threshold = self.threshold or 0.0
         mentions: list[list[ScoredMention]] = [[] for _ in docs]
-        scores = found.scores if self.calibration is None else self.calibration.apply(found.scores)
-        rows = (owners, firsts, lasts, found.types, scores)
-        for owner, first, last, type_, score in zip(*(row.tolist() for row in rows), strict=True):
+        spans = [row.tolist() for row in (owners, firsts, lasts + 1)]
+        scores = found.scores
+        if self.calibration is not None:
+            texts = (docs[owner][start:end].text for owner, start, end in zip(*spans, strict=True))
+            scores = self.calibration.apply(scores, texts)
+        for owner, start, end, type_, score in zip(
+            *spans, found.types.tolist(), scores.tolist(), strict=True
+        ):
             if score >= threshold:
-                mentions[owner].append(ScoredMention(first, last + 1, self.labels[type_], score))
+                mentions[owner].append(ScoredMention(start, end, self.labels[type_], score))
         return mentions
 
     def set_annotations(self, docs: Iterable[Doc], predictions: list[list[ScoredMention]]) -> None:

@@ -1,14 +1,14 @@
 """Calibrate the confidence scores of a trained pipeline, in its folder."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from confection import Config
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import resolve_dot_names
+from spacy.util import dot_to_object, resolve_dot_names
 
 from common.console import InputError, msg
 from common.files import atomic_write
@@ -16,7 +16,7 @@ from common.pipelines import find_heads, load_pipeline
 from scoring.calibration import measure_calibration, scored_mentions
 from scoring.platt import find_threshold, fit_on_documents
 from scoring.scores import annotate_gold
-from token_ner import Calibration
+from token_ner import Calibration, text_key
 
 
 class Result(NamedTuple):
@@ -33,13 +33,19 @@ class Result(NamedTuple):
 
 
 def calibrate_folder(
-    nlp: Language, folder: Path, gold: Sequence[Doc], precision: float | None = None
+    nlp: Language,
+    folder: Path,
+    gold: Sequence[Doc],
+    precision: float | None = None,
+    seen: frozenset[int] | None = None,
 ) -> Result:
     """Fit the calibration of a pipeline, and save it in the pipeline's folder.
 
     nlp (Language): The pipeline in the folder. Its settings are changed too.
     gold (Sequence[Doc]): Documents that the pipeline wasn't trained on.
     precision (float | None): Also find and save the threshold for this precision.
+    seen (frozenset[int] | None): `text_keys` of the training data; None takes those that the
+        pipeline was calibrated with before, if any.
     RAISES (InputError): If the pipeline has no single `token_ner`, gold has no mentions, there is
         too little to fit on, or the precision is not reached.
     """
@@ -49,15 +55,18 @@ def calibrate_folder(
     ((name, head),) = heads.items()
     if not any(doc.ents for doc in gold):
         raise InputError("the gold documents contain no mentions")
+    if seen is None:
+        seen = head.calibration.seen if head.calibration else frozenset()
     settings: dict[str, Any] = {"calibration": None, "threshold": head.cfg["threshold"]}
     head.cfg |= {"calibration": None, "threshold": None}
     predicted = annotate_gold(nlp, gold)
-    fit = fit_on_documents(gold, predicted)
-    scores, right = scored_mentions(gold, predicted)
-    calibrated = scores if fit.calibration is None else fit.calibration.apply(scores)
+    fit = fit_on_documents(gold, predicted, seen)
+    scores, right, texts = scored_mentions(gold, predicted)
+    calibrated = scores
     threshold = None
     if fit.calibration is not None:
-        settings["calibration"] = fit.calibration._asdict()
+        calibrated = fit.calibration.apply(scores, texts)
+        settings["calibration"] = fit.calibration.to_settings()
     if precision is not None:
         settings["threshold"] = threshold = find_threshold(calibrated, right, precision)
     head.cfg |= settings
@@ -69,7 +78,8 @@ def calibrate_folder(
 
 
 def calibrate_on_dev(config: Config, folder: Path) -> dict[str, Any] | None:
-    """Calibrate a pipeline on the dev corpus of its training.
+    """Calibrate a pipeline on the dev corpus of its training, with the mentions of its training
+    corpus.
 
     config (Config): Of the training.
     folder (Path): The pipeline.
@@ -79,16 +89,37 @@ def calibrate_on_dev(config: Config, folder: Path) -> dict[str, Any] | None:
     nlp = load_pipeline(str(folder))
     if len(find_heads(nlp)) != 1:
         return None
-    resolved = config.interpolate()
-    (corpus,) = resolve_dot_names(resolved, [resolved["training"]["dev_corpus"]])
-    gold = [example.reference for example in corpus(nlp)]
+    gold = read_corpus(nlp, config, "dev_corpus")
+    seen = text_keys(read_corpus(nlp, config, "train_corpus"))
     try:
-        result = calibrate_folder(nlp, folder, gold)
+        result = calibrate_folder(nlp, folder, gold, seen=seen)
     except InputError as error:
         msg.warn(f"confidence scores are not calibrated: {error}")
         return None
     fitted = result.calibration
-    return {"fitted": None if fitted is None else fitted._asdict(), **result.measures}
+    return {"fitted": None if fitted is None else describe(fitted), **result.measures}
+
+
+def read_corpus(nlp: Language, config: Config, name: str) -> list[Doc]:
+    """RETURNS (list[Doc]): The gold documents of a corpus of the config, without augmentation.
+    name (str): "train_corpus" or "dev_corpus"."""
+    config = config.copy()
+    section = dot_to_object(config, config["training"][name])
+    if "augmenter" in section:
+        section["augmenter"] = None
+    resolved = config.interpolate()
+    (corpus,) = resolve_dot_names(resolved, [resolved["training"][name]])
+    return [example.reference for example in corpus(nlp)]
+
+
+def text_keys(docs: Iterable[Doc]) -> frozenset[int]:
+    """RETURNS (frozenset[int]): `text_key` of each gold mention."""
+    return frozenset(text_key(ent.text) for doc in docs for ent in doc.ents)
+
+
+def describe(calibration: Calibration) -> dict[str, float]:
+    """RETURNS (dict[str, float]): The parameters, and the number of texts in `seen`."""
+    return calibration._asdict() | {"seen": len(calibration.seen)}
 
 
 def save_settings(folder: Path, name: str, settings: dict[str, Any]) -> None:

@@ -23,15 +23,15 @@ from scoring.calibration import (
 VOCAB = spacy.blank("en").vocab
 
 
-def scored(labels: str, scores: list[float]) -> Doc:
-    doc = Doc(VOCAB, words=["w"] * len(labels.split()), ents=labels.split())
+def scored(labels: str, scores: list[float], word: str = "w") -> Doc:
+    doc = Doc(VOCAB, words=[word] * len(labels.split()), ents=labels.split())
     attrs = {"by": "token_ner", "scores": scores}
     doc.spans["token_ner"] = SpanGroup(doc, spans=list(doc.ents), attrs=attrs)
     return doc
 
 
-def plain(labels: str) -> Doc:
-    return Doc(VOCAB, words=["w"] * len(labels.split()), ents=labels.split())
+def plain(labels: str, word: str = "w") -> Doc:
+    return Doc(VOCAB, words=[word] * len(labels.split()), ents=labels.split())
 
 
 def test_calibration_by_hand() -> None:
@@ -146,8 +146,8 @@ def test_calibration_error_by_type() -> None:
 
 def test_mentions_without_scores_are_ignored() -> None:
     gold = [plain("B-A O"), plain("B-A O")]
-    scores, right = scored_mentions(gold, [scored("B-A O", [0.7]), plain("B-A O")])
-    assert (scores.tolist(), right.tolist()) == ([0.7], [True])
+    scores, right, texts = scored_mentions(gold, [scored("B-A O", [0.7]), plain("B-A O")])
+    assert (scores.tolist(), right.tolist(), texts) == ([0.7], [True], ["w"])
 
 
 @pytest.mark.parametrize("score", [float("nan"), -0.1, 1.1])
