@@ -28,13 +28,14 @@ def main(
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
     """Train a pipeline. Further options override the config, as in `spacy train`, for example
-    --training.max_epochs 1. The learning rate, the window and case_learn_rate_factor can be "auto":
-    the default for the backbone's size. After training, the confidence scores of model-best are
-    calibrated on dev. Until training is complete, files are in OUTPUT.partial."""
+    --training.max_epochs 1. The learning rate, the window, case_learn_rate_factor and the batcher's
+    size can be "auto": the default for the backbone's size or the device. After training, the
+    confidence scores of model-best are calibrated on dev. Until training is complete, files are in
+    OUTPUT.partial."""
     with exit_on_input_error(), ExitStack() as stack:
         return_freed_memory()
         gpu = resolve_device(device)
-        overrides = resolve_auto(config_path, parse_config_overrides(context.args))
+        overrides = resolve_auto(config_path, parse_config_overrides(context.args), gpu)
         config = load_checked_config(config_path, overrides)
         setup_gpu(gpu, silent=True)
         output = output.resolve()

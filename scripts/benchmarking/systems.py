@@ -58,7 +58,7 @@ def train_spacy(
         CASE_FACTOR: AUTO,
     }
     path = CONFIGS / f"{system.recipe}.cfg"
-    config = load_checked_config(path, resolve_auto(path, overrides))
+    config = load_checked_config(path, resolve_auto(path, overrides, gpu))
     if gpu >= 0:
         require_gpu(gpu)
     run = run_training(config, output, gpu)

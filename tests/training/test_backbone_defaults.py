@@ -9,6 +9,7 @@ from common.console import InputError
 from tests.conftest import ROOT
 from training.backbone_defaults import (
     BATCH_WORDPIECES,
+    BATCH_WORDS,
     CASE_FACTOR,
     LEARN_RATE,
     WINDOW,
@@ -38,33 +39,41 @@ def test_auto_takes_the_defaults_of_the_size_and_options_win(tmp_path: Path) -> 
     base = {"paths.backbone": str(backbone(tmp_path / "base", hidden_size=768))}
     auto = {LEARN_RATE: "auto", WINDOW: "auto", CASE_FACTOR: "auto"}
     by_device = {BATCH_WORDPIECES: "auto"}  # resolved by the transformer
-    assert resolve_auto(CONFIG, small | by_device) == small | by_device
-    assert resolve_auto(CONFIG, small | auto) == small | {
+    assert resolve_auto(CONFIG, small | by_device, -1) == small | by_device
+    assert resolve_auto(CONFIG, small | auto, -1) == small | {
         LEARN_RATE: 2e-4,
         WINDOW: 128,
         CASE_FACTOR: 1.0,
     }
-    resolved = resolve_auto(CONFIG, base | auto | {LEARN_RATE: 3e-5})
+    resolved = resolve_auto(CONFIG, base | auto | {LEARN_RATE: 3e-5}, -1)
     assert resolved == base | {LEARN_RATE: 3e-5, WINDOW: None, CASE_FACTOR: 40.0}
-    assert resolve_auto(CONFIG, small | {LEARN_RATE: 1e-3}) == small | {LEARN_RATE: 1e-3}
+    assert resolve_auto(CONFIG, small | {LEARN_RATE: 1e-3}, -1) == small | {LEARN_RATE: 1e-3}
+
+
+@pytest.mark.parametrize(("gpu", "words"), [(-1, 500), (0, 1000)])
+def test_auto_batches_follow_the_device(tmp_path: Path, gpu: int, words: int) -> None:
+    overrides = {"paths.backbone": str(backbone(tmp_path / "b", hidden_size=384))}
+    for config in ("token_ner.cfg", "transition_ner.cfg"):
+        resolved = resolve_auto(ROOT / "configs" / config, overrides | {BATCH_WORDS: "auto"}, gpu)
+        assert resolved == overrides | {BATCH_WORDS: words}
 
 
 def test_auto_leaves_out_settings_that_the_config_lacks(tmp_path: Path) -> None:
     overrides = {"paths.backbone": str(backbone(tmp_path / "b", hidden_size=384))}
     config = ROOT / "configs" / "transition_ner.cfg"
     auto = {LEARN_RATE: "auto", WINDOW: "auto", BATCH_WORDPIECES: "auto"}
-    resolved = resolve_auto(config, overrides | auto)
+    resolved = resolve_auto(config, overrides | auto, -1)
     assert resolved == overrides | {LEARN_RATE: 2e-4}
 
 
 def test_auto_errors(tmp_path: Path) -> None:
     there = {"paths.backbone": str(backbone(tmp_path / "b", hidden_size=384))}
     with pytest.raises(InputError, match=r"paths\.backbone is not set"):
-        resolve_auto(CONFIG, {WINDOW: "auto"})
+        resolve_auto(CONFIG, {WINDOW: "auto"}, -1)
     with pytest.raises(InputError, match=r"nowhere is not a backbone \(.*\); fetch it"):
-        resolve_auto(CONFIG, {WINDOW: "auto", "paths.backbone": "nowhere"})
+        resolve_auto(CONFIG, {WINDOW: "auto", "paths.backbone": "nowhere"}, -1)
     with pytest.raises(InputError, match=r"--training\.dropout auto: only training\.opt"):
-        resolve_auto(CONFIG, there | {"training.dropout": "auto"})
+        resolve_auto(CONFIG, there | {"training.dropout": "auto"}, -1)
 
 
 def test_learn_rate_is_a_number_or_auto(tmp_path: Path) -> None:
