@@ -1,4 +1,4 @@
-"""Training settings that follow the backbone's size or the device: the value "auto" of an option."""
+"""Training settings that follow the backbone or the device: the value "auto" of an option."""
 
 import json
 from contextlib import suppress
