@@ -4,6 +4,7 @@ The recipe is in huggingface/recipe.py.
 """
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +16,12 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 
 from common.console import InputError, exit_on_input_error
+from common.files import fresh_folder, lock
 from huggingface.checkpoints import check_resumable, finish_training
 from huggingface.recipe import Settings
 from huggingface.training import train
 from training.backbone_defaults import parse_learn_rate
-from training.record import prepare_partial
+from training.record import finish_earlier
 
 
 def make_accelerator(batch_size: int, device: str) -> Accelerator:
@@ -78,7 +80,7 @@ def main(
     ] = False,
 ) -> None:
     """Fine-tune a token classifier. Until training is complete, files are in OUTPUT.partial."""
-    with exit_on_input_error():
+    with exit_on_input_error(), ExitStack() as stack:
         if labels not in ("all", "first"):
             raise InputError(f"--labels must be all or first, not {labels}")
         for path in (corpus / "train.txt", corpus / "valid.txt", backbone / "config.json"):
@@ -91,8 +93,11 @@ def main(
         if resume:
             check_resumable(partial, settings)
         accelerator = make_accelerator(batch_size, device)
+        if accelerator.is_main_process:
+            stack.enter_context(lock(output))
         if accelerator.is_main_process and not resume:
-            prepare_partial(partial, output)
+            finish_earlier(partial, output)
+            fresh_folder(partial)
             text = json.dumps(asdict(settings), indent=2) + "\n"
             (partial / "settings.json").write_text(text, encoding="utf-8")
         accelerator.wait_for_everyone()

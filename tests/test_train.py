@@ -20,7 +20,7 @@ from scoring import platt
 from scoring.calibration import ScoredMentions
 from tests.conftest import ROOT, SAMPLE
 from token_ner import TokenNER, text_key
-from training import calibrating, loop
+from training import calibrating, loop, planning
 from training.calibrating import describe
 from training.log import read_log
 
@@ -115,8 +115,8 @@ def test_train_plan_evaluates_the_last_step(
 ) -> None:
     numbers = {"training.max_epochs": epochs, "training.eval_frequency": frequency}
     config = load_config(CONFIG, overrides=paths | numbers, interpolate=False)
-    per_epoch = loop.count_batches(config)
-    planned = loop.plan_steps(config)["training"]
+    per_epoch = planning.count_batches(config)
+    planned = planning.plan_steps(config)["training"]
     assert planned["max_steps"] % planned["eval_frequency"] == 0
     assert planned["max_steps"] >= epochs  # at least one evaluation per epoch
     assert abs(planned["max_steps"] - epochs * per_epoch) <= planned["max_steps"] / 2
@@ -127,7 +127,7 @@ def test_train_plan_evaluates_the_last_step(
 def test_train_plan_keeps_a_config_with_steps(paths: dict[str, str]) -> None:
     numbers = {"training.max_epochs": 0, "training.max_steps": 7}
     config = load_config(CONFIG, overrides=paths | numbers, interpolate=False)
-    assert loop.plan_steps(config) == config
+    assert planning.plan_steps(config) == config
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_train_keeps_the_previous_run_if_interrupted(
     trained: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (trained / "run.json").read_bytes()
-    monkeypatch.setattr(loop, "train_nlp", interrupt)
+    monkeypatch.setattr(loop, "train_pipeline", interrupt)
     with pytest.raises(RuntimeError, match="interrupted"):
         run(trained, "--device", "cpu", *arguments(paths))
     assert (trained / "run.json").read_bytes() == before
@@ -191,7 +191,7 @@ def test_train_that_was_killed_before_its_last_step_is_finished_by_the_next_run(
     """The complete training is put into its place before the next one begins."""
     output, partial = tmp_path / "out", tmp_path / "out.partial"
     shutil.copytree(trained, partial)
-    monkeypatch.setattr(loop, "train_nlp", interrupt)
+    monkeypatch.setattr(loop, "train_pipeline", interrupt)
     with pytest.raises(RuntimeError, match="interrupted"):
         run(output, "--device", "cpu", *arguments(paths))
     assert (output / "run.json").read_bytes() == (trained / "run.json").read_bytes()

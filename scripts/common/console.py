@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from wasabi import msg
 
+from common.variables import unknown_variables
+
 __all__ = ["InputError", "exit_on_input_error", "msg"]
 
 
@@ -16,8 +18,11 @@ class InputError(ValueError):
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
     """Print an InputError, or an OSError such as a full disk, as one line on stderr, and exit with
-    code 1."""
+    code 1. A project variable that doesn't exist is such an error for every command."""
     try:
+        unknown = unknown_variables()
+        if unknown:
+            raise InputError(f"project.yml has no variable {', '.join(unknown)}")
         yield
     except (InputError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)

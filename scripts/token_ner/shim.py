@@ -122,22 +122,25 @@ class AdamWShim(HFShim):  # type: ignore[misc]
         if not is_adam or not optimizer.L2_is_weight_decay or optimizer.averages is not None:
             super().finish_update(optimizer)
             return
-        groups = self.group_parameters()
-        parameters = [p for group in groups for p in group["params"]]
-        if self._optimizer is None:
-            self._optimizer = torch.optim.AdamW(
-                groups,
-                betas=(optimizer.b1, optimizer.b2),
-                eps=optimizer.eps,
-                fused=True,
-            )
-        for group in self._optimizer.param_groups:
+        adam = self._optimizer or self.make_optimizer(optimizer)
+        for group in adam.param_groups:
             group["lr"] = optimizer.learn_rate * group["rate"]
             group["weight_decay"] = optimizer.L2 if group["decays"] else 0.0
         if optimizer.grad_clip:
+            parameters = [p for group in adam.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, optimizer.grad_clip)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        adam.step()
+        adam.zero_grad()
+
+    def make_optimizer(self, optimizer: Optimizer) -> torch.optim.AdamW:
+        """RETURNS (AdamW): A new optimizer for the model's parameters, without moments."""
+        self._optimizer = torch.optim.AdamW(
+            self.group_parameters(),
+            betas=(optimizer.b1, optimizer.b2),
+            eps=optimizer.eps,
+            fused=True,
+        )
+        return self._optimizer
 
     def group_parameters(self) -> list[dict[str, Any]]:
         """RETURNS (list[dict]): Parameter groups: `params`, `rate` (the learning rate as a multiple

@@ -1,162 +1,207 @@
-"""Run spaCy's training loop for whole epochs, and write the training log."""
+"""Train a pipeline with spaCy's training loop for whole epochs, so that it can be resumed."""
 
+import random
+import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import spacy
 from confection import Config
 from spacy.cli._util import show_validation_error
 from spacy.language import Language
+from spacy.schemas import ConfigSchemaTraining
 from spacy.training.initialize import init_nlp
-from spacy.training.loggers import console_logger_v3
-from spacy.training.loop import train as train_nlp
-from spacy.util import dot_to_object, load_config, registry, resolve_dot_names
+from spacy.training.loop import (
+    create_before_to_disk_callback,
+    create_evaluation_callback,
+    create_train_batches,
+    train_while_improving,
+    update_meta,
+)
+from spacy.util import load_config, registry, resolve_dot_names
+from thinc.api import fix_random_seed
 
 import token_ner  # noqa: F401  to register the component
 from common.console import InputError
 from common.device import peak_gpu_memory
 from common.machine import peak_memory_mb
-from training.log import LogRow, append_row, read_log
+from training.log import TimedLog, cut_log, read_log
+from training.planning import is_read_again, plan_steps
+from training.state import Evaluation, State, restore_state, save_state
 
-LogStep = Callable[[dict[str, Any] | None], None]
-WARMUP_FRACTION = 0.1  # of all steps; warmup_proportion in google-research/bert
-SHUFFLED_CORPUS = "conll_ner.shuffled_corpus.v1"
 REQUIRED_PATHS = ("train", "dev", "backbone")  # others, such as `vectors`, may be null
+LOG = "log.jsonl"
 
 
-@registry.loggers("conll_ner.timed_logger.v1")
-def timed_logger(
-    log_path: str,
-) -> Callable[[Language, IO[str], IO[str]], tuple[LogStep, Callable[[], None]]]:
-    """spaCy's console logger. It also appends a row to the training log after every evaluation.
+class Replay:
+    """The arguments of spaCy's loop that replay an interrupted training up to its state: the same
+    batches are read, but nothing is updated, and evaluations return what they returned. Then the
+    state is restored. Without a state, the loop trains from the beginning.
 
-    log_path (str): The JSONL file, in the format of `training.log`.
+    training (dict[str, Any]): The resolved section `training` of the config.
+    evaluate (Callable): Evaluates the pipeline on dev.
     """
-    console = console_logger_v3(progress_bar="eval")
 
-    def setup(
-        nlp: Language, stdout: IO[str] = sys.stdout, stderr: IO[str] = sys.stderr
-    ) -> tuple[LogStep, Callable[[], None]]:
-        log_console, finalize = console(nlp, stdout, stderr)
-        start = last = time.perf_counter()
-        steps_timed, seconds_timed, steps_logged = 0, 0.0, 0
+    def __init__(
+        self,
+        nlp: Language,
+        training: dict[str, Any],
+        evaluate: Callable[[], Evaluation],
+        state: State | None,
+    ) -> None:
+        self.training = training
+        self.evaluate_now = evaluate
+        self.state = state
+        self.step = -1 if state is None else state.step  # the last one to replay
+        self.evaluations: list[Evaluation] = []
+        # spaCy reads these lists in every step.
+        self.frozen = list(training["frozen_components"] if state is None else nlp.pipe_names)
+        self.annotating = list(training["annotating_components"] if state is None else ())
 
-        def log_step(info: dict[str, Any] | None) -> None:
-            nonlocal last, steps_timed, seconds_timed, steps_logged
-            log_console(info)
-            now = time.perf_counter()
-            if info is None:  # a step without evaluation: only the update takes time
-                steps_timed += 1
-                seconds_timed += now - last
-            else:
-                steps = info["step"] + 1
-                seconds_per_update = seconds_timed / max(steps_timed, 1)
-                row = LogRow(
-                    epoch=info["epoch"],
-                    step=steps,
-                    seconds=round(now - start, 3),
-                    training_seconds=round(seconds_per_update * steps, 3),
-                    loss=sum_losses(info["losses"]) / (steps - steps_logged),
-                    f1=info["other_scores"]["ents_f"],
-                    scores=info["other_scores"],
-                )
-                append_row(Path(log_path), row)
-                steps_logged = steps
-            last = time.perf_counter()
+    def before_update(self, nlp: Language, progress: dict[str, Any]) -> None:
+        """Restore the state before the first step that isn't replayed."""
+        if progress["step"] <= self.step:
+            return
+        if self.state is not None:
+            restore_state(self.state, nlp, self.training["optimizer"])
+            self.frozen[:] = self.training["frozen_components"]
+            self.annotating[:] = self.training["annotating_components"]
+            self.state = None
+        if self.training["before_update"] is not None:
+            self.training["before_update"](nlp, progress)
 
-        return log_step, finalize
-
-    return setup
-
-
-def sum_losses(losses: dict[str, Any]) -> float:
-    """RETURNS (float): The total loss of all components. The transformer is skipped: it reports its
-    listeners' losses again."""
-    return sum(float(loss) for name, loss in losses.items() if name != "transformer")
+    def evaluate(self) -> Evaluation:
+        number = len(self.evaluations)
+        found = self.state.evaluations[number] if self.state is not None else self.evaluate_now()
+        self.evaluations.append(found)
+        return found
 
 
-def count_batches(config: Config) -> int:
-    """RETURNS (int): The number of batches per epoch. It is approximate: training shuffles the
-    documents, which can change it by a few."""
-    resolved = config.interpolate()
-    nlp = spacy.blank(resolved["nlp"]["lang"])
-    (corpus,) = resolve_dot_names(resolved, [resolved["training"]["train_corpus"]])
-    batcher = registry.resolve({"batcher": resolved["training"]["batcher"]})["batcher"]
-    return sum(1 for _ in batcher(corpus(nlp)))
+def train_pipeline(nlp: Language, output: Path, run: dict[str, Any], state: State | None) -> None:
+    """Train as `spacy.training.loop.train`, and also write the training log and, after every
+    evaluation, the state.
 
-
-def plan_steps(config: Config) -> Config:
-    """Replace `max_epochs` by a number of steps, and set the warm-up and the evaluation frequency.
-
-    With `max_epochs`, spaCy may stop long after the last evaluation. With a fixed number of steps,
-    the last step is evaluated, when the learning rate has decayed to 0.
-
-    RETURNS (Config): A changed copy. If `max_epochs` is 0, `max_steps` and `eval_frequency` are
-        used as they are.
+    nlp (Language): Initialized, with the planned config.
+    output (Path): For model-best, model-last, the log and the state.
+    run (dict[str, Any]): The record of the training, saved with the state.
+    state (State | None): Of an interrupted training that is resumed.
     """
-    config = config.copy()
-    training = config["training"]
-    if training["max_epochs"] <= 0:
-        return config
-    per_epoch = count_batches(config)
-    evaluations = training["max_epochs"] * max(1, round(per_epoch / training["eval_frequency"]))
-    frequency = max(1, round(training["max_epochs"] * per_epoch / evaluations))
-    total = frequency * evaluations
-    training |= {"max_epochs": 0, "max_steps": total, "eval_frequency": frequency}
-    learn_rate = training["optimizer"]["learn_rate"]
-    if isinstance(learn_rate, dict) and "total_steps" in learn_rate:
-        learn_rate |= {"total_steps": total, "warmup_steps": round(WARMUP_FRACTION * total)}
-    return config
+    config = nlp.config.interpolate()
+    if config["training"]["seed"] is not None:
+        fix_random_seed(config["training"]["seed"])
+    training = registry.resolve(config["training"], schema=ConfigSchemaTraining)
+    names = [training["train_corpus"], training["dev_corpus"]]
+    train_corpus, dev_corpus = resolve_dot_names(config, names)
+    epochs = -1 if is_read_again(config) else training["max_epochs"]
+    batches = isolate_random(create_train_batches(nlp, train_corpus, training["batcher"], epochs))
+    evaluate = create_evaluation_callback(nlp, dev_corpus, training["score_weights"])
+    replay = Replay(nlp, training, evaluate, state)
+    log = TimedLog(output / LOG)
+    with nlp.select_pipes(disable=training["frozen_components"]):
+        log_step, finalize = training["logger"](nlp, sys.stdout, sys.stderr)
+    is_saved = False
+    try:
+        for info, is_best in iterate_steps(nlp, training, batches, replay):
+            is_saved = is_best is not None
+            if is_saved:
+                with nlp.select_pipes(disable=training["frozen_components"]):
+                    update_meta(training, nlp, info)
+                save_pipeline(nlp, output, training, is_best=bool(is_best))
+            log_step(info if is_saved else None)
+            log.log_step(info if is_saved else None)
+            if is_saved:
+                step, scores = info["step"], replay.evaluations
+                save_state(output, nlp, training["optimizer"], run, step, scores)
+                log.leave_out_time()
+    finally:
+        finalize()
+    if not is_saved and replay.state is None:  # the last step of the config isn't evaluated
+        save_pipeline(nlp, output, training, is_best=False)
 
 
-def restore_settings(folder: Path, training: dict[str, Any]) -> None:
-    """Restore the logger and the number of epochs in a saved pipeline's config. Plain `spacy train`
-    can't read the config otherwise: `timed_logger` is registered by this module only."""
-    path = folder / "config.cfg"
-    config = Config().from_disk(path, interpolate=False)
-    config["training"] |= {name: training[name] for name in ("logger", "max_epochs")}
-    config.to_disk(path)
+def iterate_steps(
+    nlp: Language, training: dict[str, Any], batches: Any, replay: Replay
+) -> Iterator[tuple[dict[str, Any], bool | None]]:
+    """YIELDS (tuple[dict[str, Any], bool | None]): For each step that isn't replayed, spaCy's
+    information on it, and whether it is the best one; None if it wasn't evaluated."""
+    steps = train_while_improving(
+        nlp,
+        training["optimizer"],
+        batches,
+        replay.evaluate,
+        dropout=training["dropout"],
+        accumulate_gradient=training["accumulate_gradient"],
+        patience=training["patience"],
+        max_steps=training["max_steps"],
+        eval_frequency=training["eval_frequency"],
+        exclude=replay.frozen,
+        annotating_components=replay.annotating,
+        before_update=replay.before_update,
+    )
+    for _, info, is_best in steps:
+        if info["step"] > replay.step:
+            yield info, is_best
 
 
-def read_corpus_every_epoch(nlp: Language) -> None:
-    """Make spaCy's loop read a shuffled corpus again in every epoch, with new draws of its
-    augmenter. The number of steps ends the training. Not set before `init_nlp`, which would then
-    look for labels in 100 examples only."""
-    resolved = nlp.config.interpolate()
-    corpus = dot_to_object(resolved, resolved["training"]["train_corpus"])
-    if corpus.get("@readers") == SHUFFLED_CORPUS:
-        nlp.config["training"]["max_epochs"] = -1
+def isolate_random(batches: Iterator[Any]) -> Iterator[Any]:
+    """Draw the order of the documents from a random state of its own. spaCy's `ner` draws from
+    Python's in updates, and a replay has no updates."""
+    own = random.getstate()
+    while True:
+        others = random.getstate()
+        random.setstate(own)
+        batch = next(batches, None)
+        own = random.getstate()
+        random.setstate(others)
+        if batch is None:
+            return
+        yield batch
 
 
-def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
+def save_pipeline(nlp: Language, output: Path, training: dict[str, Any], *, is_best: bool) -> None:
+    """Save model-last and, if it is the best so far, copy it to model-best."""
+    last, best, new = (output / name for name in ("model-last", "model-best", "model-best.new"))
+    prepare = create_before_to_disk_callback(training["before_to_disk"])
+    with nlp.use_params(training["optimizer"].averages):
+        prepare(nlp).to_disk(last)
+    if is_best:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(last, new)
+        shutil.rmtree(best, ignore_errors=True)
+        new.rename(best)
+
+
+def run_training(
+    config: Config,
+    output: Path,
+    gpu: int,
+    run: dict[str, Any] | None = None,
+    state: State | None = None,
+) -> dict[str, Any]:
     """Train, and write model-best, model-last and log.jsonl to the folder `output`.
 
     config (Config): Not interpolated, before `plan_steps`.
-    RETURNS (dict[str, Any]): Steps, epochs, seconds, best dev score, memory.
+    run (dict[str, Any] | None): The record of the training, saved with its state.
+    state (State | None): Of an interrupted training in the same folder, which is resumed.
+    RETURNS (dict[str, Any]): Steps, epochs, seconds, best dev score, memory, and the step after
+        which the training was resumed.
     RAISES (InputError): If the weights are not finite.
     """
     epochs = config["training"]["max_epochs"]
     config = plan_steps(config)
-    original = dict(config["training"])
-    log_path = output / "log.jsonl"
-    config["training"]["logger"] = {
-        "@loggers": "conll_ner.timed_logger.v1",
-        "log_path": str(log_path),
-    }
+    log_path = output / LOG
     start = time.perf_counter()
+    if state is not None:
+        cut_log(log_path, state.step + 1)
+        start -= read_log(log_path)[-1].seconds
     nlp = init_nlp(config, use_gpu=gpu)
-    if config["training"]["max_epochs"] == 0:
-        read_corpus_every_epoch(nlp)
     try:
-        train_nlp(nlp, output, use_gpu=gpu, stdout=sys.stdout, stderr=sys.stderr)
+        train_pipeline(nlp, output, run or {}, state)
     except FloatingPointError as error:
         raise InputError(f"training stopped: {error}; lower the learning rate") from None
     seconds = time.perf_counter() - start
-    for name in ("model-best", "model-last"):
-        restore_settings(output / name, original)
     rows = read_log(log_path)
     best = max(rows, key=lambda row: row.f1)
     if epochs <= 0:  # the config sets steps instead, or streams its corpus
@@ -168,6 +213,7 @@ def run_training(config: Config, output: Path, gpu: int) -> dict[str, Any]:
         "seconds_per_epoch": round(rows[-1].training_seconds / epochs, 1),
         "best_step": best.step,
         "best_dev_f": best.f1,
+        "resumed_after_step": None if state is None else state.step + 1,
         "peak_memory_mb": round(peak_memory_mb()),
         **peak_gpu_memory(gpu),
     }

@@ -6,34 +6,48 @@ from typing import Any
 
 from confection import Config
 
+import token_ner
 from common.files import (
+    atomic_write,
     check_replaceable,
     finish_replacement,
-    fresh_folder,
     replace_folder,
     sha256,
 )
 from common.machine import describe_hardware, package_versions
+from training.state import STATE
+
+RECORD = "run.json"
 
 
-def prepare_partial(partial: Path, output: Path) -> None:
-    """Create the folder that a training writes to before it becomes `output`. An earlier training
-    that was killed after its record, before the rename, is put into its place first.
+def finish_earlier(partial: Path, output: Path) -> bool:
+    """Put an earlier training that was killed after its record, before the rename, into its place.
 
-    RAISES (InputError): If one of the two must not be replaced.
+    RETURNS (bool): Whether there was one.
+    RAISES (InputError): If `output` must not be replaced.
     """
-    if (partial / "run.json").is_file():
+    is_complete = (partial / RECORD).is_file()
+    if is_complete:
         replace_folder(partial, output)
     finish_replacement(output)
     check_replaceable(output)
-    fresh_folder(partial)
+    return is_complete
+
+
+def finish_training(run: dict[str, Any], partial: Path, output: Path) -> None:
+    """Write the record, drop the state, and put the folder in place of `output`."""
+    with atomic_write(partial / RECORD) as temporary:
+        temporary.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    (partial / STATE).unlink()
+    replace_folder(partial, output)
 
 
 def describe_training(
     config_path: Path, config: Config, overrides: dict[str, Any], gpu: int
 ) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): Config, overrides, seed, backbone, hardware and versions."""
+    """RETURNS (dict[str, Any]): Config, overrides, seed, backbone, data, hardware and versions."""
     resolved = config.interpolate()
+    data = {name: Path(path) for name, path in resolved["paths"].items() if path is not None}
     backbone = Path(resolved["paths"]["backbone"]) / "source.json"
     return {
         "config": config_path.stem,
@@ -41,6 +55,7 @@ def describe_training(
         "overrides": overrides,
         "seed": resolved["training"]["seed"],
         "backbone": json.loads(backbone.read_text(encoding="utf-8")) if backbone.is_file() else {},
+        "data_sha256": {name: sha256(path) for name, path in data.items() if path.is_file()},
         "hardware": describe_hardware(gpu),
-        "versions": package_versions(),
+        "versions": package_versions() | {"token_ner": token_ner.__version__},
     }
