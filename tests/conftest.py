@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # the suite runs offline; tests of the hub unset this
@@ -17,6 +17,7 @@ from spacy.vocab import Vocab
 from corpus.conll import read_corpus
 from fetching import backbones
 from tests.forkserver import fork_server
+from tests.stress_helpers import ROWS
 
 # Examples may be slow on a shared machine, and these tests don't measure time.
 hypothesis.settings.register_profile("project", deadline=None)
@@ -58,16 +59,40 @@ VARNHOLM NNP B-NP B-LOC
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run slow tests too")
+    parser.addoption("--stress", type=int, help="run the stress tests this many times as long as 1")
     parser.addoption("--gpu", help="run tests of a GPU on this one: its number")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for option, mark in (("--slow", "slow"), ("--gpu", "gpu")):
+    for option, mark in (("--slow", "slow"), ("--gpu", "gpu"), ("--stress", "stress")):
         if not config.getoption(option):
             skip = pytest.mark.skip(reason=f"{mark}: run with {option}")
             for item in items:
                 if item.get_closest_marker(mark):
                     item.add_marker(skip)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """The table of the stress tests, for docs/reliability.md."""
+    rows = config.stash.get(ROWS, [])
+    if rows:
+        terminalreporter.write_line("| what | how often | result |\n| --- | ---: | --- |")
+    for row in rows:
+        terminalreporter.write_line(f"| {' | '.join(row)} |")
+
+
+@pytest.fixture(scope="session")
+def stress(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--stress"))
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[[str, str, str], None]:
+    """Adds a row to the table of the stress tests."""
+    rows = request.config.stash.setdefault(ROWS, [])
+    return lambda *row: rows.append(row)
 
 
 @pytest.fixture

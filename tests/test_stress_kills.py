@@ -1,0 +1,145 @@
+"""Kills at random moments: nothing is lost or changed, and the next run cleans up.
+
+`pytest -n 0 -m stress --stress 5` kills five times as often as `--stress 1`, and prints the table
+of docs/reliability.md.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.files import sha256
+from corpus.docs import convert_to_docs
+from tests.conftest import ROOT, SAMPLE
+from tests.stress_helpers import kill_often
+
+pytestmark = pytest.mark.stress
+Record = Callable[[str, str, str], None]
+SCRIPTS = ROOT / "scripts"
+FINE = "nothing lost or changed, nothing left over"
+
+
+def contents(path: Path) -> dict[str, str]:
+    """RETURNS (dict[str, str]): The hash of each file, of a file or folder. Without that of the
+    sentencizer, which saves a set: in another order in each process."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    files = [file for file in files if file.name != "sentencizer.json"]
+    return {str(file.relative_to(path.parent)): sha256(file) for file in files}
+
+
+def all_or_nothing(output: Path, neighbour: Path) -> Callable[[], None]:
+    """RETURNS (Callable): Checks that an output is absent or as after the first complete run, and
+    that a file beside it stays."""
+    neighbour.write_text("somebody's work", encoding="utf-8")
+    expected: dict[str, str] = {}
+
+    def check() -> None:
+        assert neighbour.read_text(encoding="utf-8") == "somebody's work"
+        if not output.exists():
+            assert expected, "the first run wrote nothing"
+            return
+        found = contents(output)
+        if not expected:
+            expected.update(found)
+        assert found == expected
+
+    return check
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def test_kills_of_convert(python: Path, folder: Path, stress: int, record: Record) -> None:
+    output = folder / "train.spacy"
+    command = [SCRIPTS / "convert.py", SAMPLE / "train.txt", output]
+    check = all_or_nothing(output, folder / "notes.txt")
+    kills = kill_often(python, command, folder, 8 * stress, check)
+    record("convert", f"{kills} kills", FINE)
+
+
+def test_kills_of_fetch(python: Path, folder: Path, stress: int, record: Record) -> None:
+    output = folder / "sample"
+    command = [SCRIPTS / "fetch.py", "corpus", "mine", output, "--source", SAMPLE]
+    check = all_or_nothing(output, folder / "notes.txt")
+    kills = kill_often(python, command, folder, 6 * stress, check)
+    record("fetch", f"{kills} kills", FINE)
+
+
+def test_kills_of_export_and_import(
+    python: Path, folder: Path, pipeline: Path, stress: int, record: Record
+) -> None:
+    checkpoint = folder / "checkpoint"
+    command = [SCRIPTS / "hf.py", "export", pipeline, checkpoint]
+    check = all_or_nothing(checkpoint, folder / "notes.txt")
+    kills = kill_often(python, command, folder, 4 * stress, check)
+    record("hf export", f"{kills} kills", FINE)
+    command = [SCRIPTS / "hf.py", "import", checkpoint, folder / "pipeline"]
+    check = all_or_nothing(folder / "pipeline", folder / "notes.txt")
+    kills = kill_often(python, command, folder, 4 * stress, check)
+    record("hf import", f"{kills} kills", FINE)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_kills_of_predict(
+    python: Path,
+    folder: Path,
+    pipeline: Path,
+    sentences: list[str],
+    stress: int,
+    record: Record,
+    processes: int,
+) -> None:
+    """Resumed runs write the same bytes."""
+    source = folder.parent / "in.txt"
+    source.write_text("\n".join(sentences * 30), encoding="utf-8")
+    output = folder / "out.jsonl"
+    options = ["-o", output, "--processes", processes, "--device", "cpu"]
+    command = [SCRIPTS / "predict.py", pipeline, source, *options]
+    check = all_or_nothing(output, folder / "notes.txt")
+    kills = kill_often(python, command, folder, 8 * stress, check, resume=["--resume"])
+    record(f"predict, processes: {processes}", f"{kills} kills", FINE)
+
+
+def test_kills_of_evaluate(
+    python: Path, folder: Path, pipeline: Path, stress: int, record: Record
+) -> None:
+    """The metrics contain times, so complete JSON is all that is checked."""
+    output = folder / "metrics.json"
+    command = [SCRIPTS / "evaluate.py", pipeline, SAMPLE / "valid.txt", "--output", output]
+
+    def check() -> None:
+        assert json.loads(output.read_text(encoding="utf-8"))["splits"].keys() == {"valid"}
+
+    kills = kill_often(python, command, folder, 4 * stress, check)
+    record("evaluate", f"{kills} kills", FINE)
+
+
+def test_kills_of_train(
+    python: Path, folder: Path, tiny_backbone: Path, stress: int, record: Record
+) -> None:
+    """Every run continues the one before; in the end, weights are those of an uninterrupted one."""
+    data = folder.parent
+    convert_to_docs(SAMPLE / "valid.txt", data / "valid.spacy", "auto", "en")
+    output = folder / "run"
+    command = [
+        *(SCRIPTS / "train.py", ROOT / "configs" / "token_ner.cfg", output, "--device", "cpu"),
+        *("--paths.train", data / "valid.spacy", "--paths.dev", data / "valid.spacy"),
+        *("--paths.backbone", tiny_backbone, "--training.eval_frequency", 3),
+        *("--training.max_epochs", 2),
+    ]
+    expected: dict[str, str] = {}
+
+    def check() -> None:
+        if output.is_dir():  # otherwise the kill came between two renames
+            names = ("model-best", "model-last")
+            found = {k: v for n in names for k, v in contents(output / n).items()}
+            expected.update(expected or found)
+            assert found == expected
+
+    kills = kill_often(python, command, folder, 4 * stress, check)
+    record("train", f"{kills} kills", FINE)
