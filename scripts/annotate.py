@@ -19,8 +19,8 @@ from cluster.output import (
     prepare_output,
     resolve_target,
 )
-from cluster.partitions import Job, Partition, first_line, list_partitions
-from common.console import InputError, exit_on_input_error, msg
+from cluster.partitions import Job, Partition, list_partitions
+from common.console import InputError, exit_on_input_error, first_line, msg
 from texts.annotating import load_for_annotation
 from texts.records import EXIT_REJECTED
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from common.console import InputError, exit_on_input_error, msg
+from common.console import InputError, exit_on_input_error, first_line, msg
 from common.files import check_file, lock
 from texts.annotating import Part, cut_parts
 from texts.outputs import FORMATS as OUTPUT_FORMATS
@@ -40,7 +40,8 @@ def write_all_parts(
         print(f"Interrupted. {folder} is kept: continue with --resume", file=sys.stderr)
         sys.exit(130)
     except OSError as error:  # such as a full disk
-        raise InputError(f"{error}; {folder} is kept: continue with --resume") from None
+        reason = first_line(error)
+        raise InputError(f"{reason}; {folder} is kept: continue with --resume") from None
     return totals
 
 

@@ -23,6 +23,10 @@ from tests.annotate_helpers import run, write
         (["blank", "none.parquet", "out"], "none.parquet: no such file or folder"),
         (["blank", "empty", "out"], "empty contains no file that ends in .parquet"),
         (["blank", "in.txt", "out"], "in.txt is not a complete Parquet file"),
+        (
+            ["blank", "names.parquet", "out"],
+            "names.parquet is not a complete Parquet file: 'utf-8'",
+        ),
         (["blank", "nocloud://in", "out"], "nocloud://in can't be reached"),
         (["blank", "in.parquet", "full"], "full exists and isn't an empty folder"),
         (["blank", "in.parquet", "in.parquet"], "in.parquet exists and isn't an empty folder"),
@@ -47,6 +51,9 @@ def test_annotate_reports_invalid_input_in_one_line(
     write(Path("in.parquet"), ["Ada"])
     write(Path("full/a.parquet"), ["Ada"])
     Path("in.txt").write_text("Ada")
+    names = pyarrow.table({"text": ["Ada"], "né": [1]})
+    pyarrow.parquet.write_table(names, "names.parquet", store_schema=False)
+    Path("names.parquet").write_bytes(Path("names.parquet").read_bytes().replace(b"\xc3", b"\xff"))
     Path("empty").mkdir()
     done = pyarrow.table({"text": ["Ada"], "mentions": [1]})
     pyarrow.parquet.write_table(done, "done.parquet")
@@ -98,6 +105,30 @@ def test_annotate_reports_missing_ray_in_one_line(
     result = run(pipeline, source, source.with_name("out"))
     assert result.exit_code == 1
     assert result.stderr == 'Error: Ray is missing: pip install "ray[data]"\n'
+
+
+def test_annotate_reports_in_one_line_that_ray_cannot_start(
+    pipeline: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_RUNTIME_ENV_HOOK", "nowhere.hook")  # ray.init imports it
+    result = run(pipeline, source, source.with_name("out"))
+    assert result.exit_code == 1
+    assert result.stderr == "Error: Ray can't start: No module named 'nowhere'\n"
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_annotate_reports_a_damaged_file_in_one_line(pipeline: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.parquet", ["Ada"] * 60, use_dictionary=False)
+    start = pyarrow.parquet.read_metadata(source).row_group(0).column(1).data_page_offset
+    data = bytearray(source.read_bytes())
+    data[start : start + 20] = b"\xff" * 20
+    source.write_bytes(data)
+    result = run(pipeline, source, tmp_path / "out")
+    assert result.exit_code == 1
+    assert "in.parquet: rows 1 to 30 can't be read (" in result.stderr
+    assert result.stderr.endswith("continue with --resume\n")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_worker_errors_are_explained_by_their_cause() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 from typer.testing import CliRunner, Result
 
@@ -105,6 +105,10 @@ def test_convert_docs_without_annotation(vocab: Vocab) -> None:
         (["tiny.txt", "out.spacy", "--scheme", "bio"], "--scheme bio is not one of auto, iob1"),
         (["tiny.txt", "out.spacy", "--scheme", "iobes"], "tiny.txt:5: O after I-PER"),
         (["broken.txt", "out.spacy"], "broken.txt:2: 1 columns where the first row has 2"),
+        (["tiny.txt", "out.spacy", "--lang", "qq"], "--lang qq: [E048] Can't import language qq"),
+        (["start.spacy", "out.txt"], "-DOCSTART- starts a document"),
+        (["strings.spacy", "out.txt"], "strings.spacy: not a complete DocBin file"),
+        (["tokens.spacy", "out.txt"], "tokens.spacy: not a complete DocBin file"),
     ],
 )
 def test_convert_bad_input_is_one_line_and_writes_nothing(
@@ -118,6 +122,14 @@ def test_convert_bad_input_is_one_line_and_writes_nothing(
     run(tiny_file, "whole.spacy")
     Path("half.spacy").write_bytes(Path("whole.spacy").read_bytes()[:-40])
     Path("broken.txt").write_text("a O\nb\n")
+    doc = Doc(Vocab(), words=["-DOCSTART-", "left"], ents=["B-PER", "O"])
+    write_docs([doc], Path("start.spacy"))
+    lacking = DocBin(docs=[doc])
+    lacking.strings.clear()
+    lacking.to_disk("strings.spacy")
+    broken = DocBin(docs=[doc])
+    broken.tokens[0][:] = 9
+    broken.to_disk("tokens.spacy")
     Path("out.spacy").write_text("old")
     result = run(*arguments)
     assert result.exit_code == 1

@@ -132,6 +132,8 @@ def test_predict_killed_and_resumed_gives_the_same_bytes(
     assert 3 <= done < 9
     expected = (tmp_path / "whole.jsonl").read_bytes()
     assert (tmp_path / "resumed.jsonl").read_bytes() == expected
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["in.txt", "resumed.jsonl", "whole.jsonl"]  # nothing hidden is left
 
 
 def test_predict_resumes_only_the_same_run(pipeline: Path, source: Path) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cluster.partitions import Job, Partition, first_line
+from cluster.partitions import Job, Partition
 from cluster.worker import Worker
-from common.console import InputError
+from common.console import InputError, first_line
 from common.paths import SCRIPTS
 
 MAX_BLOCKS = 10_000  # Ray's driver tracks every block
@@ -46,7 +46,7 @@ def list_packages() -> list[str]:
 def ray_cluster(address: str, workers: int) -> Iterator[None]:
     """Start a local cluster or join a running one, and disconnect at the end.
 
-    RAISES (InputError): If Ray isn't installed, or the cluster isn't found.
+    RAISES (InputError): If Ray isn't installed or can't start, or the cluster isn't found.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -70,6 +70,8 @@ def ray_cluster(address: str, workers: int) -> Iterator[None]:
         )
     except ConnectionError as error:
         raise InputError(f"--address {address}: {first_line(error)}") from None
+    except Exception as error:  # Ray raises many types, Exception itself too
+        raise InputError(f"Ray can't start: {first_line(error)}") from None
     try:
         yield
     finally:

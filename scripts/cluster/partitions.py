@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 
-from common.console import InputError
+from common.console import InputError, first_line
 from texts.records import check_column
 
 # Maximum size of a partition, which is a worker's unit of work (about 40 seconds on a core), one
@@ -68,10 +68,6 @@ def locate(uri: str) -> tuple[FileSystem, str]:
     return files, path.rstrip("/")
 
 
-def first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def list_parquet(source: str) -> list[tuple[str, str]]:
     """RETURNS (list[tuple[str, str]]): Path and relative name of the file, or of all .parquet files
     in the folder, sorted. By convention, names that start with "_" or "." are skipped.
@@ -115,17 +111,18 @@ def cut_file(files: FileSystem, path: str, name: str, text_field: str) -> list[P
     try:
         with pyarrow.parquet.ParquetFile(path, filesystem=files) as file:
             schema, metadata = file.schema_arrow, file.metadata
-    except (OSError, pyarrow.ArrowException) as error:
+            names = schema.names
+            text_bytes = sum(
+                column.total_uncompressed_size
+                for group in map(metadata.row_group, range(metadata.num_row_groups))
+                for column in map(group.column, range(group.num_columns))
+                if column.path_in_schema == text_field
+            )
+    except (OSError, ValueError, pyarrow.ArrowException) as error:  # ValueError: names aren't UTF-8
         reason = first_line(error)
         raise InputError(f"{path} is not a complete Parquet file: {reason}") from None
-    check_column(text_field, schema.names, Path(path))
+    check_column(text_field, names, Path(path))
     check_types(schema, text_field, path)
-    text_bytes = sum(
-        column.total_uncompressed_size
-        for group in map(metadata.row_group, range(metadata.num_row_groups))
-        for column in map(group.column, range(group.num_columns))
-        if column.path_in_schema == text_field
-    )
     rows = metadata.num_rows
     n_partitions = max(text_bytes / PARTITION_BYTES, rows / PARTITION_ROWS)
     size = max(1, math.ceil(rows / max(1, math.ceil(n_partitions))))
@@ -149,15 +146,22 @@ def check_types(schema: pyarrow.Schema, text_field: str, path: str) -> None:
 
 
 def read_rows(files: FileSystem, partition: Partition) -> pyarrow.Table:
-    """RETURNS (pyarrow.Table): The partition's rows with all columns."""
-    with pyarrow.parquet.ParquetFile(partition.path, filesystem=files) as file:
-        groups = map(file.metadata.row_group, range(file.num_row_groups))
-        ends = list(accumulate(group.num_rows for group in groups))
-        first = bisect_right(ends, partition.start)
-        last = bisect_left(ends, partition.stop)
-        if partition.start == partition.stop:
-            return file.schema_arrow.empty_table()
-        table = file.read_row_groups(range(first, last + 1))
+    """RETURNS (pyarrow.Table): The partition's rows with all columns.
+    RAISES (InputError): If the file is damaged there."""
+    try:
+        with pyarrow.parquet.ParquetFile(partition.path, filesystem=files) as file:
+            groups = map(file.metadata.row_group, range(file.num_row_groups))
+            ends = list(accumulate(group.num_rows for group in groups))
+            first = bisect_right(ends, partition.start)
+            last = bisect_left(ends, partition.stop)
+            if partition.start == partition.stop:
+                return file.schema_arrow.empty_table()
+            table = file.read_row_groups(range(first, last + 1))
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(
+            f"{partition.path}: rows {partition.start + 1:,} to {partition.stop:,} can't be read "
+            f"({first_line(error)}); the finished files are kept: continue with --resume"
+        ) from None
     before = ends[first - 1] if first else 0
     return table.slice(partition.start - before, partition.stop - partition.start)
 

@@ -8,7 +8,7 @@ from wasabi import msg
 
 from common.variables import unknown_variables
 
-__all__ = ["InputError", "exit_on_input_error", "msg"]
+__all__ = ["InputError", "exit_on_input_error", "first_line", "msg", "shorten"]
 
 
 class InputError(ValueError):
@@ -25,5 +25,16 @@ def exit_on_input_error() -> Iterator[None]:
             raise InputError(f"project.yml has no variable {', '.join(unknown)}")
         yield
     except (InputError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        message = str(error) if isinstance(error, InputError) else first_line(error)
+        print(f"Error: {message}", file=sys.stderr)
         sys.exit(1)
+
+
+def first_line(error: BaseException) -> str:
+    """RETURNS (str): The first line of an error's message, or the name of its type."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def shorten(text: str, length: int = 100) -> str:
+    """RETURNS (str): Text of a file as a message quotes it: at most its start, on one line."""
+    return " ".join(text[:length].splitlines()) + "…" * (len(text) > length)

@@ -4,11 +4,12 @@ A folder is replaced as a whole only if this project wrote it, which a file name
 or if it is empty. A folder is never replaced by a file.
 """
 
+import glob
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +18,9 @@ from common.console import InputError
 
 MARK = ".conll-ner"
 MARK_TEXT = "This folder was written by conll-ner, which replaces it as a whole.\n"
+# A temporary folder has this file, which is locked while its process lives, and then has the text.
+LOCK = ".conll-ner.lock"
+LOCK_TEXT = "This folder is temporary: conll-ner deletes it once its process has ended.\n"
 
 
 @contextmanager
@@ -30,7 +34,16 @@ def atomic_write(target: Path) -> Iterator[Path]:
     """
     target = target.resolve()
     make_parent(target)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+    remove_leftovers(target)
+    prefix = f".{target.name}-"
+    with (
+        # Another run may delete the folder too, as soon as the lock is released.
+        tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=prefix, ignore_cleanup_errors=True
+        ) as folder,
+        FileLock(Path(folder) / LOCK),
+    ):
+        (Path(folder) / LOCK).write_text(LOCK_TEXT, encoding="utf-8")
         temporary = Path(folder) / target.name
         yield temporary
         if temporary.is_dir():
@@ -39,6 +52,22 @@ def atomic_write(target: Path) -> Iterator[Path]:
         else:
             check_file(target)
             temporary.replace(target)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Delete the temporary folders that killed processes left when they wrote `target`."""
+    for folder in target.parent.glob(f".{glob.escape(target.name)}-*"):
+        path = folder / LOCK
+        with suppress(OSError, Timeout):  # not ours, deleted meanwhile, or in use
+            if path.stat().st_size > 0:
+                with FileLock(path, timeout=0):
+                    shutil.rmtree(folder)
+
+
+def delete_output(target: Path) -> None:
+    """Delete a file that an earlier run wrote, and what a killed run left of it."""
+    remove_leftovers(target.resolve())
+    target.unlink(missing_ok=True)
 
 
 def make_parent(target: Path) -> None:

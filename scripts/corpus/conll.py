@@ -5,13 +5,14 @@ that starts with `-DOCSTART-` before each document: the format of the CoNLL-2003
 (Tjong Kim Sang and De Meulder, 2003, https://aclanthology.org/W03-0419).
 """
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.console import InputError
+from common.console import InputError, shorten
 from corpus.schemes import LabelError, Mention, decode_mentions, encode_iob2
 
 DOCSTART = "-DOCSTART-"
@@ -80,8 +81,8 @@ def detect_scheme(blocks: Sequence[Block], path: str) -> str:
     if bilou and iobes:
         (line, label), (other_line, other_label) = bilou[0], iobes[0]
         raise InputError(
-            f"{path}:{other_line}: label {other_label} belongs to IOBES but {label} in line {line} "
-            "to BILOU; use one scheme per file"
+            f"{path}:{other_line}: label {shorten(other_label)} belongs to IOBES but "
+            f"{shorten(label)} in line {line} to BILOU; use one scheme per file"
         )
     if bilou or iobes:
         return "bilou" if bilou else "iobes"
@@ -113,9 +114,10 @@ def read_text(path: Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         raise InputError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; "
-            "save the file as UTF-8, e.g. iconv -f latin1 -t utf-8"
+            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8, "
+            f"e.g. iconv -f {'utf-16' if is_utf16 else 'latin1'} -t utf-8"
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -137,12 +139,15 @@ def read_row(line: str, width: int | None, where: str) -> list[str]:
     where (str): File and line, for errors.
     """
     row = split_row(line)
+    problem = ""
     if width is None and len(row) not in COLUMNS:
-        raise InputError(f"{where}: {len(row)} columns, not 2 to 5 with the label last: {line!r}")
-    if width is not None and len(row) != width:
-        raise InputError(f"{where}: {len(row)} columns where the first row has {width}: {line!r}")
-    if not all(row):
-        raise InputError(f"{where}: column {row.index('') + 1} is empty: {line!r}")
+        problem = f"{len(row)} columns, not 2 to 5 with the label last"
+    elif width is not None and len(row) != width:
+        problem = f"{len(row)} columns where the first row has {width}"
+    elif not all(row):
+        problem = f"column {row.index('') + 1} is empty"
+    if problem:
+        raise InputError(f"{where}: {problem}: {shorten(repr(line))}")
     return row
 
 
@@ -233,8 +238,13 @@ def format_sentence(sentence: Sentence) -> str:
     lines = []
     for row in zip(sentence.words, sentence.pos, sentence.chunks, labels, strict=True):
         values = [value or MISSING for value in row]
+        problem = ""
         if any(re.search(r"[ \t\r\n]", value) for value in values):
-            raise InputError(f"can't write {values} as columns: a value contains whitespace")
+            problem = "a value contains whitespace"
+        elif values[0].startswith(DOCSTART):
+            problem = f"{DOCSTART} starts a document"
+        if problem:
+            raise InputError(f"can't write {shorten(str(values))} as columns: {problem}")
         lines.append(" ".join(values))
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ import spacy
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
-from common.console import InputError, msg
+from common.console import InputError, first_line, msg, shorten
 from common.files import atomic_write
 from corpus.conll import Document, Sentence, count, format_corpus, read_corpus
 from corpus.schemes import Mention, encode_iob2
@@ -62,12 +62,12 @@ def write_docs(docs: Iterable[Doc], path: Path, *, user_data: bool = True) -> No
 
 
 def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
-    """RAISES (InputError): If the file isn't a complete DocBin."""
+    """YIELDS (Doc): The documents of a DocBin.
+    RAISES (InputError): If the file isn't a complete DocBin."""
     try:
-        doc_bin = DocBin(store_user_data=True).from_disk(path)
-    except Exception as error:  # zlib, msgpack or a missing key: the file is broken
+        yield from DocBin(store_user_data=True).from_disk(path).get_docs(vocab)
+    except Exception as error:  # zlib, msgpack, a missing key or numpy: the file is broken
         raise InputError(f"{path}: not a complete DocBin file; convert it again") from error
-    return doc_bin.get_docs(vocab)
 
 
 def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
@@ -85,11 +85,14 @@ def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
 
 
 def convert_to_docs(source: Path, target: Path, scheme: str, lang: str) -> None:
+    try:
+        vocab = spacy.blank(lang).vocab
+    except ImportError as error:
+        raise InputError(f"--lang {lang}: {first_line(error)}") from None
     corpus = read_corpus(source, scheme)
-    vocab = spacy.blank(lang).vocab
     write_docs([make_doc(document, vocab) for document in corpus.documents], target)
     counts = count(corpus.documents)
-    numbers = ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    numbers = ", ".join(f"{number:,} {shorten(name)}" for name, number in counts.items())
     msg.good(f"{target}: {numbers} ({corpus.scheme.upper()})")
     without_mentions = sum(
         not any(s.mentions for s in document.sentences) for document in corpus.documents
@@ -106,7 +109,13 @@ def convert_to_docs(source: Path, target: Path, scheme: str, lang: str) -> None:
 
 
 def convert_to_columns(source: Path, target: Path) -> None:
-    documents = [read_document(doc) for doc in read_docs(source, spacy.blank("xx").vocab)]
+    try:
+        documents = [read_document(doc) for doc in read_docs(source, spacy.blank("xx").vocab)]
+        text = format_corpus(documents)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:  # strings or chunks are missing
+        raise InputError(f"{source}: not a complete DocBin file; convert it again") from error
     with atomic_write(target) as temporary:
-        temporary.write_text(format_corpus(documents), encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
     msg.good(f"{target}: {len(documents):,} documents")

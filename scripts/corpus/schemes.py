@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from common.console import shorten
+
 
 class Tag(NamedTuple):
     """A label in two parts: `B-PER` is ("B", "PER"), `O` is ("O", "")."""
@@ -74,7 +76,8 @@ def parse_tag(label: str) -> Tag:
         return OUTSIDE
     match = re.fullmatch(r"([BILUES])-(.+)", label)
     if match is None:
-        raise ValueError(f"label {label!r} fits no scheme: expected O or, for example, B-PER")
+        quoted = shorten(repr(label))
+        raise ValueError(f"label {quoted} fits no scheme: expected O or, for example, B-PER")
     return Tag(match[1], match[2])
 
 
@@ -96,10 +99,10 @@ def decode_mentions(labels: Sequence[str], scheme: str) -> list[Mention]:
             raise LabelError(index, str(error)) from None
         legal, opens = rule(before, tag)
         if not legal:
-            first = labels[index - 1] if index > 0 else "the sentence start"
+            first = shorten(labels[index - 1]) if index > 0 else "the sentence start"
             if index == len(labels):
                 raise LabelError(index - 1, f"mention not closed at {first}, illegal in {scheme}")
-            raise LabelError(index, f"{label} after {first} is illegal in {scheme}")
+            raise LabelError(index, f"{shorten(label)} after {first} is illegal in {scheme}")
         if start is not None and (opens or tag == OUTSIDE):
             mentions.append(Mention(start, index, before.type))
             start = None

@@ -8,7 +8,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from common.console import InputError, msg
+from common.console import InputError, msg, shorten
 from common.files import sha256
 from common.pipelines import find_heads
 from corpus.conll import read_corpus
@@ -62,7 +62,7 @@ def evaluate_file(
         raise InputError(f"{path} contains no mentions, so F1 is undefined; pass an annotated file")
     unknown = unknown_types(nlp, gold)
     if unknown:
-        types = ", ".join(unknown)
+        types = shorten(", ".join(unknown))
         msg.warn(f"{path}: the pipeline doesn't know {types}; all their mentions are missed")
     start = time.perf_counter()
     predicted, wordpieces = annotate_with_wordpieces(nlp, gold, gold_sentences)

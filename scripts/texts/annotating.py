@@ -1,6 +1,6 @@
 """Annotate texts with a pipeline, in batches of similar length."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -82,6 +82,15 @@ def reject_overwritten(item: Record | Reject) -> Record | Reject:
         return item
     reason = f"the output would overwrite the field {taken[0]}; rename it"
     return Reject(item.source, item.line, reason)
+
+
+def reject_unwritable(item: Record | Reject, problem: Callable[[Record], str]) -> Record | Reject:
+    """Reject records that the output format can't contain.
+
+    problem (Callable[[Record], str]): That of an outputs.Format.
+    """
+    reason = problem(item) if isinstance(item, Record) else ""
+    return Reject(item.source, item.line, reason) if reason else item
 
 
 def cut_parts(items: Iterable[Record | Reject]) -> Iterator[Part]:

@@ -1,7 +1,7 @@
 """Output formats: write annotated documents in parts, and join the parts."""
 
-import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -11,9 +11,10 @@ import pyarrow.parquet
 from spacy.displacy.render import EntityRenderer
 from spacy.tokens import Doc, DocBin
 
-from common.console import InputError
-from corpus.conll import Document, Sentence, format_corpus
+from common.console import InputError, first_line, shorten
+from corpus.conll import DOCSTART, Document, Sentence, format_corpus
 from corpus.schemes import Mention
+from texts.exact_json import dump_json
 from texts.records import Record
 
 MENTION = pyarrow.struct(
@@ -44,10 +45,16 @@ PAGE_END = "</body>\n</html>\n"
 
 
 class Format(NamedTuple):
-    """The functions that write a part, and join parts in order to a file."""
+    """An output format.
+
+    write (Callable): Writes a part.
+    join (Callable): Joins parts in order to a file.
+    problem (Callable): The reason why the format can't contain a record; empty if it can.
+    """
 
     write: Callable[[Sequence[Record], Sequence[Doc], Path], None]
     join: Callable[[Sequence[Path], Path], None]
+    problem: Callable[[Record], str] = lambda _: ""
 
 
 def list_mentions(doc: Doc) -> list[dict[str, Any]]:
@@ -85,7 +92,17 @@ def join_bytes(parts: Iterable[Path], target: Path, before: str = "", after: str
 def write_jsonl(records: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in list_rows(records, docs):
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            file.write(dump_json(row) + "\n")
+
+
+def find_nan(record: Record) -> str:
+    """RETURNS (str): The reason if a field is NaN or infinite, as numbers from Parquet can be."""
+    for name, value in record.fields.items():
+        try:
+            dump_json(value)
+        except ValueError:
+            return f'the field "{shorten(name)}" is NaN or infinite, which JSON doesn\'t have'
+    return ""
 
 
 def write_parquet(records: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
@@ -98,30 +115,68 @@ def write_parquet(records: Sequence[Record], docs: Sequence[Doc], path: Path) ->
         values = [row.get(name) for row in rows]
         try:
             columns[name] = pyarrow.array(values, type_)
-        except pyarrow.ArrowException:
-            raise InputError(
-                f'the field "{name}" has values of different types, which a Parquet column can\'t '
-                "contain; write .jsonl instead"
-            ) from None
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+        except (pyarrow.ArrowException, OverflowError) as error:
+            raise column_error(name, error) from None
+    try:
+        pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    except pyarrow.ArrowException as error:  # such as an object without keys
+        reason = shorten(first_line(error), 200).rstrip(".")
+        raise InputError(f"{reason}; write .jsonl instead") from None
+
+
+def column_error(name: str, error: Exception) -> InputError:
+    return InputError(
+        f'the field "{shorten(name)}" has values of different types, or a number that is too large '
+        f"or precise, for a Parquet column ({shorten(first_line(error))}); write .jsonl instead"
+    )
 
 
 def join_parquet(parts: Sequence[Path], target: Path) -> None:
     """Every part becomes a row group. Columns that a part lacks are null in its rows."""
+    check_decimals(parts)
     schemas = [pyarrow.parquet.read_schema(part) for part in parts]
     try:
         schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
     except pyarrow.ArrowException as error:
+        reason = shorten(first_line(error), 200)
         raise InputError(
-            f"a column has different types in different parts ({error}); write .jsonl instead"
+            f"a column has different types in different parts ({reason}); write .jsonl instead"
         ) from None
     with pyarrow.parquet.ParquetWriter(target, schema) as writer:
         for part in parts:
             table = pyarrow.parquet.read_table(part)
-            missing = [field for field in schema if field.name not in table.column_names]
-            for field in missing:
-                table = table.append_column(field, pyarrow.nulls(len(table), field.type))
-            writer.write_table(table.select(schema.names).cast(schema))
+            columns = [cast_column(table, field) for field in schema]
+            writer.write_table(pyarrow.table(columns, schema=schema))
+
+
+def cast_column(table: pyarrow.Table, field: pyarrow.Field) -> Any:
+    """RETURNS (Any): The column with the type of all parts.
+    RAISES (InputError): If a value would change."""
+    if field.name not in table.column_names:
+        return pyarrow.nulls(len(table), field.type)
+    try:
+        return table[field.name].cast(field.type)
+    except pyarrow.ArrowException as error:
+        raise column_error(field.name, error) from None
+
+
+def check_decimals(parts: Sequence[Path]) -> None:
+    """Where some parts have floats, Arrow would round the decimals of others to floats.
+
+    RAISES (InputError): If a column has both.
+    """
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for part in parts:
+        schema = pyarrow.parquet.read_metadata(part).schema
+        for column in map(schema.column, range(len(schema))):
+            is_decimal = column.logical_type.type == "DECIMAL"
+            kinds[column.path].add("DECIMAL" if is_decimal else column.physical_type)
+    for path, found in kinds.items():
+        if {"DECIMAL", "DOUBLE"} <= found:
+            raise InputError(
+                f'the field "{shorten(path)}" has numbers that are too precise for the type of its '
+                "others; write .jsonl instead"
+            )
 
 
 def to_sentence(sent: Any) -> Sentence:
@@ -147,6 +202,13 @@ def write_conll(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
         documents.append(Document([sentence for sentence in sentences if sentence.words]))
     text = format_corpus(documents)
     path.write_text(f"{text}\n\n" if text else "", encoding="utf-8", newline="\n")
+
+
+def find_docstart(record: Record) -> str:
+    """RETURNS (str): The reason if a line could be read as the start of another document."""
+    if DOCSTART not in record.text:
+        return ""
+    return f"the text contains {DOCSTART}, which starts a document in this format"
 
 
 def write_docbin(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
@@ -181,9 +243,9 @@ def join_html(parts: Sequence[Path], target: Path) -> None:
 
 
 FORMATS = {
-    ".jsonl": Format(write_jsonl, join_bytes),
+    ".jsonl": Format(write_jsonl, join_bytes, find_nan),
     ".parquet": Format(write_parquet, join_parquet),
-    ".conll": Format(write_conll, join_bytes),
+    ".conll": Format(write_conll, join_bytes, find_docstart),
     ".spacy": Format(write_docbin, join_docbin),
     ".html": Format(write_html, join_html),
 }

@@ -20,7 +20,7 @@ from spacy.language import Language
 from spacy.util import get_package_path, is_package
 
 from common.console import InputError
-from common.files import atomic_write, fresh_folder
+from common.files import atomic_write, delete_output, fresh_folder
 from texts.annotating import (
     PART_CHARACTERS,
     PART_RECORDS,
@@ -29,6 +29,7 @@ from texts.annotating import (
     load_for_annotation,
     reject_if_longer,
     reject_overwritten,
+    reject_unwritable,
 )
 from texts.outputs import FORMATS as OUTPUT_FORMATS
 from texts.outputs import join_bytes
@@ -58,15 +59,16 @@ class Annotator:
         RETURNS (dict[str, int]): The numbers of texts, words, mentions and rejected records.
         RAISES (InputError): If the pipeline's weights are not finite.
         """
+        format_ = OUTPUT_FORMATS[self.suffix]
         limit = self.nlp.max_length
         items = [reject_overwritten(reject_if_longer(item, limit)) for item in part]
+        items = [reject_unwritable(item, format_.problem) for item in items]
         rejects = [item for item in items if isinstance(item, Reject)]
         records = [item for item in items if isinstance(item, Record)]
         try:
             with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
                 docs = annotate_texts(self.nlp, [record.text for record in records], self.labels)
-                write = OUTPUT_FORMATS[self.suffix].write
-                write(records, docs, self.folder / f"{number:06}{self.suffix}")
+                format_.write(records, docs, self.folder / f"{number:06}{self.suffix}")
                 counts = {
                     "texts": len(docs),
                     "words": sum(map(len, docs)),
@@ -240,7 +242,7 @@ def join_parts(folder: Path, output: Path, n_parts: int, rejected: int) -> Path:
         parts = [folder / f"{number:06}{output.suffix}" for number in numbers]
         OUTPUT_FORMATS[output.suffix].join(parts, temporary)
     rejects = rejects_file(output)
-    rejects.unlink(missing_ok=True)
+    delete_output(rejects)
     if rejected:
         with atomic_write(rejects) as temporary:
             join_bytes([folder / f"{number:06}{REJECTS_SUFFIX}" for number in numbers], temporary)

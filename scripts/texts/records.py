@@ -1,17 +1,21 @@
 """Read records from text, JSONL, CSV and Parquet one by one. Invalid ones become rejects."""
 
-import csv
+import codecs
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import pyarrow.parquet
 
-from common.console import InputError
-from common.files import atomic_write
+from common.console import InputError, first_line, shorten
+from common.files import atomic_write, delete_output
+from texts.csv_rows import HAS_NUL, read_rows
+from texts.exact_json import MAX_DEPTH, is_too_deep, load_json
 
 STDIN = Path("-")
 FORMATS = {
@@ -24,7 +28,6 @@ FORMATS = {
 }
 REJECTS_SUFFIX = ".rejects.jsonl"
 EXIT_REJECTED = 3  # exit code of a command that rejected records
-MAX_CSV_FIELD = 10_000_000  # characters; Python's default is 131,072
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Record:
     """A text with its origin and its other fields.
 
     source (str): The file.
-    line (int): The line, or the row of a Parquet file, from 1.
+    line (int): The line (of a CSV row, the first), or the row of a Parquet file, from 1.
     fields (dict[str, Any]): For JSONL and tables, all fields except the text. For text files, the
         file's name and the line.
     """
@@ -66,7 +69,7 @@ def write_rejects(rejects: Sequence[Reject], output: Path) -> Path:
     RETURNS (Path): The list, OUTPUT.rejects.jsonl.
     """
     listed = rejects_file(output)
-    listed.unlink(missing_ok=True)
+    delete_output(listed)
     if rejects:
         with atomic_write(listed) as temporary:
             temporary.write_text("".join(map(Reject.to_json, rejects)), encoding="utf-8")
@@ -79,6 +82,8 @@ def list_files(path: Path, format_: str | None) -> list[Path]:
     if path == STDIN:
         if format_ == "parquet":
             raise InputError("Parquet can't be read from standard input; name a file")
+        if sys.stdin is None:
+            raise InputError("standard input is closed; name a file, or pipe the texts in")
         return [path]
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in FORMATS)
@@ -109,22 +114,30 @@ def read_records(
         if kind == "parquet":
             yield from read_parquet(path, text_field)
             continue
-        with open_text(path) as file:
-            if kind == "csv":
-                yield from read_csv(file, path, text_field)
-            elif kind == "jsonl":
-                yield from read_jsonl(file, path, text_field)
-            else:
-                yield from read_text(file, path)
+        try:
+            with open_binary(path) as binary, decode(binary) as file:
+                if kind == "csv":
+                    yield from read_csv(file, path, text_field)
+                elif kind == "jsonl":
+                    yield from read_jsonl(file, path, text_field)
+                else:
+                    yield from read_text(file, path)
+        except UnicodeDecodeError:  # all other invalid bytes become surrogates
+            raise InputError(f"{path} is not complete: it ends within a UTF-16 character") from None
 
 
-def open_text(path: Path) -> TextIO:
-    """RETURNS (TextIO): The open file. Invalid UTF-8 is decoded to surrogates, which `check_text`
-    detects."""
-    source = sys.stdin.fileno() if path == STDIN else path
-    return open(
-        source, encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=path != STDIN
-    )
+def open_binary(path: Path) -> BufferedReader:
+    return open(sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN)
+
+
+def decode(file: BufferedReader) -> TextIO:
+    """Decode UTF-16 if the file starts with its byte order mark, otherwise UTF-8.
+
+    RETURNS (TextIO): The text. Invalid bytes become surrogates, which `check_text` detects.
+    """
+    if file.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return TextIOWrapper(file, "utf-16", "surrogatepass", newline="")
+    return TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
 
 
 def check_text(text: object, fields: dict[str, Any], source: Path, line: int) -> Record | Reject:
@@ -132,28 +145,39 @@ def check_text(text: object, fields: dict[str, Any], source: Path, line: int) ->
     if not isinstance(text, str):
         what = "null" if text is None else f"of type {type(text).__name__}"
         return Reject(str(source), line, f"the text is {what}, not a string")
+    if is_too_deep(fields):
+        return Reject(str(source), line, f"nested more than {MAX_DEPTH} levels deep")
     try:
         json.dumps([text, fields], ensure_ascii=False, default=str).encode("utf-8")
-    except UnicodeEncodeError:
-        return Reject(str(source), line, "not valid UTF-8")
+    except UnicodeEncodeError as error:
+        code = ord(error.object[error.start])
+        is_byte = 0xDC80 <= code <= 0xDCFF  # from "surrogateescape"
+        reason = "not valid UTF-8" if is_byte else f"an unpaired surrogate, U+{code:04X}"
+        return Reject(str(source), line, reason)
     return Record(str(source), line, text, fields)
 
 
 def read_text(file: TextIO, source: Path) -> Iterator[Record | Reject]:
+    name = str(source).encode("utf-8", "backslashreplace").decode()  # it can be any bytes
     for number, line in enumerate(file, start=1):
         text = line.rstrip("\r\n")
-        if text.strip():
-            yield check_text(text, {"source": str(source), "line": number}, source, number)
+        if "\0" in text:
+            yield Reject(str(source), number, HAS_NUL)
+        elif text.strip():
+            yield check_text(text, {"source": name, "line": number}, source, number)
 
 
 def read_jsonl(file: TextIO, source: Path, text_field: str) -> Iterator[Record | Reject]:
     for number, line in enumerate(file, start=1):
+        if "\0" in line:
+            yield Reject(str(source), number, HAS_NUL)
+            continue
         if not line.strip():
             continue
         try:
-            row = json.loads(line.strip())
-        except (ValueError, RecursionError) as error:
-            yield Reject(str(source), number, f"not JSON: {error}")
+            row = load_json(line.strip())
+        except ValueError as error:
+            yield Reject(str(source), number, str(error))
             continue
         if not isinstance(row, dict) or text_field not in row:
             yield Reject(str(source), number, f'no field "{text_field}"')
@@ -163,51 +187,85 @@ def read_jsonl(file: TextIO, source: Path, text_field: str) -> Iterator[Record |
 
 
 def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Record | Reject]:
-    csv.field_size_limit(MAX_CSV_FIELD)
-    rows = csv.reader(file, delimiter="\t" if source.suffix.lower() == ".tsv" else ",")
-    header = next(rows, [])
+    rows = read_rows(file, "\t" if source.suffix.lower() == ".tsv" else ",")
+    first, header = next(rows, (1, []))
+    if isinstance(header, str):
+        raise InputError(f"{source}:{first}: invalid header: {header}")
     check_column(text_field, header, source)
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            yield Reject(str(source), rows.line_num, f"not CSV: {error}")
-            continue
-        if row is None:
-            return
-        if not row:
-            continue
-        if len(row) != len(header):
+    for number, row in rows:
+        if isinstance(row, str):
+            yield Reject(str(source), number, row)
+        elif len(row) != len(header):
             reason = f"{len(row)} columns where the header has {len(header)}"
-            yield Reject(str(source), rows.line_num, reason)
-            continue
-        fields = dict(zip(header, row, strict=True))
-        text = fields.pop(text_field)
-        yield check_text(text, fields, source, rows.line_num)
+            yield Reject(str(source), number, reason)
+        else:
+            fields = dict(zip(header, row, strict=True))
+            text = fields.pop(text_field)
+            yield check_text(text, fields, source, number)
 
 
 def read_parquet(source: Path, text_field: str) -> Iterator[Record | Reject]:
     try:
         table = pyarrow.parquet.ParquetFile(source)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{source} is not a complete Parquet file: {error}") from None
+        names = table.schema_arrow.names
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InputError(f"{source} is not a complete Parquet file: {first_line(error)}") from None
     with table:
-        check_column(text_field, table.schema_arrow.names, source)
-        number = 0
-        for batch in table.iter_batches(batch_size=1000):
-            for fields in batch.to_pylist():
-                number += 1
+        check_column(text_field, names, source)
+        for number, fields in enumerate(read_fields(table, source), start=1):
+            if isinstance(fields, str):
+                yield Reject(str(source), number, fields)
+            else:
                 text = fields.pop(text_field)
                 yield check_text(text, fields, source, number)
 
 
+def read_fields(table: pyarrow.parquet.ParquetFile, source: Path) -> Iterator[dict[str, Any] | str]:
+    """YIELDS (dict[str, Any] | str): The values of each row, or the reason why Python can't
+    represent them, such as a string that isn't UTF-8 or a date after the year 9999.
+    RAISES (InputError): If the file is damaged."""
+    batches = table.iter_batches(batch_size=1000)
+    n_rows = 0
+    while True:
+        try:
+            batch = next(batches, None)
+        except (OSError, ValueError, pyarrow.ArrowException) as error:
+            where = f"rows from {n_rows + 1:,} on can't be read"
+            raise InputError(f"{source} is damaged: {where}: {first_line(error)}") from None
+        if batch is None:
+            return
+        n_rows += len(batch)
+        yield from convert_rows(batch)
+
+
+def convert_rows(batch: pyarrow.RecordBatch) -> list[dict[str, Any] | str]:
+    """RETURNS (list[dict[str, Any] | str]): As `read_fields` yields them."""
+    try:
+        rows: list[dict[str, Any] | str] = batch.to_pylist()
+        return rows
+    except Exception:  # of many types; convert_row finds where
+        return [convert_row(batch.slice(i, 1)) for i in range(len(batch))]
+
+
+def convert_row(batch: pyarrow.RecordBatch) -> dict[str, Any] | str:
+    fields: dict[str, Any] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            (fields[name],) = column.to_pylist()
+        except Exception as error:
+            type_, reason = shorten(str(column.type)), shorten(first_line(error))
+            return f'the column "{shorten(name)}" ({type_}) can\'t be read: {reason}'
+    return fields
+
+
 def check_column(name: str, columns: list[str], source: Path) -> None:
     """RAISES (InputError): If a table has no such column, or two columns of one name."""
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    repeated = sorted(column for column, count in Counter(columns).items() if count > 1)
     if repeated:
-        raise InputError(f"{source}: several columns are named {', '.join(repeated)}; rename them")
+        listed = shorten(", ".join(name or '""' for name in repeated))
+        raise InputError(f"{source}: several columns are named {listed}; rename them")
     if name not in columns:
-        listed = ", ".join(columns) or "none"
+        listed = shorten(", ".join(columns)) or "none"
         raise InputError(
             f'{source}: no column "{name}"; its columns are {listed}; set one with --text-field'
         )

@@ -3,7 +3,8 @@
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from common.console import InputError
 from common.files import (
     MARK,
     atomic_write,
+    delete_output,
     finish_replacement,
     fresh_folder,
     lock,
@@ -166,22 +168,85 @@ def test_an_output_is_locked_while_it_is_written(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_the_lock_of_a_killed_run_is_released(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
-        "from common.files import lock\n"
-        "with lock(Path(sys.argv[2])):\n print('locked', flush=True); time.sleep(60)"
-    )
-    target = tmp_path / "out"
-    command = [sys.executable, "-c", code, str(SCRIPTS), str(target)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+CODE = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from common.files import atomic_write, lock
+with {function}(Path(sys.argv[2])) as temporary:
+    if temporary:
+        temporary.write_text("half")
+    print("in the block", flush=True)
+    sys.stdin.read()
+    if temporary:
+        temporary.write_text("of another process")
+"""
+
+
+@contextmanager
+def process_in(function: str, target: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process in the block of `lock` or `atomic_write`. It leaves the block when its standard
+    input ends."""
+    command = [sys.executable, "-c", CODE.format(function=function), str(SCRIPTS), str(target)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "locked\n"
+        assert process.stdout.readline() == "in the block\n"
+        yield process
+
+
+def test_the_lock_of_a_killed_run_is_released(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with process_in("lock", target) as process:
         with pytest.raises(InputError, match="another run"), lock(target):
             pass
         process.kill()
     with lock(target):
         pass
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "[a-z]*"])
+def test_what_a_killed_run_left_is_deleted_by_the_next(name: str, tmp_path: Path) -> None:
+    target = tmp_path / name
+    for _ in range(2):
+        with process_in("atomic_write", target) as process:
+            process.kill()
+    assert len(names(tmp_path)) == 1  # the second run deleted what the first one left
+    with atomic_write(target) as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == [name]
+    with process_in("atomic_write", target) as process:
+        process.kill()
+    delete_output(target)
+    assert names(tmp_path) == []
+
+
+def test_what_a_living_run_writes_is_kept(tmp_path: Path) -> None:
+    """It may write the same output, or one whose name continues this one's."""
+    target, other = tmp_path / "out", tmp_path / "out-2"
+    with process_in("atomic_write", target) as one, process_in("atomic_write", other) as two:
+        with atomic_write(target) as temporary:
+            temporary.write_text("new")
+        assert target.read_text() == "new"
+        assert len(names(tmp_path)) == 3
+        for process in (one, two):
+            process.communicate("")
+            assert process.returncode == 0
+    assert names(tmp_path) == ["out", "out-2"]
+    assert target.read_text() == "of another process"
+
+
+def test_files_of_others_with_similar_names_are_kept(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    (tmp_path / ".out-abcdefgh").write_text("theirs")
+    (tmp_path / ".out-20240101").mkdir()
+    (tmp_path / ".out-20240101" / "out").write_text("theirs")
+    write_folder(tmp_path / ".out-v2", "model")  # an output of ours
+    before = sorted(tmp_path.rglob("*"))
+    with atomic_write(target) as temporary:
+        temporary.write_text("new")
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, target])
 
 
 def test_sha256_matches_the_published_test_vector(tmp_path: Path) -> None:

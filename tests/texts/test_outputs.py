@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,66 @@ def test_parquet_columns_of_different_types_are_an_error(tmp_path: Path) -> None
         InputError, match=r"a column has different types in different parts .* write \.jsonl"
     ):
         FORMATS[".parquet"].join(parts, tmp_path / "all.parquet")
+
+
+@pytest.mark.parametrize(
+    ("values", "fit"),
+    [
+        ([2**63 - 1, None], True),
+        ([Decimal("0.1234567890123456789"), Decimal("1e5")], True),
+        ([Decimal("0.1234567890123456789"), 0.5], False),  # Arrow would round one to a float
+        ([Decimal("0.1234567890123456789"), 1], False),
+        ([Decimal("1e999"), None], False),
+        ([2**63, None], False),
+        ([2**53 + 1, 0.5], False),
+        ([{"b": [2**63]}, None], False),
+        ([{"b": Decimal("0.1234567890123456789")}, {"b": 0.5}], False),
+        ([{}, None], False),
+    ],
+)
+@pytest.mark.parametrize("cuts", [[0, 2], [0, 1, 2]])
+def test_parquet_contains_the_values_or_nothing(
+    values: list[Any], fit: bool, cuts: list[int], tmp_path: Path
+) -> None:
+    """Written in one part, and joined from two."""
+
+    def write_and_join() -> list[Any]:
+        parts = []
+        for start, end in pairwise(cuts):
+            records = [Record("x", 1, "", {"a": value}) for value in values[start:end]]
+            parts.append(tmp_path / f"{start}.parquet")
+            FORMATS[".parquet"].write(records, [NLP("") for _ in records], parts[-1])
+        FORMATS[".parquet"].join(parts, tmp_path / "all.parquet")
+        found: list[Any] = pyarrow.parquet.read_table(tmp_path / "all.parquet")["a"].to_pylist()
+        return found
+
+    if fit:
+        assert write_and_join() == values
+        return
+    with pytest.raises(InputError) as error:
+        write_and_join()
+    assert re.search("""(field|type) ["']a.* write .jsonl instead$""", str(error.value))
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "record", "reason"),
+    [
+        (".conll", Record("x", 1, "a -DOCSTART- b", {}), "the text contains -DOCSTART-"),
+        (".conll", Record("x", 1, "a", {"a": "-DOCSTART-"}), ""),
+        (".jsonl", Record("x", 1, "a -DOCSTART- b", {}), ""),
+        (".jsonl", Record("x", 1, "", {"a": 1, "b": [float("nan")]}), 'the field "b" is NaN or'),
+        (".parquet", Record("x", 1, "", {"b": float("nan")}), ""),
+        (".html", Record("x", 1, "-DOCSTART-", {"b": float("nan")}), ""),
+        (".spacy", Record("x", 1, "-DOCSTART-", {"b": float("nan")}), ""),
+    ],
+)
+def test_formats_say_which_records_they_cannot_contain(
+    suffix: str, record: Record, reason: str
+) -> None:
+    found = FORMATS[suffix].problem(record)
+    assert found.startswith(reason)
+    assert bool(found) == bool(reason)
 
 
 def test_conll_is_read_back(tmp_path: Path) -> None:

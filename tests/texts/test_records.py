@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from common.console import InputError
 from texts import records
+from texts.csv_rows import HAS_NUL
 from texts.records import Record, Reject, list_files, read_jsonl, read_records
 
 
@@ -73,10 +76,10 @@ def test_jsonl_rejects_with_line_and_reason(tmp_path: Path) -> None:
         "the text is null, not a string",
         "the text is of type int, not a string",
         "not valid UTF-8",
-        "not valid UTF-8",
-        "not valid UTF-8",
+        "an unpaired surrogate, U+D800",
+        "an unpaired surrogate, U+D800",
     ]
-    assert found[8][1].startswith("not JSON")
+    assert found[8][1] == "nested more than 100 levels deep"
 
 
 @pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("tsv", "\t")])
@@ -88,6 +91,19 @@ def test_csv_columns_are_found_by_header(suffix: str, separator: str, tmp_path: 
     assert texts(items) == ['Two\nlines, and a "quote"', "d"]
     assert [item.fields for item in items if isinstance(item, Record)] == [{"id": "1"}, {"id": "3"}]
     assert rejects(items) == [(4, "3 columns where the header has 2")]
+
+
+def test_csv_rejects_only_the_row_with_the_open_quote(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('text\n"Ada left.\nNext\n"Two\nlines"\n"Lee" left.\nLast\n')
+    items = read(path)
+    assert [(item.line, item.text) for item in items if isinstance(item, Record)] == [
+        (3, "Next"),
+        (4, "Two\nlines"),
+        (7, "Last"),
+    ]
+    reason = "not CSV (',' expected after '\"'); check the quotes"
+    assert rejects(items) == [(2, reason), (6, reason)]
 
 
 def test_csv_texts_may_be_long(tmp_path: Path) -> None:
@@ -132,6 +148,12 @@ def test_format_overrides_the_suffix(tmp_path: Path) -> None:
         ("empty", None, "contains no file that ends in"),
         ("a.csv", b"id,body\n1,x", 'a.csv: no column "text"; its columns are id, body'),
         ("a.csv", b"", 'a.csv: no column "text"; its columns are none'),
+        ("a.csv", b'id,"text\n1,x', r"a.csv:1: invalid header: not CSV \(unexpected end of data\)"),
+        ("a.csv", b"text,,\nAda,,\n", 'several columns are named ""; rename them'),
+        ("a.csv", b"a" * 20_000_000, r"a.csv:1: invalid header: not CSV \(a row of more than"),
+        ("a.csv", b"a" * 9_000_000, 'no column "text"; its columns are a{100}…; set one'),
+        ("a.csv", "text\n".encode("utf-16-le"), "a.csv:1: invalid header: NUL characters; if the"),
+        ("a.txt", "Ada".encode("utf-16")[:-1], "a.txt is not complete: it ends within a UTF-16"),
         ("a.parquet", b"PAR1half", "a.parquet is not a complete Parquet file"),
     ],
 )
@@ -155,3 +177,125 @@ def test_jsonl_of_any_text_is_read_back(values: list[str]) -> None:
     file = io.StringIO("".join(json.dumps({"text": value}) + "\n" for value in values))
     items = list(read_jsonl(file, Path("x"), "text"))
     assert texts(items) == values
+
+
+# --- Encodings ---
+
+TEXTS = ["Ada Lindqvist.", "Århus – 東京 😀"]
+FILES = {
+    "txt": "\n".join(TEXTS),
+    "csv": "text\r\n" + "\r\n".join(TEXTS),
+    "jsonl": "\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in TEXTS),
+}
+
+
+@pytest.mark.parametrize("suffix", FILES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("by_stdin", [False, True])
+def test_unicode_is_decoded_by_its_byte_order_mark(
+    suffix: str, encoding: str, by_stdin: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    path.write_bytes((mark + FILES[suffix]).encode(encoding))
+    if by_stdin:
+        with path.open() as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            items = read(records.STDIN, format_={"txt": "text"}.get(suffix, suffix))
+    else:
+        items = read(path)
+    assert texts(items) == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("suffix", "header", "row"),
+    [("txt", b"", "Ada\n"), ("csv", b"text\n", '"Ada"\n'), ("jsonl", b"", '{"text": "Ada"}\n')],
+)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_byte_order_mark_is_rejected(
+    suffix: str, header: bytes, row: str, encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(header + (row * 2).encode(encoding))
+    items = read(path)
+    assert len(rejects(items)) == len(items) >= 2
+    assert {reason for _, reason in rejects(items)} == {HAS_NUL}
+
+
+def test_half_a_surrogate_pair_in_utf16_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffAda\n\ud83d\nLee\n".encode("utf-16-le", "surrogatepass"))
+    items = read(path)
+    assert texts(items) == ["Ada", "Lee"]
+    assert rejects(items) == [(2, "an unpaired surrogate, U+D83D")]
+
+
+def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+    """Names of files can be any bytes; fields are text."""
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    path.write_text("Ada")
+    (record,) = read(path)
+    assert isinstance(record, Record)
+    assert record.fields["source"].endswith(r"caf\udce9.txt")
+
+
+def test_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python sets it for `<&-`
+    with pytest.raises(InputError, match="standard input is closed"):
+        list_files(records.STDIN, None)
+
+
+# --- Parquet that Python can't represent ---
+
+
+def test_parquet_rejects_rows_with_values_that_python_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    names = pyarrow.array([b"a", b"\xff", b"c", b"d"], pyarrow.binary())
+    columns = {
+        "text": ["One.", "Two.", "Three.", "Four."],
+        "name": pyarrow.Array.from_buffers(pyarrow.string(), 4, names.buffers()),
+        "day": pyarrow.array([0, 0, 10_000_000, 0], pyarrow.int32()).cast(pyarrow.date32()),
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    items = read(path)
+    assert texts(items) == ["One.", "Four."]
+    (two, invalid), (three, late) = rejects(items)
+    assert (two, three) == (2, 3)
+    assert invalid.startswith(
+        "the column \"name\" (string) can't be read: 'utf-8' codec can't decode"
+    )
+    assert late == 'the column "day" (date32[day]) can\'t be read: date value out of range'
+
+
+def test_parquet_with_names_that_are_not_utf8_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": ["One."], "né": [1]})
+    pyarrow.parquet.write_table(table, path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"\xc3", b"\xff"))
+    with pytest.raises(InputError, match="is not a complete Parquet file: 'utf-8' codec"):
+        read(path)
+
+
+def test_parquet_rejects_times_of_an_unknown_zone(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    times = pyarrow.array([0], pyarrow.timestamp("ms", "Nowhere/City"))
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["One."], "time": times}), path)
+    ((line, reason),) = rejects(read(path))
+    assert line == 1
+    assert reason.startswith('the column "time" (timestamp[ms, tz=Nowhere/City]) can\'t be read: ')
+
+
+def test_parquet_that_is_damaged_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": [f"Text {i}." for i in range(3000)]})
+    pyarrow.parquet.write_table(table, path, row_group_size=1000, compression="snappy")
+    start = pyarrow.parquet.read_metadata(path).row_group(1).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[start : start + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    found = read_records([path], "text")
+    assert [next(found).line for _ in range(1000)] == list(range(1, 1001))
+    with pytest.raises(InputError) as error:
+        next(found)
+    assert str(error.value).startswith(f"{path} is damaged: rows from 1,001 on can't be read: ")
+    assert len(str(error.value).splitlines()) == 1
