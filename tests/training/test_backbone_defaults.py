@@ -50,7 +50,7 @@ def test_auto_takes_the_defaults_of_the_size_and_options_win(tmp_path: Path) -> 
     assert resolve_auto(CONFIG, small | {LEARN_RATE: 1e-3}, -1) == small | {LEARN_RATE: 1e-3}
 
 
-@pytest.mark.parametrize(("gpu", "words"), [(-1, 500), (0, 1000)])
+@pytest.mark.parametrize(("gpu", "words"), [(-1, 500), (0, 750)])
 def test_auto_batches_follow_the_device(tmp_path: Path, gpu: int, words: int) -> None:
     overrides = {"paths.backbone": str(backbone(tmp_path / "b", hidden_size=384))}
     for config in ("token_ner.cfg", "transition_ner.cfg"):
