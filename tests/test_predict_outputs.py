@@ -90,19 +90,25 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_workers_end_with_a_run_that_is_killed(pipeline: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["start", "work"])
+def test_workers_end_with_a_run_that_is_killed(pipeline: Path, tmp_path: Path, moment: str) -> None:
+    """Also if it is killed before they know its process id from the system."""
     source = tmp_path / "in.txt"
     source.write_text("Ada Lindqvist left Varnholm.\n" * 200_000, encoding="utf-8")
     command = [sys.executable, SCRIPT, str(pipeline), str(source), "--device", "cpu"]
     command += ["-o", str(tmp_path / "out.jsonl"), "--processes", "2"]
     with subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
-        while not list(tmp_path.glob("out.jsonl.partial/00*.json")):
+        while (
+            not list(tmp_path.glob("out.jsonl.partial/00*.json"))
+            if moment == "work"
+            else len(children(process.pid)) < 3  # two workers, and multiprocessing's tracker
+        ):
             assert process.poll() is None
             time.sleep(0.05)
         workers = children(process.pid)
         assert len(workers) >= 2
         process.send_signal(signal.SIGKILL)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60  # a worker starts by importing for some seconds
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < end, "workers go on"
         time.sleep(0.1)

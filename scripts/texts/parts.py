@@ -104,7 +104,7 @@ def write_parts(
         return
     waiting: deque[dict[str, int] | Future[dict[str, int]]] = deque()
     pool = ProcessPoolExecutor(
-        processes, get_context("spawn"), start_worker, (processes, *arguments)
+        processes, get_context("spawn"), start_worker, (os.getpid(), processes, *arguments)
     )
     try:
         for number, part in enumerate(parts):
@@ -169,9 +169,13 @@ def make_annotator(
 ANNOTATOR: list[Annotator] = []  # in a worker process: its annotator
 
 
-def start_worker(processes: int, *arguments: Any) -> None:
+def start_worker(parent: int, processes: int, *arguments: Any) -> None:
+    """Prepare a worker process.
+
+    parent (int): The main process, which may have been killed by now.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles it
-    Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    Thread(target=end_with_parent, args=(parent,), daemon=True).start()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     ANNOTATOR.append(make_annotator(*arguments))
 
