@@ -4,75 +4,38 @@ import json
 import re
 import signal
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import spacy
-import uvicorn
-from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from spacy.language import Language
 
 from benchmarking import service_load
-from huggingface.importing import import_checkpoint
 from serving.app import create_app
 from serving.schema import Limits
-from tests.hf_helpers import make_checkpoint
+from tests.serve_helpers import TEXT, nlp, serving, wait_for  # noqa: F401  the fixture
 from tests.test_report_page import browser  # noqa: F401  the fixture
 from texts.outputs import list_mentions
 
-TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """A real server in a thread. YIELDS (str): Its URL."""
-    port = service_load.free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
 
 @pytest.fixture(scope="module")
-def nlp(tmp_path_factory: pytest.TempPathFactory) -> Language:
-    folder = tmp_path_factory.mktemp("pipeline")
-    return import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
-
-
-@pytest.fixture(scope="module")
-def client(nlp: Language) -> Iterator[httpx.Client]:
+def client(nlp: Language) -> Iterator[httpx.Client]:  # noqa: F811
     limits = Limits(max_texts=3, max_characters=200, timeout=30)
     with serving(create_app(nlp, limits)) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client
-
-
-def wait_for(condition: Any) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def post(client: httpx.Client, **body: Any) -> httpx.Response:
     return client.post("/predict", json=body)
 
 
-def test_predict_gives_the_pipelines_mentions(client: httpx.Client, nlp: Language) -> None:
+def test_predict_gives_the_pipelines_mentions(client: httpx.Client, nlp: Language) -> None:  # noqa: F811
     response = post(client, text=TEXT)
     assert response.status_code == 200
     (document,) = response.json()["documents"]
@@ -137,7 +100,7 @@ def test_invalid_requests_are_reported(
     assert response.status_code == status
 
 
-def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> None:
+def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> None:  # noqa: F811
     assert client.get("/health").json() == {"status": "ok"}
     info = client.get("/info").json()
     assert info["labels"] == ["LOC", "MISC", "ORG", "PER"]
@@ -151,7 +114,7 @@ def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> Non
     schema = client.get("/openapi.json").json()
     assert set(schema["paths"]) == {"/predict", "/health", "/info"}
     assert set(schema["paths"]["/predict"]["post"]["responses"]) == {
-        *("200", "413", "422", "503", "504")
+        *("200", "408", "413", "422", "503", "504")
     }
     assert client.get("/nowhere").status_code == 404
     assert client.get("/predict").status_code == 405
@@ -168,7 +131,7 @@ def test_page_has_a_policy_against_other_origins(client: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="module")
-def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     folder = tmp_path_factory.mktemp("saved") / "model"
     nlp.to_disk(folder)
     return folder
@@ -188,7 +151,7 @@ def test_serve_finishes_accepted_requests_on_shutdown(saved: Path) -> None:
 
 
 @pytest.mark.slow
-def test_responses_match_the_openapi_schema(nlp: Language) -> None:
+def test_responses_match_the_openapi_schema(nlp: Language) -> None:  # noqa: F811
     """schemathesis generates valid and invalid requests, and checks the responses by the schema."""
     schemathesis = pytest.importorskip("schemathesis")
     with serving(create_app(nlp, Limits(max_characters=2000))) as url:

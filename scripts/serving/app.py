@@ -1,6 +1,5 @@
 """The FastAPI application."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -12,13 +11,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from spacy.language import Language
+from starlette.middleware import Middleware
 
-from serving.batcher import Batcher, Metrics
+from serving.batcher import Batcher
+from serving.bodies import BodyLimits
+from serving.disconnects import unless_gone
+from serving.metrics import Metrics
 from serving.middleware import ServiceMiddleware
 from serving.schema import DEFAULT_LIMITS, ErrorResponse, Limits, PredictRequest, PredictResponse
 
 PAGE = Path(__file__).with_name("page.html")
-BYTES_PER_CHARACTER = 12  # maximum in JSON: a surrogate pair such as \uD83D\uDE00
 
 
 def check_size(texts: Sequence[str], limits: Limits) -> None:
@@ -43,10 +45,16 @@ def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
     }
 
 
+def describe(description: str) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): An error response for the OpenAPI schema."""
+    return {"model": ErrorResponse, "description": description}
+
+
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    413: {"model": ErrorResponse, "description": "Too many texts or characters"},
-    503: {"model": ErrorResponse, "description": "The queue is full; see the header Retry-After"},
-    504: {"model": ErrorResponse, "description": "Timeout"},
+    408: describe("The body did not arrive in time"),
+    413: describe("Too many texts or characters"),
+    503: describe("Too many requests are waiting; see the header Retry-After"),
+    504: describe("Timeout"),
 }
 
 
@@ -57,10 +65,9 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(batcher.run())
+        batcher.start()
         yield
-        task.cancel()  # the server has already sent all responses
-        batcher.thread.shutdown()
+        batcher.stop()  # the server has already sent all responses
 
     app = FastAPI(
         title="Named entities",
@@ -69,10 +76,12 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
+        middleware=[
+            Middleware(ServiceMiddleware, metrics),
+            Middleware(BodyLimits, limits, metrics),
+        ],
+        exception_handlers={RequestValidationError: explain_invalid_request},
     )
-    max_bytes = BYTES_PER_CHARACTER * limits.max_characters + 10_000
-    app.add_middleware(ServiceMiddleware, max_bytes=max_bytes, metrics=metrics)
-    app.add_exception_handler(RequestValidationError, explain_invalid_request)
     add_predict(app, batcher, limits)
     add_pages(app, service_info(nlp, limits), metrics)
     return app
@@ -90,12 +99,12 @@ def add_predict(app: FastAPI, batcher: Batcher, limits: Limits) -> None:
     """Add POST /predict."""
 
     @app.post("/predict", response_model=PredictResponse, responses=ERROR_RESPONSES)
-    async def predict(body: PredictRequest) -> JSONResponse:
+    async def predict(body: PredictRequest, request: Request) -> JSONResponse:
         """Find the mentions in one text or in several."""
         texts = [body.text] if isinstance(body.text, str) else body.text
         check_size(texts, limits)
         threshold = body.threshold or 0.0
-        rows = await batcher.submit(texts) if texts else []
+        rows = await unless_gone(request, batcher.submit(texts)) if texts else []
         documents = [
             {"mentions": [m for m in row if m["score"] is None or m["score"] >= threshold]}
             for row in rows
