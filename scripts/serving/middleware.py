@@ -1,4 +1,4 @@
-"""Middleware around all others: security headers, errors, metrics."""
+"""Middleware around all others: security headers, errors, metrics, access log."""
 
 import time
 
@@ -6,20 +6,22 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.access_log import log_request
 from serving.metrics import Metrics
 
-# The page may load nothing from other origins.
+# The page may load nothing from other origins, and no page may frame it.
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-        "connect-src 'self'; img-src data:"
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
 }
 
 
 class ServiceMiddleware:
-    """Adds security headers, answers unexpected errors, and counts responses."""
+    """Adds security headers, answers unexpected errors, and counts and logs responses."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
@@ -30,13 +32,14 @@ class ServiceMiddleware:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        status = 0
+        status = size = 0
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message).update(SECURITY)
+            size += len(message.get("body", b""))
             await send(message)
 
         try:
@@ -53,3 +56,4 @@ class ServiceMiddleware:
             self.metrics.requests.labels(path, status or 500).inc()
             if path == "/predict":
                 self.metrics.seconds.observe(seconds)
+            log_request(scope, status or 500, seconds, size)

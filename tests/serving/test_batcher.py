@@ -9,7 +9,7 @@ from thinc.api import get_current_ops, set_current_ops
 
 from serving import batcher
 from serving.app import create_app
-from serving.batcher import TEXT_COST
+from serving.batcher import TEXT_COST, Batcher
 from serving.schema import Limits
 from tests.common.test_device import OtherOps
 from tests.serve_helpers import TEXT, Slow, busy, metric, serving, wait_for
@@ -58,6 +58,24 @@ def test_an_error_does_not_affect_other_requests_in_the_batch(slow: Slow, nlp: L
         assert [other.result().status_code for other in others] == [200, 500, 200]
         assert others[1].result().json() == {"detail": "internal error; see the service's log"}
         assert metric(service.url, 'ner_requests_total{path="/predict",status="500"}') == 1
+
+
+def test_a_service_whose_batches_stopped_is_not_ready(
+    nlp: Language, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(create_app(nlp)) as url:
+        assert httpx.get(f"{url}/ready").json() == {"status": "ready"}
+
+    async def fail(_: Batcher) -> None:
+        raise RuntimeError("the queue is broken")
+
+    monkeypatch.setattr(Batcher, "next_batch", fail)
+    with serving(create_app(nlp)) as url:
+        response = httpx.get(f"{url}/ready")
+        assert response.status_code == httpx.head(f"{url}/ready").status_code == 503
+        assert response.json() == {"detail": "texts aren't annotated any more; restart the service"}
+        assert httpx.get(f"{url}/health").status_code == 200  # the process itself is up
+    assert "the queue is broken" in capsys.readouterr().err
 
 
 def test_slow_request_returns_504(slow: Slow, nlp: Language) -> None:
