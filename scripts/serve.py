@@ -47,7 +47,10 @@ def main(
         int, typer.Option(min=1, help="Maximum characters per request")
     ] = Limits.max_characters,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds until a request fails with 504")
+        float,
+        typer.Option(
+            min=0.1, help="Seconds for the body to arrive, and then until a request fails with 504"
+        ),
     ] = Limits.timeout,
     allow_host: Annotated[
         list[str] | None,

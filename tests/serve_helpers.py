@@ -42,8 +42,8 @@ def serving(app: ASGIApp, **options: Any) -> Iterator[str]:
         thread.join()
 
 
-def wait_for(condition: Any) -> None:
-    end = time.monotonic() + 20
+def wait_for(condition: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from typer.testing import CliRunner
 
 import serve
 from benchmarking import service_load
-from tests.serve_helpers import metric, nlp, wait_for  # noqa: F401  the fixture
+from serving.app import create_app
+from tests.conftest import ROOT
+from tests.serve_helpers import metric, nlp, serving, wait_for  # noqa: F401  the fixture
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 app.command()(serve.main)
 LONG = {"text": ["Ada Lindqvist left Varnholm. " * 60] * 100}
 
@@ -129,3 +132,19 @@ def test_serve_reports_invalid_input_in_one_line(
     assert result.exit_code == 1
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_serve_docs_list_options_metrics_and_paths(nlp: Language) -> None:  # noqa: F811
+    docs = (ROOT / "docs" / "use.md").read_text(encoding="utf-8")
+    options = {option for p in typer.main.get_command(app).params for option in p.opts}
+    options = options - {"pipeline", "--access-log"} | {"--no-access-log"}
+    paths = {"/", "/metrics", "/openapi.json"}
+    with serving(create_app(nlp)) as url:
+        paths |= set(httpx.get(f"{url}/openapi.json").json()["paths"])
+        found = re.findall(r"^# HELP (ner_\w+)", httpx.get(f"{url}/metrics").text, re.MULTILINE)
+    assert len(options) == 8
+    assert len(found) > 7
+    for name in {*options, *(name for name in found if not name.endswith("_created"))}:
+        assert f"`{name}`" in docs, name
+    for path in paths:
+        assert re.search(rf"^\| `(GET|POST) {path}`", docs, re.MULTILINE), path
