@@ -1,5 +1,6 @@
 """Serve a pipeline over HTTP: POST /predict, with a page at / to try it."""
 
+import gc
 import re
 import signal
 import sys
@@ -79,6 +80,7 @@ def main(
         if access_log:
             log_to_stdout()
         finish_on_hangup()
+        gc.freeze()  # so that garbage collection doesn't walk the pipeline: 0.2 ms per request
         uvicorn.run(
             app, host=host, port=port, root_path=root_path, log_level="info", access_log=False
         )

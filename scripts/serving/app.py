@@ -1,5 +1,6 @@
 """The FastAPI application."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -18,7 +19,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from serving.auth import TokenBackend, bearer, refuse
 from serving.batcher import Batcher
 from serving.bodies import BodyLimits
-from serving.disconnects import unless_gone
 from serving.hosts import LOCAL_HOSTS
 from serving.metrics import Metrics
 from serving.middleware import ServiceMiddleware
@@ -142,7 +142,11 @@ def add_predict(router: APIRouter, batcher: Batcher, limits: Limits) -> None:
         texts = [body.text] if isinstance(body.text, str) else body.text
         check_size(texts, limits)
         threshold = body.threshold or 0.0
-        rows = await unless_gone(request, batcher.submit(texts)) if texts else []
+        gone = asyncio.ensure_future(request.receive())  # after the body, only the end can come
+        try:
+            rows = await batcher.submit(texts, gone) if texts else []
+        finally:
+            gone.cancel()
         documents = [
             {"mentions": [m for m in row if m["score"] is None or m["score"] >= threshold]}
             for row in rows

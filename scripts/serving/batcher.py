@@ -11,6 +11,7 @@ from fastapi import HTTPException
 from spacy.language import Language
 
 from common.device import inherit_device
+from serving.bodies import ClientGone
 from serving.metrics import Metrics
 from serving.schema import Limits
 from texts.annotating import BATCH_CHARACTERS, annotate_texts
@@ -68,12 +69,16 @@ class Batcher:
     def is_running(self) -> bool:
         return self.task is not None and not self.task.done()
 
-    async def submit(self, texts: list[str]) -> list[list[dict[str, Any]]]:
-        """Queue a request, and wait for its result. A request that times out or is cancelled leaves
+    async def submit(
+        self, texts: list[str], gone: "asyncio.Future[Any]"
+    ) -> list[list[dict[str, Any]]]:
+        """Queue a request, and wait for its result. A request that nobody waits for any more leaves
         the queue.
 
+        gone (asyncio.Future[Any]): Is done when the client closes the connection.
         RETURNS (list[list[dict[str, Any]]]): The mentions of each text.
-        RAISES (HTTPException): 503 if the queue is full, 504 after the timeout.
+        RAISES (HTTPException): 503 if the queue is full, 504 after the timeout, 499 if the client
+            has gone.
         """
         request = PendingRequest(texts)
         if self.waiting and self.waiting + request.cost > self.limits.max_waiting:
@@ -82,13 +87,21 @@ class Batcher:
         self.change_waiting(request.cost)
         self.arrived.set()
         try:
-            return await asyncio.wait_for(request.result, self.limits.timeout)
-        except TimeoutError:
-            raise HTTPException(504, f"timed out after {self.limits.timeout:g} seconds") from None
+            await asyncio.wait(
+                (request.result, gone),
+                timeout=self.limits.timeout,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if request.result.done():
+                return request.result.result()
         finally:
+            request.result.cancel()
             if request in self.queue:
                 del self.queue[request]
                 self.change_waiting(-request.cost)
+        if gone.done():
+            raise ClientGone
+        raise HTTPException(504, f"timed out after {self.limits.timeout:g} seconds")
 
     def change_waiting(self, cost: int) -> None:
         self.waiting += cost

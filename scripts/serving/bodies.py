@@ -6,9 +6,16 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.disconnects import ClientGone
 from serving.metrics import Metrics
 from serving.schema import Limits
+
+
+class ClientGone(HTTPException):
+    """The client has closed the connection. Nobody gets this response: it is for the metrics and
+    the access log, with nginx's number."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "the client has closed the connection")
 
 
 class BodyLimits:
