@@ -96,6 +96,19 @@ def test_invalid_requests_are_reported(
     assert response.status_code == status
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}])
+def test_texts_that_another_origins_page_may_send_are_refused(
+    client: httpx.Client, headers: dict[str, str]
+) -> None:
+    """Browsers ask first only for JSON, and there is no permission for them."""
+    body = b'{"text": "Ada"}'
+    assert client.post("/predict", content=body, headers=headers).status_code == 422
+    asked = {"Origin": "http://other.example", "Access-Control-Request-Method": "POST"}
+    answer = client.options("/predict", headers=asked)
+    assert answer.status_code == 405
+    assert "access-control-allow-origin" not in answer.headers
+
+
 def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> None:  # noqa: F811
     assert client.get("/health").json() == {"status": "ok"}
     info = client.get("/info").json()
