@@ -20,7 +20,7 @@ from benchmarking.service_load import alternate_with_predict, send_requests
 from common.console import InputError
 from serving.app import create_app
 from serving.schema import Limits
-from tests.test_serve import TEXT, nlp, serving  # noqa: F401  the fixture
+from tests.serve_helpers import TEXT, nlp, serving  # noqa: F401  the fixture
 
 # With one thread for the pipeline: 0.93 to 0.96 in eight rounds on two cores. With as many threads
 # as cores, the clients, which share the machine, take 0.15 to 0.28 of the service's speed.

@@ -29,7 +29,7 @@ from corpus.docs import convert_to_docs
 from scoring.evaluation import evaluate_file
 from serving.app import create_app
 from tests.conftest import ROOT, SAMPLE
-from tests.test_serve import serving
+from tests.serve_helpers import serving
 from token_ner import forward
 
 pytestmark = pytest.mark.gpu

@@ -1,78 +1,37 @@
-"""The service: responses, limits, shutdown, and its page in a real browser."""
+"""The service: responses, limits, headers."""
 
 import json
 import re
-import signal
 import statistics
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import spacy
-import uvicorn
-from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from spacy.language import Language
 
-from benchmarking import service_load
-from huggingface.importing import import_checkpoint
+from common.machine import peak_memory_mb
 from serving.app import create_app
 from serving.schema import Limits
-from tests.hf_helpers import make_checkpoint
+from tests.serve_helpers import TEXT, nlp, serving, wait_for  # noqa: F401  the fixture
 from tests.test_report_page import browser  # noqa: F401  the fixture
 from texts.outputs import list_mentions
 
-TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """A real server in a thread. YIELDS (str): Its URL."""
-    port = service_load.free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
 
 @pytest.fixture(scope="module")
-def nlp(tmp_path_factory: pytest.TempPathFactory) -> Language:
-    folder = tmp_path_factory.mktemp("pipeline")
-    return import_checkpoint(str(make_checkpoint(folder / "checkpoint")))
-
-
-@pytest.fixture(scope="module")
-def client(nlp: Language) -> Iterator[httpx.Client]:
+def client(nlp: Language) -> Iterator[httpx.Client]:  # noqa: F811
     limits = Limits(max_texts=3, max_characters=200, timeout=30)
     with serving(create_app(nlp, limits)) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client
-
-
-def wait_for(condition: Any) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def post(client: httpx.Client, **body: Any) -> httpx.Response:
     return client.post("/predict", json=body)
 
 
-def test_predict_gives_the_pipelines_mentions(client: httpx.Client, nlp: Language) -> None:
+def test_predict_gives_the_pipelines_mentions(client: httpx.Client, nlp: Language) -> None:  # noqa: F811
     response = post(client, text=TEXT)
     assert response.status_code == 200
     (document,) = response.json()["documents"]
@@ -137,7 +96,20 @@ def test_invalid_requests_are_reported(
     assert response.status_code == status
 
 
-def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}])
+def test_texts_that_another_origins_page_may_send_are_refused(
+    client: httpx.Client, headers: dict[str, str]
+) -> None:
+    """Browsers ask first only for JSON, and there is no permission for them."""
+    body = b'{"text": "Ada"}'
+    assert client.post("/predict", content=body, headers=headers).status_code == 422
+    asked = {"Origin": "http://other.example", "Access-Control-Request-Method": "POST"}
+    answer = client.options("/predict", headers=asked)
+    assert answer.status_code == 405
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> None:  # noqa: F811
     assert client.get("/health").json() == {"status": "ok"}
     info = client.get("/info").json()
     assert info["labels"] == ["LOC", "MISC", "ORG", "PER"]
@@ -149,46 +121,73 @@ def test_health_info_metrics_openapi(client: httpx.Client, nlp: Language) -> Non
     assert re.search(r"ner_words_total \d\d", metrics)
     assert "ner_request_seconds_bucket" in metrics
     schema = client.get("/openapi.json").json()
-    assert set(schema["paths"]) == {"/predict", "/health", "/info"}
+    assert set(schema["paths"]) == {"/predict", "/health", "/ready", "/info"}
     assert set(schema["paths"]["/predict"]["post"]["responses"]) == {
-        *("200", "413", "422", "503", "504")
+        *("200", "408", "413", "422", "503", "504")
     }
     assert client.get("/nowhere").status_code == 404
     assert client.get("/predict").status_code == 405
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_probes_may_ask_for_the_head_only(client: httpx.Client, path: str) -> None:
+    whole, head = client.get(path), client.head(path)
+    assert whole.status_code == head.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-length"] == whole.headers["content-length"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc")
+def test_metrics_have_the_memory_of_the_process(client: httpx.Client) -> None:
+    found = re.search(r"^process_resident_memory_bytes (\S+)$", client.get("/metrics").text, re.M)
+    assert found
+    assert 20 < float(found[1]) / 1024**2 <= peak_memory_mb() + 1
+
+
 def test_page_has_a_policy_against_other_origins(client: httpx.Client) -> None:
     response = client.get("/")
     assert response.headers["content-type"].startswith("text/html")
-    assert "default-src 'none'" in response.headers["content-security-policy"]
+    policy = response.headers["content-security-policy"]
+    for directive in ("default-src", "base-uri", "form-action", "frame-ancestors"):
+        assert f"{directive} 'none'" in policy
     assert not re.search(r"https?://", response.text)
 
 
-# --- In its own process, and in a browser ---
+def test_every_response_has_the_security_headers(
+    nlp: Language,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serving.batcher.annotate_texts", lambda *_: 1 / 0)
+    open_app, app = create_app(nlp, Limits(max_texts=1)), create_app(nlp, token="secret")
+    with serving(open_app) as url, serving(app) as secured:
+        responses = [
+            *(httpx.get(url + path) for path in ("/", "/metrics", "/openapi.json", "/nowhere")),
+            httpx.get(f"{url}/predict"),
+            httpx.get(url, headers={"Host": "other.example"}),
+            *(httpx.post(f"{url}/predict", json={"text": text}) for text in (["", ""], 1, "Ada")),
+            httpx.get(f"{secured}/info"),
+        ]
+    statuses = [response.status_code for response in responses]
+    assert statuses == [200, 200, 200, 404, 405, 400, 413, 422, 500, 401]
+    for response in responses:
+        assert response.headers["x-content-type-options"] == "nosniff", response
+        assert "frame-ancestors 'none'" in response.headers["content-security-policy"], response
 
 
-@pytest.fixture(scope="module")
-def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("saved") / "model"
-    nlp.to_disk(folder)
-    return folder
+def test_service_behind_a_proxy_that_removes_a_path(nlp: Language) -> None:  # noqa: F811
+    with serving(create_app(nlp, token="secret"), root_path="/ner") as url:
+        headers = {"Authorization": "Bearer secret"}
+        schema = httpx.get(f"{url}/openapi.json", headers=headers).json()
+        assert schema["servers"] == [{"url": "/ner"}]
+        assert httpx.get(f"{url}/").status_code == httpx.get(f"{url}/ready").status_code == 200
+        assert httpx.get(f"{url}/info").status_code == 401
+        httpx.post(f"{url}/predict", json={"text": TEXT}, headers=headers).raise_for_status()
+        metrics = httpx.get(f"{url}/metrics", headers=headers).text
+        assert 'ner_requests_total{path="/predict",status="200"} 1.0' in metrics
 
 
 @pytest.mark.slow
-def test_serve_finishes_accepted_requests_on_shutdown(saved: Path) -> None:
-    with service_load.serving(str(saved), "cpu") as (server, url), ThreadPoolExecutor(1) as pool:
-        long = {"text": ["Ada Lindqvist left Varnholm. " * 60] * 100}
-        waiting = pool.submit(httpx.post, f"{url}/predict", json=long, timeout=60)
-        wait_for(lambda: "ner_waiting_characters" in httpx.get(f"{url}/metrics").text)
-        time.sleep(0.3)
-        assert not waiting.done()
-        server.send_signal(signal.SIGTERM)
-        assert len(waiting.result().json()["documents"]) == 100
-        server.wait(20)
-
-
-@pytest.mark.slow
-def test_responses_match_the_openapi_schema(nlp: Language) -> None:
+def test_responses_match_the_openapi_schema(nlp: Language) -> None:  # noqa: F811
     """schemathesis generates valid and invalid requests, and checks the responses by the schema."""
     schemathesis = pytest.importorskip("schemathesis")
     with serving(create_app(nlp, Limits(max_characters=2000))) as url:
@@ -201,61 +200,3 @@ def test_responses_match_the_openapi_schema(nlp: Language) -> None:
                 case.call_and_validate()
 
             check()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 400])
-def test_page_in_a_browser(nlp: Language, browser: Any, width: int) -> None:  # noqa: F811
-    hostile = "<img src=x onerror=alert(1)>"
-    rules = spacy.blank("en")
-    ruler: Any = rules.add_pipe("entity_ruler")
-    patterns = {"PER": "Sylvain", "X<b>": "\U0001f600", "MISC": hostile}
-    ruler.add_patterns([{"label": label, "pattern": text} for label, text in patterns.items()])
-    with serving(create_app(nlp)) as scored, serving(create_app(rules)) as plain:
-        page = browser.new_page(viewport={"width": width, "height": 800})
-        messages: list[str] = []
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.on("dialog", lambda dialog: messages.append(dialog.message))
-        requests: list[str] = []
-        page.on("request", lambda request: requests.append(request.url))
-
-        # With the keyboard only: the text has the focus; Ctrl+Enter submits.
-        page.goto(plain)
-        page.keyboard.press("Control+A")
-        page.keyboard.type(f"{hostile} \U0001f600 Sylvain")
-        page.keyboard.press("Control+Enter")
-        page.wait_for_selector("mark")
-        marks = page.query_selector_all("mark")
-        assert [mark.inner_text() for mark in marks] == [
-            f"{hostile}MISC",
-            "\U0001f600X<b>",
-            "SylvainPER",
-        ]
-        assert page.query_selector("#result img") is None
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-        page.goto(scored)
-        page.select_option("#examples", index=1)
-        page.wait_for_selector("mark")
-        every = len(page.query_selector_all("mark"))
-        page.fill("#threshold", "1")
-        assert len(page.query_selector_all("mark")) == 0
-        assert page.locator("#status").inner_text() == f"Showing 0 of {every} entities"
-        page.fill("#threshold", "0")
-        assert len(page.query_selector_all("mark")) == every
-        assert len(page.query_selector_all("tbody tr")) == every
-        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page.click("#copy")
-        page.get_by_text("Copied", exact=True).wait_for()
-        copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
-        assert len(copied) == every
-        assert copied[0].keys() == {"text", "label", "score", "start", "end"}
-
-        page.fill("#text", "x" * 200_001)
-        page.click("#ask button")
-        page.wait_for_selector("#status.bad")
-        assert "200,001 characters; at most 200,000" in page.locator("#status").inner_text()
-        messages = [line for line in messages if "413" not in line]  # the browser logs the response
-        assert messages == []
-        assert all(url.startswith((scored, plain, "data:")) for url in requests)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import aiohttp
 
 from common.console import InputError
 from common.paths import SCRIPTS
+from serving.auth import VARIABLE as TOKEN_VARIABLE
 from texts.annotating import cut_parts, load_for_annotation
 from texts.parts import Annotator
 from texts.records import Record
@@ -66,7 +68,11 @@ def serving(pipeline: str, device: str) -> Iterator[tuple[subprocess.Popen[bytes
     """
     port = free_port()
     command = [sys.executable, str(SERVE), pipeline, "--port", str(port), "--device", device]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # The clients send no token.
+    environment = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+    server = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         wait_until_listening(server, port)
         yield server, f"http://127.0.0.1:{port}"

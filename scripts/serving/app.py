@@ -7,18 +7,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from spacy.language import Language
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from serving.batcher import Batcher, Metrics
+from serving.auth import TokenBackend, bearer, refuse
+from serving.batcher import Batcher
+from serving.bodies import BodyLimits
+from serving.hosts import LOCAL_HOSTS
+from serving.metrics import Metrics
 from serving.middleware import ServiceMiddleware
 from serving.schema import DEFAULT_LIMITS, ErrorResponse, Limits, PredictRequest, PredictResponse
 
 PAGE = Path(__file__).with_name("page.html")
-BYTES_PER_CHARACTER = 12  # maximum in JSON: a surrogate pair such as \uD83D\uDE00
 
 
 def check_size(texts: Sequence[str], limits: Limits) -> None:
@@ -43,24 +49,38 @@ def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
     }
 
 
+def describe(description: str) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): An error response for the OpenAPI schema."""
+    return {"model": ErrorResponse, "description": description}
+
+
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    413: {"model": ErrorResponse, "description": "Too many texts or characters"},
-    503: {"model": ErrorResponse, "description": "The queue is full; see the header Retry-After"},
-    504: {"model": ErrorResponse, "description": "Timeout"},
+    408: describe("The body did not arrive in time"),
+    413: describe("Too many texts or characters"),
+    503: describe("Too many requests are waiting; see the header Retry-After"),
+    504: describe("Timeout"),
 }
 
 
-def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
-    """RETURNS (FastAPI): The service for a pipeline."""
+def create_app(
+    nlp: Language,
+    limits: Limits = DEFAULT_LIMITS,
+    hosts: Sequence[str] = LOCAL_HOSTS,
+    token: str | None = None,
+) -> FastAPI:
+    """Create the service for a pipeline.
+
+    hosts (Sequence[str]): Accepted values of the Host header, as by `list_allowed_hosts`.
+    token (str | None): The token that requests must send. None: no authentication.
+    """
     metrics = Metrics()
     batcher = Batcher(nlp, limits, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(batcher.run())
+        batcher.start()
         yield
-        task.cancel()  # the server has already sent all responses
-        batcher.thread.shutdown()
+        batcher.stop()  # the server has already sent all responses
 
     app = FastAPI(
         title="Named entities",
@@ -69,13 +89,40 @@ def create_app(nlp: Language, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
+        middleware=list_middleware(limits, metrics, hosts, token),
+        exception_handlers={RequestValidationError: explain_invalid_request},
     )
-    max_bytes = BYTES_PER_CHARACTER * limits.max_characters + 10_000
-    app.add_middleware(ServiceMiddleware, max_bytes=max_bytes, metrics=metrics)
-    app.add_exception_handler(RequestValidationError, explain_invalid_request)
-    add_predict(app, batcher, limits)
-    add_pages(app, service_info(nlp, limits), metrics)
+    # The middleware checks the token; this is for the OpenAPI schema.
+    checked = (
+        APIRouter(
+            dependencies=[Depends(bearer)], responses={401: describe("No token, or a wrong one")}
+        )
+        if token
+        else APIRouter()
+    )
+    add_predict(checked, batcher, limits)
+    add_reports(checked, service_info(nlp, limits), metrics)
+    app.include_router(checked)
+    add_open_paths(app, batcher)
     return app
+
+
+def list_middleware(
+    limits: Limits, metrics: Metrics, hosts: Sequence[str], token: str | None
+) -> list[Middleware]:
+    """RETURNS (list[Middleware]): From the outside to the inside: a request is refused before its
+    body is read."""
+    check = (
+        [Middleware(AuthenticationMiddleware, TokenBackend(token), on_error=refuse)]
+        if token
+        else []
+    )
+    return [
+        Middleware(ServiceMiddleware, metrics),
+        Middleware(TrustedHostMiddleware, hosts, www_redirect=False),
+        *check,
+        Middleware(BodyLimits, limits, metrics),
+    ]
 
 
 async def explain_invalid_request(_: Request, error: Exception) -> JSONResponse:
@@ -86,16 +133,20 @@ async def explain_invalid_request(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": [{k: e[k] for k in kept} for e in errors]}, 422)
 
 
-def add_predict(app: FastAPI, batcher: Batcher, limits: Limits) -> None:
+def add_predict(router: APIRouter, batcher: Batcher, limits: Limits) -> None:
     """Add POST /predict."""
 
-    @app.post("/predict", response_model=PredictResponse, responses=ERROR_RESPONSES)
-    async def predict(body: PredictRequest) -> JSONResponse:
+    @router.post("/predict", response_model=PredictResponse, responses=ERROR_RESPONSES)
+    async def predict(body: PredictRequest, request: Request) -> JSONResponse:
         """Find the mentions in one text or in several."""
         texts = [body.text] if isinstance(body.text, str) else body.text
         check_size(texts, limits)
         threshold = body.threshold or 0.0
-        rows = await batcher.submit(texts) if texts else []
+        gone = asyncio.ensure_future(request.receive())  # after the body, only the end can come
+        try:
+            rows = await batcher.submit(texts, gone) if texts else []
+        finally:
+            gone.cancel()
         documents = [
             {"mentions": [m for m in row if m["score"] is None or m["score"] >= threshold]}
             for row in rows
@@ -103,25 +154,38 @@ def add_predict(app: FastAPI, batcher: Batcher, limits: Limits) -> None:
         return JSONResponse({"documents": documents})
 
 
-def add_pages(app: FastAPI, service: dict[str, Any], metrics: Metrics) -> None:
-    """Add /health, /info, /metrics, and the page to try the service.
+def add_reports(router: APIRouter, service: dict[str, Any], metrics: Metrics) -> None:
+    """Add /info and /metrics.
 
     service (dict[str, Any]): The response of /info.
     """
 
+    @router.get("/info")
+    async def info() -> dict[str, Any]:
+        """The pipeline, its labels and scores, and the limits."""
+        return service
+
+    @router.get("/metrics", include_in_schema=False)
+    async def prometheus() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def add_open_paths(app: FastAPI, batcher: Batcher) -> None:
+    """Add what needs no token: /health, /ready, and the page to try the service."""
+
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether the service is up."""
         return {"status": "ok"}
 
-    @app.get("/info")
-    async def info() -> dict[str, Any]:
-        """The pipeline, its labels and scores, and the limits."""
-        return service
-
-    @app.get("/metrics", include_in_schema=False)
-    async def prometheus() -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    @app.head("/ready", include_in_schema=False)
+    @app.get("/ready", responses={503: describe("Restart the service")})
+    async def ready() -> dict[str, str]:
+        """Whether the service can annotate texts."""
+        if not batcher.is_running:
+            raise HTTPException(503, "texts aren't annotated any more; restart the service")
+        return {"status": "ready"}
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

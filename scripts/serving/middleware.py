@@ -1,31 +1,30 @@
-"""Middleware of the service: size limit, security headers, metrics."""
+"""Middleware around all others: security headers, errors, metrics, access log."""
 
 import time
 
-from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.batcher import Metrics
+from serving.access_log import log_request
+from serving.metrics import Metrics
 
-# The page may load nothing from other origins.
+# The page may load nothing from other origins, and no page may frame it.
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-        "connect-src 'self'; img-src data:"
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
 }
 
 
 class ServiceMiddleware:
-    """Rejects request bodies that are too large, before or while they are read, adds security
-    headers, and counts responses."""
+    """Adds security headers, answers unexpected errors, and counts and logs responses."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
-        self.max_bytes = max_bytes
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,34 +32,28 @@ class ServiceMiddleware:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        status = 500
-        received = 0
-        too_large = f"the body exceeds {self.max_bytes:,} bytes"
-
-        async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise HTTPException(413, too_large)
-            return message
+        status = size = 0
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message).update(SECURITY)
+            size += len(message.get("body", b""))
             await send(message)
 
-        length = dict(scope["headers"]).get(b"content-length", b"0")
         try:
-            if int(length) > self.max_bytes:
-                await JSONResponse({"detail": too_large}, 413)(scope, receive, send_with_headers)
-            else:
-                await self.app(scope, receive_limited, send_with_headers)
+            await self.app(scope, receive, send_with_headers)
+        except Exception:
+            if not status:  # FastAPI's own response would lack the headers
+                error = JSONResponse({"detail": "internal error; see the service's log"}, 500)
+                await error(scope, receive, send_with_headers)
+            raise  # the server logs it
         finally:
+            seconds = time.perf_counter() - start
             route = scope.get("route")
             path = route.path if route is not None else "other"
-            self.metrics.requests.labels(path, status).inc()
+            self.metrics.requests.labels(path, status or 500).inc()
             if path == "/predict":
-                self.metrics.seconds.observe(time.perf_counter() - start)
+                self.metrics.seconds.observe(seconds)
+            log_request(scope, status or 500, seconds, size)

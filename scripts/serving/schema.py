@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+BYTES_PER_CHARACTER = 12  # maximum in JSON: a surrogate pair such as \uD83D\uDE00
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -11,14 +13,26 @@ class Limits:
 
     max_texts (int): Texts per request; 413 if exceeded.
     max_characters (int): Characters per request, in all its texts; 413 if exceeded.
-    max_waiting (int): Characters in the queue, in all requests; 503 if exceeded.
-    timeout (float): Seconds until the response; 504 if exceeded.
+    max_waiting (int): Characters in the queue, in all requests; 503 if exceeded. A text counts
+        `batcher.TEXT_COST` in addition to its characters.
+    timeout (float): Seconds until the body has arrived (408 if exceeded), and then until the
+        response (504).
     """
 
     max_texts: int = 1000
     max_characters: int = 200_000
     max_waiting: int = 2_000_000
     timeout: float = 60.0
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of a request's body; 413 if exceeded."""
+        return BYTES_PER_CHARACTER * self.max_characters + 10_000
+
+    @property
+    def max_bodies(self) -> int:
+        """Bytes of all bodies in memory; 503 if exceeded. Enough for a full queue."""
+        return BYTES_PER_CHARACTER * self.max_waiting + self.max_body
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,0 +1,31 @@
+# An image that serves the wheel of `spacy project run all` on the CPU (docs/use.md):
+#   docker build --tag ner . && docker run --rm --publish 127.0.0.1:8000:8000 ner
+FROM python:3.12-slim
+
+ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /app
+
+# What scripts/serve.py and the wheel import, in the lock's versions. torch comes first, from
+# PyTorch's own index: on Linux, PyPI's build brings CUDA.
+COPY requirements.txt ./
+RUN pip install --no-deps --index-url https://download.pytorch.org/whl/cpu \
+        "$(grep '^torch==' requirements.txt)" \
+    && pip install --constraint requirements.txt \
+        spacy-transformers fastapi uvicorn prometheus-client psutil pyarrow simplejson typer
+
+# As in project.yml.
+ARG PACKAGE=en_ner_conll03_trf
+ARG VERSION=0.1.0
+RUN --mount=type=bind,source=packages,target=/packages \
+    pip install --constraint requirements.txt "/packages/${PACKAGE}-${VERSION}/dist/"*.whl \
+    && pip check
+
+COPY scripts ./scripts
+
+ENV PIPELINE=${PACKAGE} HF_HUB_OFFLINE=1
+USER 10001
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "from http.client import HTTPConnection; c = HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/ready'); raise SystemExit(c.getresponse().status != 200)"]
+# `docker run IMAGE --timeout 10` adds an option; exec, so that signals reach the service.
+ENTRYPOINT ["sh", "-c", "exec python scripts/serve.py \"$PIPELINE\" --host 0.0.0.0 \"$@\"", "serve"]

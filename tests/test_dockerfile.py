@@ -1,0 +1,245 @@
+"""The image: what can be checked without Docker, and the image itself where Docker runs."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+import httpx
+import pytest
+import srsly
+import typer
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from spacy.language import Language
+
+import serve
+from common.imports import import_closure
+from common.paths import SCRIPTS
+from package import CODE_REQUIREMENTS, REQUIREMENTS
+from serving.app import create_app
+from serving.batcher import Batcher
+from tests.conftest import ROOT
+from tests.serve_helpers import nlp, serving, wait_for  # noqa: F401  the fixture
+
+TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+CONTEXT = ("Dockerfile", ".dockerignore", "requirements.txt")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """RETURNS (list[tuple[str, str]]): Each instruction's name and arguments."""
+    lines = [line for line in TEXT.splitlines() if line and not line.startswith("#")]
+    joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
+    return [(name, rest) for name, _, rest in (x.partition(" ") for x in joined.splitlines())]
+
+
+def arguments(name: str) -> list[str]:
+    return [rest for found, rest in instructions() if found == name]
+
+
+def entry_point() -> list[str]:
+    (found,) = arguments("ENTRYPOINT")
+    command: list[str] = json.loads(found)
+    return command
+
+
+def health_check() -> list[str]:
+    (found,) = arguments("HEALTHCHECK")
+    command: list[str] = json.loads(found.partition("CMD ")[2])
+    return command
+
+
+def installed_by_pip() -> set[str]:
+    """RETURNS (set[str]): The packages that the Dockerfile names."""
+    return set(arguments("RUN")[0].partition("--constraint requirements.txt ")[2].split())
+
+
+def with_dependencies(names: set[str]) -> set[str]:
+    """RETURNS (set[str]): Packages and everything that they need, as installed here."""
+    found: set[str] = set()
+    waiting = [canonicalize_name(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            needed = [Requirement(line) for line in requires(name) or ()]
+            waiting += [
+                canonicalize_name(requirement.name)
+                for requirement in needed
+                if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            ]
+    return found
+
+
+def imported_at_start() -> Iterator[str]:
+    """YIELDS (str): The modules that serve.py and its libraries import when they are loaded."""
+    for path in import_closure(SCRIPTS / "serve.py"):
+        for node in ast.parse(path.read_text("utf-8")).body if path.suffix == ".py" else ():
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module.partition(".")[0]
+
+
+def test_dockerfile_reads_files_that_exist_and_are_sent() -> None:
+    sources = {rest.split()[0] for rest in arguments("COPY")}
+    assert sources == {"requirements.txt", "scripts"}
+    sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for source in sources:
+        assert (ROOT / source).exists()
+        assert f"!{source}" in sent
+    mounted = re.findall(r"--mount=\S*source=([^,\s]+)", TEXT)
+    assert mounted == ["packages"]
+    assert sent[1:] == [
+        *("*", "!requirements.txt", "!scripts"),
+        *("!packages", "packages/*/*", "!packages/*/dist"),
+        "**/__pycache__",
+    ]
+
+
+def test_dockerfile_takes_the_wheel_of_the_project() -> None:
+    variables = srsly.read_yaml(ROOT / "project.yml")["vars"]
+    assert arguments("ARG") == [
+        f"PACKAGE={variables['package']}",
+        f"VERSION={variables['version']}",
+    ]
+    assert '"/packages/${PACKAGE}-${VERSION}/dist/"*.whl' in TEXT  # where package.py writes it
+
+
+def test_dockerfile_installs_what_the_service_imports() -> None:
+    wheel = {Requirement(line).name for line in (*REQUIREMENTS, *CODE_REQUIREMENTS)}
+    own = {path.stem for path in SCRIPTS.iterdir()}
+    installed = with_dependencies(installed_by_pip() | wheel)
+    distributions = packages_distributions()
+    imported = set(imported_at_start()) - sys.stdlib_module_names - own
+    assert {"spacy", "fastapi", "uvicorn", "pyarrow"} <= imported
+    for module in imported:
+        assert any(canonicalize_name(name) in installed for name in distributions[module]), module
+
+
+def test_dockerfile_installs_versions_of_the_lock() -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
+    assert "torch" in pinned
+    assert installed_by_pip() <= pinned
+    pip = [part for run in arguments("RUN") for part in run.split("&&") if "pip install" in part]
+    assert len(pip) == 3
+    assert all("--constraint requirements.txt" in p or "grep '^torch=='" in p for p in pip)
+
+
+def test_dockerfile_has_a_user_without_rights_and_no_secret() -> None:
+    user = arguments("USER")[-1]
+    assert int(user) > 0  # a number: Kubernetes can't check a name
+    assert instructions().index(("USER", user)) > max(
+        i for i, (name, _) in enumerate(instructions()) if name in ("RUN", "COPY")
+    )
+    assert not re.search(r"token|password|secret", TEXT, re.IGNORECASE)
+
+
+def test_entry_point_passes_options_that_serve_has(tmp_path: Path) -> None:
+    """It runs here, with a `python` that prints its arguments."""
+    (tmp_path / "python").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PIPELINE": "en_ner_conll03_trf"}
+    own = ["--timeout", "10", "--allow-host", "ner", "--root-path", "/a b"]
+    printed = subprocess.run(
+        [*entry_point(), *own], env=environment, capture_output=True, text=True
+    )
+    script, *options = printed.stdout.splitlines()
+    assert script == "scripts/serve.py"
+    app = typer.Typer()
+    app.command()(serve.main)
+    values = typer.main.get_command(app).make_context("serve", options).params
+    assert values["pipeline"] == "en_ner_conll03_trf"
+    assert values["host"] == "0.0.0.0"
+    assert values["timeout"] == 10
+    assert list(values["allow_host"]) == ["ner"]
+    assert values["root_path"] == "/a b"
+    assert arguments("EXPOSE") == [str(values["port"])]
+
+
+def test_health_check_asks_whether_the_service_is_ready(
+    nlp: Language,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It runs here, with another port."""
+
+    def check(url: str) -> int:
+        *command, code = health_check()
+        assert command == ["python", "-c"]
+        assert "8000" in code
+        code = code.replace("8000", url.rpartition(":")[2])
+        return subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL).returncode
+
+    with serving(create_app(nlp, hosts=["localhost", "127.0.0.1"], token="t")) as url:
+        assert check(url) == 0
+    assert check(url) == 1  # it has ended
+
+    async def fail(_: Batcher) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Batcher, "next_batch", fail)
+    with serving(create_app(nlp)) as url:
+        assert check(url) == 1
+
+
+# --- With Docker ---
+
+
+def docker(*command: str, folder: Path | None = None) -> str:
+    result = subprocess.run(["docker", *command], cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+    return result.stdout.strip()
+
+
+@pytest.fixture
+def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The image of the trained project's wheel, which is removed at the end."""
+    if shutil.which("docker") is None:
+        pytest.skip("no Docker: install it to build the image")
+    if subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
+        pytest.skip("Docker's daemon doesn't run: start it to build the image")
+    trained: Path = request.getfixturevalue("trained")
+    for name in ("scripts", "packages"):
+        shutil.copytree(trained / name, tmp_path / name)
+    for name in CONTEXT:
+        shutil.copy(ROOT / name, tmp_path)
+    tag = f"ner-test-{uuid.uuid4().hex}"
+    docker("build", "--tag", tag, ".", folder=tmp_path)
+    yield tag
+    docker("rmi", "--force", tag)
+
+
+@pytest.mark.slow
+def test_image_serves_the_wheel(image: str) -> None:
+    publish = ("--publish", "127.0.0.1::8000")
+    container = docker(
+        "run", "--detach", *publish, "--env", "NER_TOKEN=t", image, "--timeout", "30"
+    )
+    try:
+        url = f"http://{docker('port', container, '8000/tcp').splitlines()[0]}"
+
+        def is_ready() -> bool:
+            try:
+                return httpx.get(f"{url}/ready").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_for(is_ready, seconds=120)
+        docker("exec", container, *health_check())
+        assert docker("exec", container, "id", "-u") == arguments("USER")[-1]
+        headers = {"Authorization": "Bearer t", "Host": "any.name"}
+        body = {"text": "Ada Lindqvist left Varnholm."}
+        response = httpx.post(f"{url}/predict", json=body, headers=headers, timeout=60)
+        assert len(response.json()["documents"]) == 1
+        docker("stop", "-t", "60", container)
+        assert '"path": "/predict", "status": 200' in docker("logs", container)
+    finally:
+        docker("rm", "--force", container)
