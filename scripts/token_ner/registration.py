@@ -24,8 +24,9 @@ from spacy.util import registry
 
 from .about import __version__
 from .augmentation import create_text_augmenter
-from .component import DEFAULT_CONFIG, make_token_ner, span_score
+from .component import DEFAULT_CONFIG, make_token_ner
 from .corpus import create_shuffled_corpus
+from .scores import span_score
 from .tokenizer import create_linear_tokenizer
 
 FACTORY = "token_ner"
