@@ -17,7 +17,7 @@ from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
 from .calibration import Calibration
-from .checks import check_threshold, warn_without_transformer
+from .checks import check_threshold, warn_without_score, warn_without_transformer
 from .lattice import Lattice, find_best_mentions, log_softmax
 from .scores import ScoredMention, keep_scores, mentions_in
 from .targets import list_labels, make_targets
@@ -46,6 +46,7 @@ def make_token_ner(
     learn_rate_factor: float,
     scorer: Callable[..., Any] | None,
 ) -> "TokenNER":
+    warn_without_score(name)
     return TokenNER(
         nlp.vocab,
         model,
@@ -161,6 +162,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         docs = list(docs)
         if not any(len(doc) for doc in docs):
             return [[] for _ in docs]
+        warn_without_score(self.name)
         warn_without_transformer(self.name, self.model, docs)
         return self.decode_docs(docs, self.model.predict(docs))
 
