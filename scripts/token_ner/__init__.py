@@ -20,9 +20,10 @@ if __name__ in sys.modules:
     from .about import __version__
     from .augmentation import copy_gold, final_punctuation
     from .calibration import Calibration, is_unseen, log_odds, text_key
-    from .component import ScoredMention, TokenNER
+    from .component import TokenNER
     from .raw_text import detokenize, moses_doc
     from .registration import register
+    from .scores import ScoredMention, span_score
     from .soft_labels import SoftLabels, set_soft_labels
     from .targets import BIO_PREFIXES
     from .untrusted import refuse_code
@@ -45,6 +46,7 @@ if __name__ in sys.modules:
         "refuse_code",
         "sentence_starts",
         "set_soft_labels",
+        "span_score",
         "text_key",
     ]
     register()

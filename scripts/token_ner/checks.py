@@ -2,12 +2,15 @@
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from thinc.api import Model
 
+from .scores import span_score
+
 LISTENER = "transformer-listener"  # the name of spacy-transformers' layer
+TRF_DATA = ("._.", "trf_data", None, None)  # where doc._.trf_data is, which takes longer to read
 
 
 def check_threshold(name: str, threshold: float | None) -> float | None:
@@ -23,10 +26,29 @@ def warn_without_transformer(name: str, model: Model[Any, Any], docs: Iterable[D
     gives zeros, without an error."""
     if not any(node.name == LISTENER for node in model.walk()):
         return
-    known = Doc.has_extension("trf_data")
-    if not known or any(len(doc) and doc._.trf_data is None for doc in docs):
+    if any(len(doc) and cast(Any, doc.user_data).get(TRF_DATA) is None for doc in docs):
         warnings.warn(
             f"{name}: the documents have no output of a transformer, so the mentions are "
             "meaningless; don't disable or exclude the transformer",
             stacklevel=2,
+        )
+
+
+def has_own_score() -> bool:
+    """RETURNS (bool): Whether `ent._.score` is defined, and by a copy of this package."""
+    _, _, getter, _ = Span.get_extension("score") or (None, None, None, None)
+    place = f".{getattr(getter, '__module__', '')}"
+    in_copy = place.endswith((".token_ner", ".token_ner.component", ".token_ner.scores"))
+    return in_copy and getattr(getter, "__name__", "") == span_score.__name__
+
+
+def warn_without_score(name: str) -> None:
+    """Warn if an app has a `Span` extension `score` of its own, from before the package was
+    imported, or set with `force=True` since. It stays as it is."""
+    if not has_own_score():
+        package = __name__.rpartition(".")[0]
+        warnings.warn(
+            f"{name}: ent._.score is not the score of a mention, because the `Span` extension "
+            f"`score` is not token_ner's; rename that extension, or call {package}.span_score(ent)",
+            stacklevel=1,  # always this line, so that Python shows it once
         )

@@ -1,25 +1,25 @@
 """The spaCy component `token_ner`."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy
 from spacy.errors import Errors
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
 from .calibration import Calibration
-from .checks import check_threshold, warn_without_transformer
+from .checks import check_threshold, warn_without_score, warn_without_transformer
 from .lattice import Lattice, find_best_mentions, log_softmax
+from .scores import ScoredMention, keep_scores, mentions_in
 from .targets import list_labels, make_targets
 from .wordpieces import Array
 
@@ -35,16 +35,6 @@ DEFAULT_CONFIG = Config().from_str(
 upstream = "*"
 """
 )
-GROUP_MARK = "token_ner"  # attrs["by"] of the span groups with scored mentions
-
-
-class ScoredMention(NamedTuple):
-    """A predicted mention of one document."""
-
-    start: int  # index of its first word
-    end: int  # index after its last word
-    label: str
-    score: float  # probability of exactly this span with this label
 
 
 def make_token_ner(
@@ -56,6 +46,7 @@ def make_token_ner(
     learn_rate_factor: float,
     scorer: Callable[..., Any] | None,
 ) -> "TokenNER":
+    warn_without_score(name)
     return TokenNER(
         nlp.vocab,
         model,
@@ -65,23 +56,6 @@ def make_token_ner(
         learn_rate_factor=learn_rate_factor,
         scorer=scorer,
     )
-
-
-def span_score(span: Span) -> float | None:
-    """RETURNS (float | None): The probability that a mention was predicted with: of exactly its
-    span with its label. None for a span that `token_ner` didn't predict."""
-    key = (span.start, span.end)
-    for group in span.doc.spans.values():
-        if group.attrs.get("by") != GROUP_MARK:
-            continue
-        i = bisect_left(group, key, key=lambda mention: (mention.start, mention.end))
-        if (
-            i < len(group)
-            and (group[i].start, group[i].end) == key
-            and group[i].label == span.label
-        ):
-            return cast(float, group.attrs["scores"][i])
-    return None
 
 
 class TokenNER(TrainablePipe):  # type: ignore[misc]
@@ -188,6 +162,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         docs = list(docs)
         if not any(len(doc) for doc in docs):
             return [[] for _ in docs]
+        warn_without_score(self.name)
         warn_without_transformer(self.name, self.model, docs)
         return self.decode_docs(docs, self.model.predict(docs))
 
@@ -235,7 +210,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         return mentions
 
     def set_annotations(self, docs: Iterable[Doc], predictions: list[list[ScoredMention]]) -> None:
-        """Write mentions into `doc.ents` and `doc.spans`.
+        """Write mentions into `doc.ents`, and with their scores into `doc.spans` and
+        `doc.user_data`.
 
         Mentions of other components are kept. Predictions that overlap them, or a token that
         `doc.set_ents` blocked, are dropped.
@@ -247,18 +223,16 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
                 for span in (*others, *blocked):
                     taken[span.start : span.end] = True
                 mentions = [m for m in mentions if not taken[m.start : m.end].any()]
-            spans = [Span(doc, m.start, m.end, label=m.label) for m in mentions]
-            doc.set_ents(sorted([*others, *spans]), blocked=blocked, default="outside")
-            attrs = {"by": GROUP_MARK, "scores": [m.score for m in mentions]}
-            doc.spans[self.name] = SpanGroup(doc, name=self.name, spans=spans, attrs=attrs)
+            spans = keep_scores(doc, self.name, mentions)
+            doc.set_ents([*others, *spans], blocked=blocked, default="outside")
 
     def earlier_annotations(self, doc: Doc) -> tuple[list[Span], list[Span]]:
         """RETURNS (tuple[list[Span], list[Span]]): Mentions that this component didn't set, and
         blocked tokens."""
         if not doc.has_annotation("ENT_IOB"):
             return [], []
-        own = {(s.start, s.end, s.label) for s in doc.spans.get(self.name, ())}
-        others = [ent for ent in doc.ents if (ent.start, ent.end, ent.label) not in own]
+        own = mentions_in(doc.spans[self.name]) if self.name in doc.spans else set()
+        others = [e for e in doc.ents if (e.start_char, e.end_char, e.label_) not in own]
         iob, types = doc.to_array(["ENT_IOB", "ENT_TYPE"]).T
         # spaCy marks a blocked token by B without a type.
         blocked = [doc[i : i + 1] for i in numpy.flatnonzero((iob == 3) & (types == 0)).tolist()]

@@ -24,8 +24,10 @@ from spacy.util import registry
 
 from .about import __version__
 from .augmentation import create_text_augmenter
-from .component import DEFAULT_CONFIG, make_token_ner, span_score
+from .checks import has_own_score
+from .component import DEFAULT_CONFIG, make_token_ner
 from .corpus import create_shuffled_corpus
+from .scores import span_score
 from .tokenizer import create_linear_tokenizer
 
 FACTORY = "token_ner"
@@ -80,12 +82,10 @@ def architectures() -> dict[str, Callable[..., Any]]:
 
 
 def register_score() -> None:
-    """Add `ent._.score`, unless someone else defined an extension of that name."""
-    if Span.has_extension("score"):
-        getter = Span.get_extension("score")[2]
-        if getattr(getter, "__name__", "") != span_score.__name__:
-            return
-    Span.set_extension("score", getter=span_score, force=True)
+    """Add `ent._.score`, unless someone else defined an extension of that name: the component then
+    warns."""
+    if has_own_score() or not Span.has_extension("score"):
+        Span.set_extension("score", getter=span_score, force=True)
 
 
 def is_served_by_installed() -> bool:

@@ -9,6 +9,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
+from token_ner import ScoredMention, TokenNER
+
 PERSON = {"entities": [(0, 13, "PER"), (19, 27, "LOC")]}
 TEXTS: list[tuple[str, dict[str, Any]]] = [
     ("Ada Lindqvist left Varnholm.", PERSON),
@@ -48,3 +50,7 @@ def make_trained(backbone: Path, **config: Any) -> tuple[Language, list[dict[str
 
 def mentions(doc: Doc) -> Found:
     return [(ent.start, ent.end, ent.label_, ent._.score) for ent in doc.ents]
+
+
+def annotate(head: TokenNER, doc: Doc, found: list[ScoredMention]) -> None:
+    head.set_annotations([doc], [found])

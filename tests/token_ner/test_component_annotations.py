@@ -10,10 +10,10 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from common.machine import peak_memory_mb
-from tests.token_ner.component_helpers import TEXTS
+from tests.token_ner.component_helpers import TEXTS, annotate
 from token_ner import ScoredMention, TokenNER
-from token_ner.component import span_score
 from token_ner.lattice import log_softmax
+from token_ner.scores import span_score
 
 # --- Annotations ---
 
@@ -40,10 +40,6 @@ def test_score_is_none_for_other_spans(trained: Language) -> None:
     assert doc[0:1]._.score is None
     assert Span(doc, doc.ents[0].start, doc.ents[0].end, label="OTHER")._.score is None
     assert span_score(trained.make_doc("Ada")[:]) is None
-
-
-def annotate(head: TokenNER, doc: Doc, found: list[ScoredMention]) -> None:
-    head.set_annotations([doc], [found])
 
 
 def test_annotations_of_others_stay(head: TokenNER) -> None:

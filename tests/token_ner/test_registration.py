@@ -7,11 +7,14 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
+import spacy
+from spacy.tokens import Span
 from spacy.util import registry
 
 import install
@@ -19,8 +22,8 @@ import package
 from common.console import InputError
 from tests.conftest import ROOT
 from tests.token_ner.support import run_cases
-from token_ner import __version__
-from token_ner.registration import architectures
+from token_ner import __version__, span_score
+from token_ner.registration import architectures, register_score
 
 KEPT = ROOT / "tests" / "data" / "pipeline-0.1.0"
 SINGLE_FILE = "ab40d1b:scripts/token_ner.py"  # version 0.1.0, in the repository's history
@@ -224,3 +227,62 @@ def test_registration_half_of_the_package_does_without_torch(tmp_path: Path) -> 
         text=True,
     )
     assert result.returncode == 0, result.stderr
+
+
+# --- An app with `Span._.score` of its own ---
+
+EARLIER = """
+import sys
+from spacy.tokens import Span
+Span.set_extension("score", default="the app's")
+sys.path.insert(0, sys.argv[1])
+import spacy, token_ner
+nlp = spacy.load(sys.argv[2])
+for _ in range(2):
+    (ent, *_) = nlp("Ada Lindqvist left Varnholm.").ents
+assert ent._.score == "the app's"
+assert 0 <= token_ner.span_score(ent) <= 1
+"""
+WARNING = "`score` is not token_ner's; rename that extension, or call token_ner.span_score"
+
+
+def test_registration_score_of_an_app_from_before() -> None:
+    """It stays, and one warning says so."""
+    command = [sys.executable, "-c", EARLIER, str(ROOT / "scripts"), str(KEPT)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count(WARNING) == 1, result.stderr
+
+
+@pytest.fixture
+def own_score() -> Iterator[None]:
+    yield
+    Span.set_extension("score", getter=span_score, force=True)
+
+
+@pytest.mark.usefixtures("own_score")
+def test_registration_score_of_an_app_from_later() -> None:
+    """spaCy refuses it, unless it is forced; then the next document and the next load warn."""
+    nlp = spacy.load(KEPT)
+    with pytest.raises(ValueError, match="E090"):
+        Span.set_extension("score", default="the app's")
+    Span.set_extension("score", default="the app's", force=True)
+    with pytest.warns(UserWarning, match=WARNING):
+        (ent, *_) = nlp("Ada Lindqvist left Varnholm.").ents
+    assert ent._.score == "the app's"
+    assert span_score(ent) is not None
+    with pytest.warns(UserWarning, match=WARNING):
+        spacy.load(KEPT)
+    register_score()
+    assert ent._.score == "the app's"
+
+
+@pytest.mark.usefixtures("own_score")
+def test_registration_score_of_an_app_with_a_function_of_the_same_name() -> None:
+    def app_score(span: Span) -> str:
+        return span.text
+
+    app_score.__name__ = span_score.__name__
+    Span.set_extension("score", getter=app_score, force=True)
+    register_score()
+    assert Span.get_extension("score")[2] is app_score
