@@ -294,7 +294,7 @@ def test_evaluate_gives_the_calibration_error_before_and_after(
     """A pipeline with calibrated scores, and the same without."""
     nlp = load_pipeline(str(ROOT / "tests" / "data" / "pipeline-0.1.0"))
     results = []
-    for name, calibration in (("plain", None), ("fitted", Calibration(0.5, 1.0)._asdict())):
+    for name, calibration in (("plain", None), ("fitted", Calibration(0.5, 1.0).to_settings())):
         pipe(nlp, "token_ner").cfg["calibration"] = calibration
         nlp.to_disk(tmp_path / name)
         output = tmp_path / f"{name}.json"
