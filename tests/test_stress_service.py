@@ -46,7 +46,7 @@ async def send(url: str, sentences: list[str], requests: int) -> Counter[str]:
                 async with asyncio.timeout(timeout), response as answer:
                     await answer.read()
                     results[str(answer.status)] += 1
-                    assert (answer.status == 200) == (draw >= 0.05)
+                    assert answer.status == 200 if draw >= 0.05 else answer.status in (400, 422)
             except TimeoutError:
                 results["cancelled"] += 1
 
@@ -66,7 +66,7 @@ def test_many_small_requests(
         before = process.memory_info().rss
         results = asyncio.run(send(url, sentences, 8000 * stress))
         after = process.memory_info().rss
-    assert set(results) == {"200", "422", "cancelled"}
+    assert set(results) == {"200", "400", "422", "cancelled"}
     assert after < 1.05 * before
     counts = ", ".join(f"{number:,} {status}" for status, number in sorted(results.items()))
     memory = f"memory {before / 2**20:.0f} to {after / 2**20:.0f} MiB"

@@ -20,6 +20,7 @@ MARK = ".conll-ner"
 MARK_TEXT = "This folder was written by conll-ner, which replaces it as a whole.\n"
 # A temporary folder has this file, which is locked while its process lives, and then has the text.
 LOCK = ".conll-ner.lock"
+RANDOM = "[a-z0-9_]" * 8  # how tempfile ends names
 LOCK_TEXT = "This folder is temporary: conll-ner deletes it once its process has ended.\n"
 
 
@@ -35,16 +36,8 @@ def atomic_write(target: Path) -> Iterator[Path]:
     target = target.resolve()
     make_parent(target)
     remove_leftovers(target)
-    prefix = f".{target.name}-"
-    with (
-        # Another run may delete the folder too, as soon as the lock is released.
-        tempfile.TemporaryDirectory(
-            dir=target.parent, prefix=prefix, ignore_cleanup_errors=True
-        ) as folder,
-        FileLock(Path(folder) / LOCK),
-    ):
-        (Path(folder) / LOCK).write_text(LOCK_TEXT, encoding="utf-8")
-        temporary = Path(folder) / target.name
+    with temporary_folder(target) as folder:
+        temporary = folder / target.name
         yield temporary
         if temporary.is_dir():
             add_mark(temporary)
@@ -54,12 +47,33 @@ def atomic_write(target: Path) -> Iterator[Path]:
             temporary.replace(target)
 
 
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """YIELDS (Path): A folder beside the target, locked until it is deleted."""
+    while True:
+        with (
+            # Another run may delete the folder too, as soon as the lock is released.
+            tempfile.TemporaryDirectory(
+                dir=target.parent, prefix=f".{target.name}-", ignore_cleanup_errors=True
+            ) as folder,
+            FileLock(Path(folder) / LOCK),
+        ):
+            try:
+                (Path(folder) / LOCK).write_text(LOCK_TEXT, encoding="utf-8")
+            except FileNotFoundError:  # another run deleted it before it was locked
+                continue
+            yield Path(folder)
+            return
+
+
 def remove_leftovers(target: Path) -> None:
-    """Delete the temporary folders that killed processes left when they wrote `target`."""
-    for folder in target.parent.glob(f".{glob.escape(target.name)}-*"):
+    """Delete the temporary folders that killed processes left when they wrote `target`: those with
+    a lock that is free, and empty ones, from a kill before the lock or after it."""
+    for folder in target.parent.glob(f".{glob.escape(target.name)}-{RANDOM}"):
         path = folder / LOCK
         with suppress(OSError, Timeout):  # not ours, deleted meanwhile, or in use
-            if path.stat().st_size > 0:
+            is_empty = {file.name for file in folder.iterdir()} <= {LOCK}
+            if is_empty or path.stat().st_size > 0:
                 with FileLock(path, timeout=0):
                     shutil.rmtree(folder)
 

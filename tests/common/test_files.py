@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from common.console import InputError
 from common.files import (
+    LOCK,
     MARK,
     atomic_write,
     delete_output,
@@ -220,6 +222,37 @@ def test_what_a_killed_run_left_is_deleted_by_the_next(name: str, tmp_path: Path
         process.kill()
     delete_output(target)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("left", [[], [LOCK]])
+def test_a_folder_from_a_kill_before_the_lock_is_deleted(left: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / ".out.txt-abc_1234"
+    folder.mkdir()
+    for name in left:
+        (folder / name).touch()
+    with atomic_write(tmp_path / "out.txt") as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["out.txt"]
+
+
+def test_a_folder_that_another_run_deletes_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire = FileLock.acquire
+    stolen: list[Path] = []
+
+    def steal(lock: FileLock, *arguments: Any, **options: Any) -> Any:
+        acquired = acquire(lock, *arguments, **options)
+        if not stolen:
+            stolen.append(Path(lock.lock_file).parent)
+            shutil.rmtree(stolen[0])
+        return acquired
+
+    monkeypatch.setattr(FileLock, "acquire", steal)
+    with atomic_write(tmp_path / "out.txt") as temporary:
+        temporary.write_text("new")
+    assert len(stolen) == 1
+    assert names(tmp_path) == ["out.txt"]
 
 
 def test_what_a_living_run_writes_is_kept(tmp_path: Path) -> None:
