@@ -63,6 +63,7 @@ def decode_keys(text: str) -> frozenset[int]:
     return frozenset(numpy.frombuffer(base64.b64decode(text), dtype="<u8").tolist())
 
 
+@lru_cache(maxsize=2**14)  # names come again in most texts; a few MB
 def text_key(text: str) -> int:
     """RETURNS (int): A 64-bit hash of a mention's text, the same for every letter case and
     tokenization. The texts themselves stay out of the pipeline: a corpus may be confidential."""

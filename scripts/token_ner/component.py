@@ -200,7 +200,11 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         spans = [row.tolist() for row in (owners, firsts, lasts + 1)]
         scores = found.scores
         if self.calibration is not None:
-            texts = (docs[owner][start:end].text for owner, start, end in zip(*spans, strict=True))
+            # Without spaces, which calibration ignores: a Span's text takes four times as long.
+            texts = (
+                "".join([docs[owner][i].text for i in range(start, end)])
+                for owner, start, end in zip(*spans, strict=True)
+            )
             scores = self.calibration.apply(scores, texts)
         for owner, start, end, type_, score in zip(
             *spans, found.types.tolist(), scores.tolist(), strict=True
