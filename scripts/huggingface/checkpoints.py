@@ -16,6 +16,7 @@ from common.machine import describe_hardware, package_versions
 from huggingface.loading import as_input_error
 from huggingface.recipe import Settings
 from training.log import LogRow, format_rows, read_log
+from training.record import write_record
 
 
 def save_epoch(
@@ -105,7 +106,7 @@ def finish_training(
         **result,
         **peak_gpu_memory(gpu_number(accelerator.device)),
     }
-    (partial / "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    write_record(run, partial)
     for state in [*partial.glob("state-*"), *partial.glob(".state-*")]:
         shutil.rmtree(state)
     replace_folder(partial, output)

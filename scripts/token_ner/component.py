@@ -198,14 +198,14 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         threshold = self.threshold or 0.0
         mentions: list[list[ScoredMention]] = [[] for _ in docs]
         spans = [row.tolist() for row in (owners, firsts, lasts + 1)]
-        scores = found.scores
-        if self.calibration is not None:
+        scores, calibration = found.scores, self.calibration
+        if calibration is not None:
             # Without spaces, which calibration ignores: a Span's text takes four times as long.
             texts = (
                 "".join([docs[owner][i].text for i in range(start, end)])
                 for owner, start, end in zip(*spans, strict=True)
             )
-            scores = self.calibration.apply(scores, texts)
+            scores = calibration.apply(scores, texts)
         for owner, start, end, type_, score in zip(
             *spans, found.types.tolist(), scores.tolist(), strict=True
         ):

@@ -34,10 +34,15 @@ def finish_earlier(partial: Path, output: Path) -> bool:
     return is_complete
 
 
-def finish_training(run: dict[str, Any], partial: Path, output: Path) -> None:
-    """Write the record, drop the state, and put the folder in place of `output`."""
+def write_record(run: dict[str, Any], partial: Path) -> None:
+    """Write the record, at once: `finish_earlier` takes it as the mark of a complete training."""
     with atomic_write(partial / RECORD) as temporary:
         temporary.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def finish_training(run: dict[str, Any], partial: Path, output: Path) -> None:
+    """Write the record, drop the state, and put the folder in place of `output`."""
+    write_record(run, partial)
     (partial / STATE).unlink()
     replace_folder(partial, output)
 

@@ -77,10 +77,12 @@ def load_state(folder: Path, run: dict[str, Any], *, strict: bool) -> State | No
 
 
 def restore_state(state: State, nlp: Language, optimizer: Optimizer) -> None:
-    """Set weights, moments and random states."""
+    """Set weights, moments and random states. The state's tensors are then dropped: whoever still
+    has the state would keep a second copy of the weights in memory."""
     set_weights(nlp, state.tensors["weights"])
     set_moments(nlp, optimizer, state.tensors["moments"])
     set_random(state.tensors["random"])
+    state.tensors.clear()
 
 
 def list_nodes(nlp: Language) -> Iterator[Model[Any, Any]]:
