@@ -16,7 +16,14 @@ from typing import Annotated, Any
 import typer
 
 from benchmarking.results import SPLITS, format_results, plot_curves, prepare_corpus, ratios
-from benchmarking.systems import SYSTEMS, predict_spacy, predict_trainer, train_spacy, train_trainer
+from benchmarking.systems import (
+    OURS,
+    SYSTEMS,
+    predict_spacy,
+    predict_trainer,
+    train_spacy,
+    train_trainer,
+)
 from benchmarking.turns import install_clock, take_turns
 from common.console import InputError, exit_on_input_error, msg
 from common.device import resolve_device
@@ -54,10 +61,11 @@ def work(
 
 
 def measure_systems(
-    corpus: Path, backbone: Path, output: Path, epochs: int, passes: int, gpu: int
+    names: list[str], corpus: Path, backbone: Path, output: Path, epochs: int, passes: int, gpu: int
 ) -> dict[str, dict[str, Any]]:
     """Train with all systems, then predict with all.
 
+    names (list[str]): Of the systems.
     gpu (int): Number of the GPU; -1 for the CPU.
     RETURNS (dict[str, dict[str, Any]]): The measurements, by system.
     RAISES (InputError): If a system fails.
@@ -65,7 +73,6 @@ def measure_systems(
 
     def run(phase: str, number: int) -> dict[str, dict[str, Any]]:
         arguments = [str(corpus), str(backbone), str(number), "--gpu", str(gpu)]
-        names = [system.name for system in SYSTEMS]
         start = [sys.executable, __file__, "work", phase]
         commands = {name: [*start, name, *arguments] for name in names}
         take_turns(commands, output, TURN if gpu < 0 else None)
@@ -82,6 +89,19 @@ def measure_systems(
     return systems
 
 
+def check_names(systems: str) -> list[str]:
+    """RETURNS (list[str]): The names of the systems to compare.
+    RAISES (InputError): If one is unknown, or `token_ner`, which is compared, isn't one."""
+    names = [name.strip() for name in systems.split(",")]
+    known = [system.name for system in SYSTEMS]
+    for name in names:
+        if name not in known:
+            raise InputError(f"--systems {name} is not one of {', '.join(known)}")
+    if OURS not in names:
+        raise InputError(f"--systems must name {OURS}, which is compared with the others")
+    return [name for name in known if name in names]
+
+
 @app.command()
 def run(
     corpus: Annotated[Path, typer.Argument(help="Folder with train.txt, valid.txt, test.txt")],
@@ -93,33 +113,37 @@ def run(
     epochs: Annotated[int, typer.Option(help="Number of epochs")] = 3,
     passes: Annotated[int, typer.Option(help="Timed passes over dev in prediction")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    systems: Annotated[
+        str, typer.Option(help="Names of the systems to compare, comma-separated")
+    ] = ",".join(system.name for system in SYSTEMS),
 ) -> None:
-    """Train and time all systems. Writes results.json, results.md and results.png to OUTPUT."""
+    """Train and time several systems. Writes results.json, results.md and results.png to OUTPUT."""
     with exit_on_input_error():
         for name in SPLITS:
             if not (corpus / f"{name}.txt").is_file():
                 raise InputError(f"{corpus / name}.txt: no such file; run fetch first")
         if not (backbone / "config.json").is_file():
             raise InputError(f"{backbone} contains no backbone; run fetch first")
+        names = check_names(systems)
         gpu = resolve_device(device)
         fresh_folder(output)
         documents = QUICK_DOCUMENTS if quick else dict.fromkeys(SPLITS)
         prepare_corpus(corpus, output / "corpus", documents)
-        systems = measure_systems(output / "corpus", backbone, output, epochs, passes, gpu)
+        found = measure_systems(names, output / "corpus", backbone, output, epochs, passes, gpu)
         results = {
             "quick": quick,
             "epochs": epochs,
             "hardware": describe_hardware(gpu),
             "versions": package_versions(),
-            "systems": systems,
-            "ratios": ratios(systems),
+            "systems": found,
+            "ratios": ratios(found),
         }
         with atomic_write(output / "results.json") as temporary:
             temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        table = format_results(systems)
+        table = format_results(found)
         with atomic_write(output / "results.md") as temporary:
             temporary.write_text(table + "\n", encoding="utf-8")
-        plot_curves(systems, output / "results.png")
+        plot_curves(found, output / "results.png")
         print(table)
         msg.good(f"{output / 'results.json'}, results.md, results.png")
 

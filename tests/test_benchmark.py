@@ -74,7 +74,9 @@ def test_clock_of_alternating_workers_excludes_pauses(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gpu", [-1, 0])
 def test_trainer_uses_the_device_of_the_benchmark(gpu: int, tmp_path: Path) -> None:
     """Otherwise it would train on the GPU of a machine on which the others run on the CPU."""
-    arguments = trainer.make_arguments(tmp_path, 2e-5, 1, 0, gpu)
+    arguments = trainer.make_arguments(
+        tmp_path, learn_rate=2e-5, epochs=1, seed=0, gpu=gpu, bfloat16=False
+    )
     assert arguments.use_cpu is (gpu < 0)
 
 
@@ -117,9 +119,25 @@ def test_seconds_until(f1: float, seconds: float | None) -> None:
 
 
 def test_ratios_equal_a_calculation_by_hand(systems: dict[str, dict[str, Any]]) -> None:
-    assert list(results.ratios(systems).values()) == pytest.approx(
-        [25 / 100, 60 / 300, 800 / 200, 800 / 150, 800 / 300, 1100 / 1000]
+    trainer, transition = "trainer-2e-5", "transition_ner"
+    found = results.ratios(systems)
+    assert found == pytest.approx(
+        {
+            f"{name}: {what}": value
+            for name in ("trainer-2e-5", "trainer-2e-4", "transition_ner")
+            for what, value in {
+                "seconds per epoch": 25 / 100,
+                "seconds until its dev F1": 60 / 300,
+                "peak memory": 1100 / 1000,
+                "words/s at its best batch size": 800 / (300 if name == transition else 200),
+            }.items()
+        }
+        | {f"{transition}: words/s in spaCy's batches": 800 / 150}
     )
+    for name, row in systems.items():
+        row["peak_gpu_memory_mb"] = 500 if name == trainer else 250
+    assert results.ratios(systems)[f"{trainer}: peak GPU memory"] == 0.5
+    assert "| 1,100 | 250 |" in results.format_results(systems)
 
 
 def test_ratios_without_reaching_the_f1(systems: dict[str, dict[str, Any]]) -> None:
@@ -132,7 +150,7 @@ def test_results_are_tables(systems: dict[str, dict[str, Any]]) -> None:
     table = results.format_results(systems)
     assert "| `trainer-2e-5` | 100.0 | 300 | 90.00 (88.00) | 85.00 (83.00) |" in table
     assert "| 800 (32), 700 (128) | 1,100 |" in table
-    assert "| seconds per epoch | 0.25 |" in table
+    assert "| trainer-2e-5: seconds per epoch | 0.25 |" in table
     blocks = [block.splitlines() for block in table.split("\n\n")]
     for block in blocks:
         assert len({line.count("|") for line in block}) == 1
@@ -154,6 +172,10 @@ def test_invalid_input_is_reported_in_one_line(tmp_path: Path, tiny_backbone: Pa
     no_backbone = run(SAMPLE, tmp_path, tmp_path / "out")
     assert no_backbone.exit_code == 1
     assert "contains no backbone; run fetch first" in " ".join(no_backbone.output.split())
+    for names in ("token_ner,bert", "trainer-2e-5"):
+        result = run(SAMPLE, tiny_backbone, tmp_path / "out", "--systems", names)
+        assert result.exit_code == 1
+        assert f"--systems {names.removeprefix('token_ner,')}"[:10] in result.output
     assert not (tmp_path / "out").exists()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarking.systems import REFERENCE, SPACY_BATCH_SIZE
+from benchmarking.systems import OURS, SPACY_BATCH_SIZE
 from corpus.conll import format_corpus, read_corpus
 from corpus.docs import convert_to_docs
 
@@ -33,27 +33,36 @@ def seconds_until(curve: Iterable[Sequence[float]], f1: float) -> float | None:
 
 
 def ratios(systems: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    """RETURNS (dict[str, float | None]): The measurements of `token_ner` divided by those of other
-    systems; None if `token_ner` never reaches the F1."""
-    ours, theirs = systems["token_ner"], systems[REFERENCE]
-    pipeline = max(theirs["words_per_second"].values())
-    transition = systems["transition_ner"]["words_per_second"]
-    until = seconds_until(ours["curve"], theirs["dev_f1"])
+    """RETURNS (dict[str, float | None]): The measurements of `token_ner` divided by those of the
+    other systems; None if `token_ner` never reaches the F1."""
+    ours = systems[OURS]
     best = max(ours["words_per_second"].values())
-    return {
-        "seconds per epoch": ours["seconds_per_epoch"] / theirs["seconds_per_epoch"],
-        f"seconds until the dev F1 of {REFERENCE}": until and until / theirs["training_seconds"],
-        "words/s, against the transformers pipeline": best / pipeline,
-        "words/s, against transition_ner in spaCy's batches": best
-        / transition[str(SPACY_BATCH_SIZE)],
-        "words/s, against transition_ner at its best": best / max(transition.values()),
-        "peak memory": ours["peak_memory_mb"] / theirs["peak_memory_mb"],
-    }
+    found: dict[str, float | None] = {}
+    for name, theirs in systems.items():
+        if name == OURS:
+            continue
+        until = seconds_until(ours["curve"], theirs["dev_f1"])
+        speeds = theirs["words_per_second"]
+        found |= {
+            f"{name}: seconds per epoch": ours["seconds_per_epoch"] / theirs["seconds_per_epoch"],
+            f"{name}: seconds until its dev F1": until and until / theirs["training_seconds"],
+            f"{name}: peak memory": ours["peak_memory_mb"] / theirs["peak_memory_mb"],
+        }
+        if "peak_gpu_memory_mb" in ours:
+            found[f"{name}: peak GPU memory"] = (
+                ours["peak_gpu_memory_mb"] / theirs["peak_gpu_memory_mb"]
+            )
+        found[f"{name}: words/s at its best batch size"] = best / max(speeds.values())
+        if str(SPACY_BATCH_SIZE) in speeds and name == "transition_ner":
+            found[f"{name}: words/s in spaCy's batches"] = best / speeds[str(SPACY_BATCH_SIZE)]
+    return found
 
 
 def format_results(systems: dict[str, dict[str, Any]]) -> str:
     """RETURNS (str): Two Markdown tables: the systems, and the ratios."""
     header = ["", "s/epoch", "training s", "dev F1", "test F1", "words/s", "MiB in training"]
+    has_gpu = any("peak_gpu_memory_mb" in row for row in systems.values())
+    header += ["GPU MiB in training"] if has_gpu else []
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, row in systems.items():
         wordpiece = {
@@ -68,9 +77,10 @@ def format_results(systems: dict[str, dict[str, Any]]) -> str:
                 *(f"{100 * row[f'{s}_f1']:.2f}{wordpiece[s]}" for s in ("dev", "test")),
                 ", ".join(f"{speed:,} ({n})" for n, speed in row["words_per_second"].items()),
                 f"{row['peak_memory_mb']:,}",
+                *([f"{row['peak_gpu_memory_mb']:,}"] if has_gpu else []),
             ]
         )
-    lines += [[], [f"`token_ner` against `{REFERENCE}`", "ratio"], ["---", "---:"]]
+    lines += [[], [f"`{OURS}` divided by", "ratio"], ["---", "---:"]]
     for name, ratio in ratios(systems).items():
         lines.append([name, "never" if ratio is None else f"{ratio:.2f}"])
     return "\n".join(f"| {' | '.join(line)} |" if line else "" for line in lines)

@@ -14,7 +14,8 @@ from common.machine import peak_memory_mb
 from common.paths import CONFIGS
 from training.log import read_log
 
-BATCH_SIZES = (1, 8, 32)  # sentences, for the transformers pipeline
+# Sentences per batch of the transformers pipeline. A GPU is idle at 1.
+BATCH_SIZES = {"cpu": (1, 8, 32), "gpu": (8, 32, 128)}
 SPACY_BATCH_SIZE = 128  # documents: nlp.batch_size of spaCy's quickstart for transformers
 
 
@@ -22,21 +23,24 @@ class System(NamedTuple):
     """A system to compare.
 
     recipe (str): "trainer", or the name of a config.
+    bfloat16 (bool): Whether the Trainer and the transformers pipeline run in bfloat16.
     """
 
     name: str
     recipe: str
     learn_rate: float
+    bfloat16: bool = False
 
 
 # 2e-5 is the recipe's learning rate; 2e-4 suits the small backbone.
 SYSTEMS = (
     System("trainer-2e-5", "trainer", 2e-5),
     System("trainer-2e-4", "trainer", 2e-4),
+    System("trainer-bfloat16", "trainer", 2e-5, bfloat16=True),
     System("transition_ner", "transition_ner", 2e-4),
     System("token_ner", "token_ner", 2e-4),
 )
-REFERENCE = SYSTEMS[0].name
+OURS = "token_ner"
 
 
 def train_spacy(
@@ -110,9 +114,15 @@ def train_trainer(
 
     output = corpus.parent / system.name
     output.mkdir()
-    test = trainer.train(
-        corpus, backbone, output, learn_rate=system.learn_rate, epochs=epochs, seed=0, gpu=gpu
+    arguments = trainer.make_arguments(
+        output,
+        learn_rate=system.learn_rate,
+        epochs=epochs,
+        seed=0,
+        gpu=gpu,
+        bfloat16=system.bfloat16,
     )
+    test = trainer.train(corpus, backbone, output, arguments)
     rows = read_log(output / "log.jsonl")
     return {
         "seconds_per_epoch": round(rows[-1].training_seconds / epochs, 1),
@@ -151,6 +161,7 @@ def predict_spacy(system: System, corpus: Path, passes: int, gpu: int) -> dict[s
 
 def predict_trainer(system: System, corpus: Path, passes: int, gpu: int) -> dict[str, float]:
     """RETURNS (dict[str, float]): Words per second by batch size; batches are of sentences."""
+    import torch
     import transformers
 
     from corpus.wordpiece_labels import read_sentences
@@ -162,6 +173,7 @@ def predict_trainer(system: System, corpus: Path, passes: int, gpu: int) -> dict
         tokenizer=str(folder),
         aggregation_strategy="simple",
         device=gpu if gpu >= 0 else "cpu",
+        torch_dtype=torch.bfloat16 if system.bfloat16 else torch.float32,
     )
     sentences = read_sentences(corpus / "valid.txt")
     texts = [" ".join(sentence.words) for sentence in sentences]
@@ -170,7 +182,8 @@ def predict_trainer(system: System, corpus: Path, passes: int, gpu: int) -> dict
     def run(batch_size: int) -> Callable[[], object]:
         return lambda: recognise(texts, batch_size=batch_size)
 
-    return time_passes({str(size): run(size) for size in BATCH_SIZES}, words, passes)
+    sizes = BATCH_SIZES["gpu" if gpu >= 0 else "cpu"]
+    return time_passes({str(size): run(size) for size in sizes}, words, passes)
 
 
 def time_passes(runs: dict[str, Callable[[], object]], words: int, passes: int) -> dict[str, float]:

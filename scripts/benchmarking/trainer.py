@@ -47,7 +47,7 @@ class EpochTimer(transformers.TrainerCallback):  # type: ignore[misc]
 
 
 def make_arguments(
-    output: Path, learn_rate: float, epochs: int, seed: int, gpu: int
+    output: Path, *, learn_rate: float, epochs: int, seed: int, gpu: int, bfloat16: bool
 ) -> transformers.TrainingArguments:
     """RETURNS (TrainingArguments): The settings of the recipe."""
     return transformers.TrainingArguments(
@@ -62,24 +62,19 @@ def make_arguments(
         report_to=[],
         seed=seed,
         use_cpu=gpu < 0,
+        bf16=bfloat16,
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
 
 
 def train(
-    corpus: Path,
-    backbone: Path,
-    output: Path,
-    *,
-    learn_rate: float,
-    epochs: int,
-    seed: int,
-    gpu: int,
+    corpus: Path, backbone: Path, output: Path, arguments: transformers.TrainingArguments
 ) -> dict[str, float]:
     """Train, and write log.jsonl and the last model, model/, to `output`.
 
     corpus (Path): A folder with train.txt, valid.txt and test.txt.
+    arguments (TrainingArguments): As returned by `make_arguments`.
     RETURNS (dict[str, float]): F1 on test, by word and by wordpiece.
     """
     splits = {name: read_sentences(corpus / f"{name}.txt") for name in ("train", "valid", "test")}
@@ -90,14 +85,14 @@ def train(
         name: [encode(sentence, tokenizer, label_ids) for sentence in sentences]
         for name, sentences in splits.items()
     }
-    transformers.set_seed(seed)
+    transformers.set_seed(arguments.seed)
     model = transformers.AutoModelForTokenClassification.from_pretrained(
         backbone, id2label=dict(enumerate(names)), label2id=label_ids
     )
     current = encoded["valid"]  # the sentences that compute_metrics scores
     trainer = transformers.Trainer(
         model=model,
-        args=make_arguments(output, learn_rate, epochs, seed, gpu),
+        args=arguments,
         train_dataset=encoded["train"],
         eval_dataset=encoded["valid"],
         data_collator=transformers.DataCollatorForTokenClassification(tokenizer),
