@@ -226,6 +226,8 @@ def test_several_processes_share_the_gpu(
     assert found == expected
 
 
+# Python 3.12 warns of every fork of a process with threads.
+@pytest.mark.filterwarnings("ignore:.*use of fork.. may lead to deadlocks:DeprecationWarning")
 @pytest.mark.skipif(sys.platform != "linux", reason="forks by default")
 def test_a_forked_process_is_a_clear_error(texts: list[str]) -> None:
     nlp = load()
@@ -233,5 +235,8 @@ def test_a_forked_process_is_a_clear_error(texts: list[str]) -> None:
     if get_torch_default_device().type == "cpu":
         assert len(list(nlp.pipe(texts, n_process=2))) == len(texts)
         return
-    with pytest.raises(ValueError, match="forked process can't use the GPU"):
+    with (
+        pytest.warns(UserWarning, match="W114"),  # spaCy's, of the same
+        pytest.raises(ValueError, match="forked process can't use the GPU"),
+    ):
         list(nlp.pipe(texts, n_process=2))

@@ -12,6 +12,7 @@ from thinc.types import Floats2d
 from transformers.modeling_outputs import BaseModelOutput
 
 from .component import ModelArray
+from .forward import to_torch
 from .wordpieces import Array
 
 
@@ -69,8 +70,10 @@ def forward_first_wordpiece(
 
     def backprop(d_outputs: list[ModelArray]) -> list[TransformerData]:
         d_states = ops.alloc2f(*states.shape)
-        # Adding: two words can share a wordpiece of spacy-transformers' own model.
-        ops.scatter_add(d_states, rows, ops.xp.concatenate(d_outputs))
+        # Adding: two words can share a wordpiece of spacy-transformers' own model. By torch, since
+        # thinc's scatter_add calls a function that CuPy 14 deprecates.
+        gradients = to_torch(ops.xp.concatenate(d_outputs))
+        to_torch(d_states).index_add_(0, to_torch(rows), gradients)
         parts = split(d_states, [len(part) for part in flat])
         # As spacy-transformers' own layer: empty documents have no gradient.
         return [

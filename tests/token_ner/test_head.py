@@ -27,6 +27,22 @@ def test_first_wordpiece_takes_and_returns_the_first(tiny_backbone: Path, vocab:
     numpy.testing.assert_array_equal(d_data.model_output.last_hidden_state, expected)
 
 
+def test_gradients_of_words_that_share_a_wordpiece_are_added(
+    tiny_backbone: Path, vocab: Vocab
+) -> None:
+    """As in spacy-transformers' own alignment, where a wordpiece can belong to two words."""
+    (data,) = build(tiny_backbone).predict([Doc(vocab, words=["Ada", "x"])]).doc_data
+    layer = registry.architectures.get("conll_ner.FirstWordpiece.v1")().layers[1]
+    data.align.dataXd[:] = 0
+    (vectors,), backprop = forward_first_wordpiece(layer, [data], True)
+    numpy.testing.assert_array_equal(*vectors)
+    gradient = numpy.arange(2 * 32, dtype="float32").reshape(2, 32)
+    (d_data,) = backprop([gradient])  # type: ignore[list-item]
+    d_states = d_data.model_output.last_hidden_state[0]
+    numpy.testing.assert_array_equal(d_states[0], gradient.sum(axis=0))
+    assert not d_states[1:].any()
+
+
 def test_first_wordpiece_works_with_spacy_transformers_own_model(
     tiny_backbone: Path, vocab: Vocab
 ) -> None:
