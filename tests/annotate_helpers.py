@@ -72,3 +72,24 @@ def in_this_process(job: Job, partitions: Sequence[Partition], *_: Any) -> Itera
 
 def run(*args: object) -> Result:
     return CliRunner().invoke(app, [*map(str, args)])
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """YIELDS (int): The process ids of a process's children, theirs, and so on."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            text = children.read_text()
+        except OSError:  # it has ended
+            continue
+        for child in map(int, text.split()):
+            yield child
+            yield from descendants(child)
+
+
+def is_busy_worker(pid: int) -> bool:
+    """RETURNS (bool): Whether a process is a worker that annotates a partition."""
+    try:
+        name = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
+    return name.startswith(b"ray::MapWorker") and b"submit" in name

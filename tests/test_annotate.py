@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
@@ -17,7 +16,15 @@ from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
 from cluster import partitions
-from tests.annotate_helpers import assert_same, predicted, read, run, write
+from tests.annotate_helpers import (
+    assert_same,
+    descendants,
+    is_busy_worker,
+    predicted,
+    read,
+    run,
+    write,
+)
 from tests.conftest import ROOT
 from texts.outputs import MENTION
 
@@ -68,7 +75,7 @@ def test_annotate_with_a_killed_worker_loses_no_row(
         while len(list(partial.glob("*.parquet"))) < 2:
             assert process.poll() is None, "finished before a worker could be killed"
             time.sleep(0.05)
-        victim = next(pid for pid in descendants(process.pid) if is_worker(pid))
+        victim = next(pid for pid in descendants(process.pid) if is_busy_worker(pid))
         os.kill(victim, signal.SIGKILL)
         done = len(list(partial.glob("*.parquet")))
         assert process.wait(timeout=300) == 0
@@ -80,21 +87,6 @@ def test_annotate_with_a_killed_worker_loses_no_row(
     assert [row["id"] for row in rows] == list(range(10 * len(texts)))
     assert [row["text"] for row in rows] == texts * 10
     assert not any(row["rejected"] for row in rows)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            yield child
-            yield from descendants(child)
-
-
-def is_worker(pid: int) -> bool:
-    try:
-        name = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it has ended
-        return False
-    return name.startswith(b"ray::MapWorker") and b"submit" in name  # only while it is busy
 
 
 @pytest.mark.slow

@@ -56,6 +56,11 @@ def test_report_table(metrics: Path) -> None:
     app = typer.Typer()
     app.command()(report.main)
     assert CliRunner().invoke(app, [str(metrics)]).stdout.strip() == TABLE
+    # Evaluated without --training-record, as an imported checkpoint.
+    run = json.loads(metrics.read_text()) | {"training": {}}
+    metrics.write_text(json.dumps(run))
+    assert tables.format_results([run]).endswith("- `run`: no training record")
+    assert CliRunner().invoke(app, [str(metrics)]).exit_code == 0
     result = CliRunner().invoke(app, ["missing.json"])
     assert result.exit_code == 1
     assert result.stderr == "Error: missing.json: no such file; run evaluate first\n"

@@ -5,6 +5,7 @@ of docs/reliability.md.
 """
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from common.files import sha256
 from corpus.docs import convert_to_docs
 from tests.conftest import ROOT, SAMPLE
-from tests.stress_helpers import kill_often
+from tests.stress_helpers import complete, kill_often
 
 pytestmark = pytest.mark.stress
 Record = Callable[[str, str, str], None]
@@ -117,6 +118,31 @@ def test_kills_of_evaluate(
 
     kills = kill_often(python, command, folder, 4 * stress, check)
     record("evaluate", f"{kills} kills", FINE)
+
+
+def test_kills_of_package(
+    python: Path, folder: Path, pipeline: Path, stress: int, record: Record
+) -> None:
+    """A wheel contains times, so complete archives with the same names are all that is checked."""
+    metrics = folder.parent / "metrics.json"
+    evaluate = [SCRIPTS / "evaluate.py", pipeline, SAMPLE / "valid.txt", "--output", metrics]
+    complete(python, evaluate, folder.parent / "evaluate.log")
+    output = folder / "packages"
+    command = [SCRIPTS / "package.py", pipeline, metrics, output, "--package", "en_ner_stress"]
+    expected: set[str] = set()
+
+    def check() -> None:
+        for made in output.glob("en_*"):
+            (wheel,) = (made / "dist").glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                assert archive.testzip() is None
+                expected.update(expected or archive.namelist())
+                assert set(archive.namelist()) == expected
+        assert expected
+
+    output.mkdir()
+    kills = kill_often(python, command, output, 2 * stress, check)
+    record("package", f"{kills} kills", FINE)
 
 
 def test_kills_of_train(

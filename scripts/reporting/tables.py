@@ -89,6 +89,8 @@ def row_values(scores: dict[str, Any], types: Sequence[str]) -> list[float | Non
 def format_training(run: dict[str, Any]) -> str:
     """RETURNS (str): A Markdown list item with the settings, hardware and versions of a run."""
     training = run["training"]
+    if not training:  # as of an imported checkpoint
+        return f"- `{run['name']}`: no training record"
     versions = training["versions"]
     packages = ("spacy", "spacy-transformers", "torch")
     return (
