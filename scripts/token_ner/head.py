@@ -55,7 +55,6 @@ def forward_first_wordpiece(
     datas: list[TransformerData],
     is_train: bool,  # noqa: ARG001
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[TransformerData]]]:
-    """All documents at once, so that one array goes to a GPU, not one per document."""
     ops = model.ops
     filled = [data for data in datas if "last_hidden_state" in data.model_output]
     if not filled:
@@ -63,13 +62,12 @@ def forward_first_wordpiece(
     shapes = [data.model_output.last_hidden_state.shape for data in filled]
     width = shapes[0][-1]
     flat = [data.model_output.last_hidden_state.reshape(-1, width) for data in filled]
-    states: ModelArray = ops.xp.concatenate([*flat, ops.alloc2f(1, width)])
     rows = ops.asarray1i(cast(Any, first_rows(ops, filled, [len(part) for part in flat])))
-    n_words = [len(data.align.lengths) for data in datas]
-    outputs = split(states[rows], n_words)
+    vectors = select_rows(ops, flat, rows, [len(data.align.lengths) for data in filled])
+    outputs = split(vectors, [len(data.align.lengths) for data in datas])
 
     def backprop(d_outputs: list[ModelArray]) -> list[TransformerData]:
-        d_states = ops.alloc2f(*states.shape)
+        d_states = ops.alloc2f(sum(map(len, flat)) + 1, width)
         # Adding: two words can share a wordpiece of spacy-transformers' own model. By torch, since
         # thinc's scatter_add calls a function that CuPy 14 deprecates.
         gradients = to_torch(ops.xp.concatenate(d_outputs))
@@ -100,6 +98,29 @@ def first_rows(ops: Ops, datas: list[TransformerData], n_rows: list[int]) -> Arr
         parts.append(numpy.where(lengths > 0, before + first, sum(n_rows)))
         before += n
     return numpy.concatenate(parts)
+
+
+def select_rows(
+    ops: Ops, parts: list[ModelArray], rows: ModelArray, n_words: list[int]
+) -> ModelArray:
+    """Select a row for each word; zeros for the row after all.
+
+    parts (list[ModelArray]): The rows of each document, (n_rows, width).
+    rows (ModelArray): As returned by `first_rows`.
+    n_words (list[int]): Of each document.
+    RETURNS (ModelArray): (n_words of all, width).
+    """
+    if not isinstance(parts[0], numpy.ndarray):  # on a GPU, one call for all documents
+        return ops.xp.concatenate([*parts, ops.alloc2f(1, parts[0].shape[1])])[rows]
+    # On a CPU, joining the documents first would copy all their wordpieces.
+    vectors = numpy.empty((len(rows), parts[0].shape[1]), dtype=parts[0].dtype)
+    first = before = 0
+    for part, n in zip(parts, n_words, strict=True):
+        own = slice(first, first + n)
+        part.take(rows[own] - before, axis=0, out=vectors[own], mode="clip")
+        first, before = first + n, before + len(part)
+    vectors[rows == before] = 0.0
+    return vectors
 
 
 def split(array: ModelArray, lengths: list[int]) -> list[ModelArray]:
