@@ -1,8 +1,6 @@
 """A training that was interrupted goes on, and ends as if nothing had happened."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from spacy.util import registry
 import train
 from corpus.docs import read_gold, write_docs
 from tests.conftest import ROOT, SAMPLE
+from tests.stress_helpers import Process, complete
 from tests.test_train import arguments, run
 from training import loop
 from training.log import read_log
@@ -280,12 +279,12 @@ def test_logger_of_the_config_is_used_beside_the_training_log(
 
 @pytest.mark.slow
 def test_training_that_was_killed_is_resumed(
-    paths: dict[str, str], config: Path, whole: Path, tmp_path: Path
+    python: Path, paths: dict[str, str], config: Path, whole: Path, tmp_path: Path
 ) -> None:
     """SIGKILL at three moments, each in a new process."""
     output = tmp_path / "out"
     options = [*OPTIONS, "--resume", *arguments(paths)]
-    command = [sys.executable, "scripts/train.py", *map(str, (config, output, *options))]
+    command = [ROOT / "scripts" / "train.py", config, output, *options]
     log = tmp_path / "out.partial" / "log.jsonl"
 
     def count_rows() -> int:
@@ -296,10 +295,11 @@ def test_training_that_was_killed_is_resumed(
 
     for _ in range(3):
         before = count_rows()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        while process.poll() is None and count_rows() <= before:
+        process = Process(python, command, tmp_path / "killed.log")
+        deadline = time.monotonic() + 120
+        while count_rows() <= before and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()
-        process.wait()
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        assert count_rows() > before
+    complete(python, command, tmp_path / "complete.log")
     check_equal(output, whole)
