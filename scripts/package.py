@@ -25,7 +25,7 @@ LICENSE = ROOT / "LICENSE"
 # the config): the oldest torch that a wheel was tested with, and what `token_ner` imports.
 REQUIREMENTS = ["torch>=2.13"]
 CODE = "token_ner"
-CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<1.5"]
+CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<2.1"]
 DISTRIBUTION = "conll-ner"  # this project, if installed; wheels carry the code instead
 BACKBONES = {
     "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),

@@ -39,10 +39,13 @@ def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> N
     """
     if not Path(source).is_dir():
         go_offline_without_hub()
-    import transformers  # slow to import, and not needed if the backbone is already fetched
+    # Slow to import, and not needed if the backbone is already fetched.
+    import transformers
+
+    from common.checkpoints import load_tokenizer
 
     transformers.logging.set_verbosity_error()  # don't warn about a missing pooler
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    tokenizer = load_tokenizer(source)
     model = transformers.AutoModel.from_pretrained(source, trust_remote_code=False)
     # spacy-transformers takes the limit from the tokenizer, but some tokenizers don't define one.
     tokenizer.model_max_length = min(tokenizer.model_max_length, wordpiece_limit(model))

@@ -11,6 +11,7 @@ import transformers
 from safetensors import SafetensorError
 from spacy.language import Language
 
+from common.checkpoints import load_tokenizer
 from common.console import InputError
 
 # Raised by transformers for broken files. ImportError: the tokenizer needs a missing package.
@@ -64,7 +65,7 @@ def load_checkpoint(checkpoint: str) -> Any:
         )
     check_head(model, checkpoint)
     with as_input_error(f"{checkpoint}: its tokenizer can't be loaded; save it in this folder"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+        tokenizer = load_tokenizer(checkpoint)
     check_vocabulary(model, tokenizer, checkpoint)
     return model
 

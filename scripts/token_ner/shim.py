@@ -1,7 +1,9 @@
 """How thinc holds, saves and updates the Hugging Face model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import IO, Any, cast
 
 import srsly
@@ -10,6 +12,7 @@ from spacy_transformers.data_classes import HFObjects
 from spacy_transformers.layers.hf_shim import HFShim
 from thinc.api import Optimizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from .saving import write_blob, write_map
 from .untrusted import check_saved, refuse_code
@@ -36,6 +39,7 @@ class TokenizerClass:
         refuse_code(settings, "tokenizer_config")
         settings["trust_remote_code"] = False
         tokenizer = AutoTokenizer.from_pretrained(source, **settings)
+        check_tokenizer_files(source, tokenizer)
         if not tokenizer.is_fast or getattr(tokenizer, "vocab_file", source) is not None:
             return tokenizer
         return PreTrainedTokenizerFast(
@@ -51,7 +55,8 @@ class TransformerClass:
 
     @staticmethod
     def from_pretrained(source: str, **settings: Any) -> Any:
-        return AutoModel.from_pretrained(source, **settings, trust_remote_code=False)
+        with without_progress_bar():
+            return AutoModel.from_pretrained(source, **settings, trust_remote_code=False)
 
     @staticmethod
     def from_config(config: Any) -> Any:
@@ -64,6 +69,26 @@ class TransformerClass:
         if getattr(config, "case_embedding", False):
             add_case_embedding(transformer)
         return transformer
+
+
+def check_tokenizer_files(source: str | Path, tokenizer: Any) -> None:
+    """RAISES (OSError): If a folder has no files of a tokenizer. transformers 5 makes an empty one
+    then."""
+    folder, names = Path(source), sorted(set(tokenizer.vocab_files_names.values()))
+    if folder.is_dir() and not any((folder / name).is_file() for name in names):
+        raise OSError(f"no tokenizer in {source}: it needs one of {', '.join(names)}")
+
+
+@contextmanager
+def without_progress_bar() -> Iterator[None]:
+    """transformers 5 shows one for the weights."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def drop_pooler(transformer: Any) -> None:
