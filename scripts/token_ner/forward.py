@@ -32,10 +32,7 @@ BatchOutput = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 # torch.utils.checkpoint restores the random state of these, and of no others, such as MPS.
 RECOMPUTING_DEVICES = ("cpu", "cuda")
 LOADING_PROCESS = os.getpid()
-# Wordpieces per batch where batch_wordpieces is "auto". A CPU is as fast with small batches, which
-# need less memory; a GPU is idle without large ones.
-AUTO_BATCH = {"cpu": 1024}
-AUTO_BATCH_GPU = 16_384
+BASE_WIDTH = 768  # of the hidden states of BERT-base
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -46,6 +43,15 @@ def has_bfloat16(device: torch.device) -> bool:
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
+
+
+def auto_batch_wordpieces(device: torch.device, width: int) -> int:
+    """RETURNS (int): The wordpieces per batch where the setting is "auto". A GPU is idle without
+    large batches. A CPU is as fast with small ones, and training needs less memory: at BERT-base's
+    width, 512 keep it below 4 GiB (docs/recipe.md)."""
+    if device.type != "cpu":
+        return 16_384
+    return 1024 if width < BASE_WIDTH else 512
 
 
 def to_torch(array: ModelArray) -> torch.Tensor:
@@ -123,7 +129,7 @@ def forward_windows(
     wordpieces = shim.word_encoder().encode_docs(docs, limit)
     pad = shim._hfmodel.tokenizer.pad_token_id or 0
     if windowing.batch_wordpieces == "auto":
-        n = AUTO_BATCH.get(shim.device.type, AUTO_BATCH_GPU)
+        n = auto_batch_wordpieces(shim.device, model.get_dim("nO"))
         windowing = replace(windowing, batch_wordpieces=n)
     batches = make_batches(docs, wordpieces, specials, size, windowing, pad)
     # The last row stays zeros, for documents of whitespace only.

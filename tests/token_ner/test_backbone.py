@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tests.token_ner.support import NO_DROPOUT, WORDS, build, hugging_face_states
 from token_ner import forward
-from token_ner.forward import has_bfloat16, to_torch
+from token_ner.forward import auto_batch_wordpieces, has_bfloat16, to_torch
 
 TRANSFORMERS = int(transformers.__version__.partition(".")[0])
 
@@ -160,12 +160,20 @@ def test_transformer_keeps_batches_on_devices_without_a_random_state(
         torch.testing.assert_close(gradient, expected[name])
 
 
-@pytest.mark.parametrize(("device", "batches"), [("cpu", 2), ("cuda", 1)])
+@pytest.mark.parametrize(
+    ("device", "width", "n"), [("cpu", 384, 1024), ("cpu", 768, 512), ("cuda", 768, 16_384)]
+)
 def test_transformer_batches_are_small_on_a_cpu_and_large_on_a_gpu(
-    device: str, batches: int, tiny_backbone: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch
+    device: str,
+    width: int,
+    n: int,
+    tiny_backbone: Path,
+    vocab: Vocab,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if device == "cuda":  # this CPU stands in
-        monkeypatch.setattr(forward, "AUTO_BATCH", {})
+    assert auto_batch_wordpieces(torch.device(device), width) == n
+    # The CPU and a narrow model stand in.
+    monkeypatch.setattr(forward, "auto_batch_wordpieces", lambda *_: n)
     sizes = []
 
     def run(_: Any, ids: torch.Tensor, *__: Any, **___: Any) -> torch.Tensor:
@@ -175,8 +183,8 @@ def test_transformer_batches_are_small_on_a_cpu_and_large_on_a_gpu(
     monkeypatch.setattr(forward, "run_transformer", run)
     model = build(tiny_backbone, window=128)
     model.predict([Doc(vocab, words=["a"] * 2000)])
-    assert len(sizes) == batches
-    assert all(size <= 1024 for size in sizes) or device == "cuda"
+    assert len(sizes) == {512: 4, 1024: 2, 16_384: 1}[n]
+    assert all(size <= n for size in sizes)
 
 
 def test_transformer_on_a_gpu_refuses_to_run_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
