@@ -27,6 +27,7 @@ from .augmentation import create_text_augmenter
 from .checks import has_own_score
 from .component import DEFAULT_CONFIG, make_token_ner
 from .corpus import create_shuffled_corpus
+from .onnx_classifier import build_onnx_token_classifier
 from .scores import span_score
 from .tokenizer import create_linear_tokenizer
 
@@ -66,14 +67,15 @@ def register() -> None:
 
 
 def architectures() -> dict[str, Callable[..., Any]]:
-    """RETURNS (dict[str, Callable]): The architectures by name. There are none where
-    spacy-transformers, which they need, isn't installed."""
+    """RETURNS (dict[str, Callable]): The architectures by name. Where spacy-transformers isn't
+    installed, there is only the one of slim pipelines."""
+    slim = {"conll_ner.OnnxTokenClassifier.v1": build_onnx_token_classifier}
     if find_spec("spacy_transformers") is None:
-        return {}
+        return slim
     from .backbone import build_first_wordpiece_transformer, build_windowed_transformer
     from .head import build_first_wordpiece, build_token_classifier
 
-    return {
+    return slim | {
         "conll_ner.WindowedTransformer.v1": build_windowed_transformer,
         "conll_ner.FirstWordpieceTransformer.v1": build_first_wordpiece_transformer,
         "conll_ner.TokenClassifier.v1": build_token_classifier,

@@ -41,6 +41,15 @@ class Windowing:
     precision: Precision
     sentence_windows: bool = False
 
+    def __post_init__(self) -> None:
+        """RAISES (ValueError): If a number makes no sense by itself."""
+        batch = self.batch_wordpieces
+        if self.context < 0 or (batch != "auto" and batch < 1):
+            raise ValueError(
+                f'context must be 0 or more and batch_wordpieces "auto" or 1 or more, '
+                f"not {self.context} and {batch}"
+            )
+
 
 class Windows(NamedTuple):
     """Inputs of the transformer, in order. Positions are among all wordpieces of the documents.
