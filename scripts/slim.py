@@ -42,7 +42,10 @@ def recalibrate(slim: Language, folder: Path, gold: list[Doc]) -> None:
         msg.warn(f"confidence scores keep the calibration of the torch pipeline: {error}")
         return
     before, after = result.measures["expected calibration error"]
-    msg.text(f"calibrated: expected calibration error {100 * before:.2f} -> {100 * after:.2f}")
+    msg.text(
+        f"calibrated again: expected calibration error {100 * after:.2f}, "
+        f"{100 * before:.2f} without calibration"
+    )
 
 
 def main(
@@ -77,8 +80,8 @@ def main(
                 print_loss(loss, precision, dev)
                 if source.head.calibration is not None:
                     recalibrate(slim, temporary, gold)
-        size = (output / source.name / "model").stat().st_size / 1e6
-        msg.good(f"{output}: a model of {size:.1f} MB in {precision}, without torch")
+        size = slim.meta["slim"]["megabytes"]
+        msg.good(f"{output}: a model of {size} MB in {precision}, without torch")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def make_slim(nlp: Language, source: Source, path: str, precision: SlimPrecision
     source (Source): What becomes one model, of `find_source`.
     path (str): The pipeline's name, for messages.
     RETURNS (Language): With the same components in the same order, but for the transformer, which
-        is in the recogniser's model. `meta["slim"]` has `precision`, and `export_difference`, the
-        largest between logits of ONNX in float32 and of torch.
+        is in the recogniser's model. `meta["slim"]` has `precision`, the size in `megabytes`, and
+        `export_difference`, the largest between logits of ONNX in float32 and of torch.
     RAISES (InputError): If torch can't export it, the export is wrong, or it is too large.
     """
     with tempfile.TemporaryDirectory() as temporary:
@@ -42,17 +42,20 @@ def make_slim(nlp: Language, source: Source, path: str, precision: SlimPrecision
             quantize(graph, quantized)
             graph = quantized
         content = read_graph(graph)
-    slim = assemble(nlp, source)
-    fill(slim, source, OnnxClassifier(content, *describe_model(source), precision))
+    slim = assemble(nlp, source, OnnxClassifier(content, *describe_model(source), precision))
     # The torch pipeline's scores; evaluate.py measures this one's.
     slim.meta.pop("performance", None)
-    slim.meta["slim"] = {"precision": precision, "export_difference": float(f"{difference:.1g}")}
+    slim.meta["slim"] = {
+        "precision": precision,
+        "megabytes": round(len(content) / 1e6, 1),
+        "export_difference": float(f"{difference:.1g}"),
+    }
     return slim
 
 
-def assemble(nlp: Language, source: Source) -> Language:
-    """RETURNS (Language): The pipeline with the components' settings and data, without weights for
-    the recogniser."""
+def assemble(nlp: Language, source: Source, classifier: OnnxClassifier) -> Language:
+    """RETURNS (Language): The pipeline with the components' settings and data, and the classifier
+    in the recogniser."""
     config = Config({name: nlp.config.interpolate()[name] for name in KEPT_SECTIONS}).copy()
     windowing = source.windowing
     config["components"][source.name]["model"] = {
@@ -69,8 +72,13 @@ def assemble(nlp: Language, source: Source) -> Language:
         for names in (config["nlp"]["pipeline"], config["nlp"]["disabled"]):
             names[:] = [name for name in names if name != source.dropped]
     slim = load_model_from_config(config, auto_fill=True, validate=True)
+    # First the recogniser: rulers that are loaded run the components before them.
+    fill(slim, source, classifier)
     turned = [source.name, *([source.dropped] if source.dropped else [])]
-    return slim.from_bytes(nlp.to_bytes(exclude=turned), exclude=[*turned, "config.cfg"])
+    # Not by to_bytes: an entity_ruler of spaCy 3.8 loses the patterns that are phrases.
+    with tempfile.TemporaryDirectory() as temporary:
+        nlp.to_disk(temporary, exclude=turned)
+        return slim.from_disk(temporary, exclude=turned)
 
 
 def describe_model(source: Source) -> tuple[str, int, int, list[float]]:

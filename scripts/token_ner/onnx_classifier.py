@@ -14,12 +14,15 @@ from .saving import LargeModel
 from .windows import Windowing, make_batches, window_size
 from .wordpieces import Array
 
+# ONNX Runtime compiles nothing for a shape, so there may be many: less padding.
+PAD_MULTIPLE = 8
+
 
 def build_onnx_token_classifier(
     window: int | None = None,
     context: int = 0,
     sentence_windows: bool = False,
-    batch_wordpieces: int = 1024,
+    batch_wordpieces: int = 512,
     threads: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """TokenClassifier, FirstWordpiece and WindowedTransformer in one, without torch. The output has
@@ -69,7 +72,9 @@ def classify_words(shim: OnnxShim, docs: list[Doc], windowing: Windowing) -> Arr
     size = window_size(classifier.maximum, None, loaded.specials, windowing)
     limit = size - sum(map(len, loaded.specials)) - 2 * windowing.context
     wordpieces = loaded.encoder.encode_docs(docs, limit)
-    batches = make_batches(docs, wordpieces, loaded.specials, size, windowing, classifier.pad)
+    batches = make_batches(
+        docs, wordpieces, loaded.specials, size, windowing, classifier.pad, PAD_MULTIPLE
+    )
     # The last row is for words without wordpieces.
     logits = numpy.repeat(loaded.empty, len(wordpieces.ids) + 1, axis=0)
     names = [node.name for node in loaded.session.get_inputs()]
