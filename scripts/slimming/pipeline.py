@@ -78,7 +78,7 @@ def assemble(nlp: Language, source: Source, classifier: OnnxClassifier) -> Langu
     # Not by to_bytes: an entity_ruler of spaCy 3.8 loses the patterns that are phrases.
     with tempfile.TemporaryDirectory() as temporary:
         nlp.to_disk(temporary, exclude=turned)
-        return slim.from_disk(temporary, exclude=turned)
+        return slim.from_disk(temporary, exclude=[*turned, "config"])
 
 
 def describe_model(source: Source) -> tuple[str, int, int, list[float]]:
