@@ -14,7 +14,8 @@ import spacy
 import install
 import package
 from tests.conftest import ROOT
-from tests.token_ner.test_registration import TORCH_HALF
+from tests.token_ner.support import run_cases
+from tests.token_ner.test_registration import TORCH_HALF, case, make_package, rows
 
 CODE = ROOT / "scripts" / "token_ner"
 NAME = "en_ner_tiny_slim"
@@ -135,3 +136,37 @@ def test_package_slim_facts_name_the_loss(slim_pipeline: Path) -> None:
     assert "F1 on dev" not in package.slim_facts(slim)
     facts = package.slim_facts(slim | {"dev": {"f1_torch": 0.9332, "f1": 0.9322}})
     assert facts["F1 on dev"] == "93.22; 93.32 with torch in float32"
+
+
+# --- Beside a wheel that needs torch ---
+
+BESIDE = """
+import json, spacy
+found = [[[e.text for e in spacy.load(name)(text).ents] for text in ("Ada Lindqvist left Varnholm.",)]
+         for name in arguments]
+from spacy.util import registry
+print(json.dumps([found, registry.factories.get("token_ner").__module__]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("newer", ["slim", "full", None])
+def test_slim_wheel_and_full_wheel_in_one_process(
+    folder: Path, tmp_path: Path, newer: str | None
+) -> None:
+    """In either order, whichever has the newer code: both predict, and the newest component serves
+    both. A slim wheel has no architectures for the full one, which brings its own."""
+    (tmp_path / "build").mkdir()
+    make_package(tmp_path, "full", "99.0" if newer == "full" else None)
+    with zipfile.ZipFile(wheel_of(folder)) as archive:
+        archive.extractall(tmp_path / "site")
+    if newer == "slim":
+        about = tmp_path / "site" / NAME / "token_ner" / "about.py"
+        about.write_text('__version__ = "99.0"\n', encoding="utf-8")
+    orders = [[NAME, "xx_full", NAME], ["xx_full", NAME, "xx_full"]]
+    result = run_cases([case(BESIDE, order, tmp_path / "site") for order in orders], tmp_path)
+    assert result.returncode == 0, result.stderr
+    ((a, first), (b, second)) = rows(result.stdout)
+    assert a[0] == a[2] == b[1] != b[0] == b[2] == a[1]
+    expected = {"slim": [f"{NAME}."] * 2, "full": ["xx_full."] * 2, None: [f"{NAME}.", "xx_full."]}
+    assert [m.partition("token_ner")[0] for m in (first, second)] == expected[newer]
