@@ -10,7 +10,7 @@ from common.console import InputError, exit_on_input_error, msg
 from common.device import peak_gpu_memory
 from common.files import atomic_write, sha256
 from common.machine import describe_hardware, package_versions, peak_memory_mb
-from common.pipelines import load_on_device
+from common.pipelines import describe_runtime, load_on_device
 from scoring.evaluation import evaluate_file, make_buckets
 from scoring.scores import PROTOCOLS
 
@@ -134,6 +134,7 @@ def main(
                 "evaluation": {
                     "gold_sentences": gold_sentences,
                     "hardware": describe_hardware(gpu),
+                    **describe_runtime(nlp),
                     "versions": package_versions(),
                     "peak_memory_mb": round(peak_memory_mb()),
                     **peak_gpu_memory(gpu),

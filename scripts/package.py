@@ -26,6 +26,8 @@ LICENSE = ROOT / "LICENSE"
 REQUIREMENTS = ["torch>=2.13"]
 CODE = "token_ner"
 CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<2.1"]
+SLIM_REQUIREMENTS = ["numpy>=2", "tokenizers>=0.20,<1", "onnxruntime>=1.20,<2"]
+TORCH_HALF = ("backbone.py", "forward.py", "head.py", "shim.py")  # of the code; not in slim wheels
 DISTRIBUTION = "conll-ner"  # this project, if installed; wheels carry the code instead
 BACKBONES = {
     "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),
@@ -96,19 +98,32 @@ def fill_meta(
     name: str,
     version: str,
     requirements: list[str] = REQUIREMENTS,
+    *,
+    license: str | None = None,
+    description: str | None = None,
 ) -> None:
-    """Write name, version, license, sources and scores into a pipeline's meta."""
+    """Write name, version, license, sources and scores into a pipeline's meta.
+
+    license (str | None): Of the package. None is the code's, MIT, if the corpus is one of CORPORA,
+        else no license: whoever has the corpus knows what it allows.
+    description (str | None): None names types, backbone and corpus.
+    """
     backbone, backbone_license = backbone_of(metrics)
     corpus, url, corpus_license = corpus_of(metrics)
     scores = performance(metrics)
+    if license is None:
+        license = "MIT" if corpus in {known for known, *_ in CORPORA.values()} else ""
+    if description is None:
+        types = ", ".join(sorted(scores["ents_per_type"]))
+        description = f"Named entities ({types}): {backbone} fine-tuned on {corpus}."
     meta |= {
         "name": name,
         "version": version,
-        "description": f"Named entities ({', '.join(sorted(scores['ents_per_type']))}): "
-        f"{backbone} fine-tuned on {corpus}.",
-        "license": "MIT",
-        "notes": f"The license is the code's. The weights derive from {backbone} "
-        f"({backbone_license}) and were trained on {corpus} ({corpus_license}).",
+        "description": description,
+        "license": license,
+        "notes": f"The code's license is MIT, the package's {license or 'not given'}. The weights "
+        f"derive from {backbone} ({backbone_license}) and were trained on {corpus} "
+        f"({corpus_license}).",
         "sources": [
             {"name": backbone, "url": "", "license": backbone_license, "author": ""},
             {"name": corpus, "url": url, "license": corpus_license, "author": ""},
@@ -131,6 +146,8 @@ def model_card(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
         "Trained on": training.get("hardware", "unknown"),
         "Sources": "; ".join(f"{s['name']} ({s['license']})" for s in meta["sources"]),
     }
+    if "slim" in meta:
+        facts |= slim_facts(meta["slim"])
     # token_ner's mentions have scores; another recogniser's don't.
     example = "ent.text, ent.label_, ent.start_char, ent.end_char"
     if "token_ner" in meta["components"]:
@@ -164,6 +181,28 @@ Exact mentions on gold tokens, in percent, by seqeval in its default mode (conll
 """
 
 
+def slim_facts(slim: dict[str, Any]) -> dict[str, str]:
+    """RETURNS (dict[str, str]): What the model card says about a slim pipeline."""
+    needs = ", ".join(["spaCy", *(re.split("[<>=]", r)[0] for r in SLIM_REQUIREMENTS)])
+    facts = {
+        "Runs on": f"ONNX Runtime, on the CPU, with weights in {slim['precision']}",
+        "Size of the model": f"{slim['megabytes']} MB",
+        "Needs": f"{needs}; not torch, transformers or spacy-transformers",
+        "Not in it": "training, GPUs, and the transformer's output (`doc._.trf_data`)",
+    }
+    if "dev" in slim:
+        torch_f1, f1 = (100 * slim["dev"][key] for key in ("f1_torch", "f1"))
+        facts["F1 on dev"] = f"{f1:.2f}; {torch_f1:.2f} with torch in float32"
+    return facts
+
+
+def find_requirements(pipeline: Path, meta: dict[str, Any]) -> list[str]:
+    """RETURNS (list[str]): What a pipeline needs, without what `spacy package` finds."""
+    if "slim" in meta:
+        return SLIM_REQUIREMENTS
+    return REQUIREMENTS + (CODE_REQUIREMENTS if has_token_ner(pipeline) else [])
+
+
 def has_token_ner(pipeline: Path) -> bool:
     """RETURNS (bool): Whether a component of the saved pipeline is a `token_ner`."""
     components = load_config(pipeline / "config.cfg")["components"].values()
@@ -177,12 +216,13 @@ def add_code(made: Path, package: str) -> None:
     """
     folder = Path(token_ner.__file__).parent
     target = made / package / CODE
-    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("__pycache__"))
+    meta = read_json(made / "meta.json")
+    left_out = TORCH_HALF if "slim" in meta else ()
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("__pycache__", *left_out))
     replace_once(
         made / package / "__init__.py", "\n__version__", f"from . import {CODE}\n\n__version__"
     )
     replace_once(made / "setup.py", "[model_name]", f'[model_name, model_name + ".{CODE}"]')
-    meta = read_json(made / "meta.json")
     meta["requirements"] = [r for r in meta["requirements"] if not r.startswith(DISTRIBUTION)]
     srsly.write_json(made / "meta.json", meta)
 
@@ -227,13 +267,33 @@ def main(
     output: Annotated[Path, typer.Argument(help="Folder for the package's folder")],
     package: Annotated[str, typer.Option(help="Name, language first")] = "en_ner_conll03_trf",
     version: Annotated[str, typer.Option()] = "0.1.0",
+    license: Annotated[
+        str | None,
+        typer.Option(
+            help="License of the package, e.g. CC-BY-4.0",
+            show_default="MIT for the corpora of the project, else none",
+        ),
+    ] = None,
+    author: Annotated[str | None, typer.Option(help="Who made the package")] = None,
+    description: Annotated[
+        str | None, typer.Option(help="One sentence", show_default="types, backbone and corpus")
+    ] = None,
 ) -> None:
     """Package a pipeline as a wheel: OUTPUT/PACKAGE-VERSION/dist/*.whl."""
     with exit_on_input_error():
         metrics = read_json(metrics_path)
         meta = read_json(pipeline / "meta.json")
-        requirements = REQUIREMENTS + (CODE_REQUIREMENTS if has_token_ner(pipeline) else [])
-        fill_meta(meta, metrics, split_name(package, meta["lang"]), version, requirements)
+        fill_meta(
+            meta,
+            metrics,
+            split_name(package, meta["lang"]),
+            version,
+            find_requirements(pipeline, meta),
+            license=license,
+            description=description,
+        )
+        if author is not None:
+            meta["author"] = author
         output.mkdir(parents=True, exist_ok=True)
         with atomic_write(output / f"{package}-{version}") as temporary:
             build_wheel(pipeline, temporary.parent, meta, model_card(meta, metrics))

@@ -180,6 +180,18 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def slim_pipeline(pipeline: Path) -> Path:
+    """The same in float32 without torch."""
+    from slimming.pipeline import make_slim
+    from slimming.sources import find_source
+
+    nlp = spacy.load(pipeline)
+    slim = make_slim(nlp, find_source(nlp, "pipeline"), "pipeline", "float32")
+    slim.to_disk(pipeline.parent / "slim")
+    return pipeline.parent / "slim"
+
+
+@pytest.fixture(scope="session")
 def python() -> Iterator[Path]:
     """A replacement for `python` without its import time."""
     with tempfile.TemporaryDirectory(prefix="fork") as folder, fork_server(Path(folder)) as client:

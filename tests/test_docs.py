@@ -47,6 +47,11 @@ PLACEHOLDERS = {
         "PIPELINE": "training/token_ner/model-best",
         "GOLD": "mine/valid.txt",
     },
+    "scripts/slim.py PIPELINE": {
+        "PIPELINE": "training/token_ner/model-best",
+        "SLIM": "training/slim",
+        "GOLD": "assets/sample/valid.txt",
+    },
     "project run teach": {"TEACHER": "training/token_ner/model-best", "TEXTS": "mine"},
     "scripts/compare.py metrics/A.json": {"A.json": "token_ner.json", "B.json": "token_ner.json"},
 }
@@ -222,6 +227,13 @@ def test_evaluation_every_block_runs(project: Path) -> None:
 def test_results_every_block_runs(project: Path) -> None:
     printed = run_blocks(project, runnable(ROOT / "docs" / "results.md"))
     assert "| 3 seeds | test |" in printed
+
+
+def test_slim_every_block_runs(project: Path) -> None:
+    printed = run_blocks(project, runnable(ROOT / "docs" / "slim.md"))
+    assert "in int8, without torch" in printed
+    assert "en_ner_conll03_slim-0.1.0-py3-none-any.whl: installed and loaded" in printed
+    assert re.search(r"\('\w+.*', '(PER|LOC|ORG|MISC)', 0\.\d+\)", printed)
 
 
 def test_huggingface_every_block_runs(project: Path) -> None:

@@ -11,7 +11,16 @@ import torch
 
 M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 LARGE_BLOCK = 2 * 1024**2  # bytes
-PACKAGES = ("spacy", "thinc", "spacy-transformers", "transformers", "torch", "seqeval", "numpy")
+PACKAGES = (
+    "spacy",
+    "thinc",
+    "spacy-transformers",
+    "transformers",
+    "torch",
+    "onnxruntime",
+    "seqeval",
+    "numpy",
+)
 
 
 def describe_hardware(gpu: int) -> str:

@@ -1,14 +1,14 @@
 """Load pipelines for the commands."""
 
-from typing import cast
+from typing import Any, cast
 
 import spacy
 from spacy.language import Language
-from thinc.api import require_gpu
+from thinc.api import Model, require_gpu
 
 from common.console import InputError
 from common.device import resolve_device
-from token_ner import TokenNER
+from token_ner import ONNX_CLASSIFIER, WINDOWED_TRANSFORMER, TokenNER
 
 
 def load_pipeline(path: str) -> Language:
@@ -44,3 +44,27 @@ def find_heads(nlp: Language) -> dict[str, TokenNER]:
         for name in nlp.pipe_names
         if nlp.get_pipe_meta(name).factory == "token_ner"
     }
+
+
+def describe_runtime(nlp: Language) -> dict[str, str]:
+    """RETURNS (dict[str, str]): `runtime` ("torch" or "onnxruntime") and `precision` of the
+    transformer; empty without one that this project knows."""
+    for _, component in nlp.pipeline:
+        model: Any = getattr(component, "model", None)
+        for node in model.walk() if isinstance(model, Model) else ():
+            shim: Any = next(iter(node.shims), None)
+            if node.name == ONNX_CLASSIFIER:
+                return {"runtime": "onnxruntime", "precision": shim.classifier.precision}
+            if node.name == WINDOWED_TRANSFORMER:
+                precision = resolve_precision(node.attrs["windowing"].precision, shim.device)
+                return {"runtime": "torch", "precision": precision}
+    return {}
+
+
+def resolve_precision(precision: str, device: Any) -> str:
+    """RETURNS (str): What "auto" is on a device, or the precision itself."""
+    from token_ner.forward import has_bfloat16  # needs torch
+
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_bfloat16(device) else "float32"

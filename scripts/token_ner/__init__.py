@@ -9,7 +9,8 @@ dev.
 
 The package is self-contained. It is copied into model wheels, `pip install .` offers it to any
 spaCy environment, and `spacy train --code scripts/token_ner/__init__.py` loads it from a checkout.
-Only `head`, `backbone`, `forward` and `shim` need torch.
+Only `head`, `backbone`, `forward` and `shim` need torch; `onnx_classifier` and `onnx_shim` predict
+without it.
 """
 
 import importlib.util
@@ -20,6 +21,7 @@ if __name__ in sys.modules:
     from .about import __version__
     from .augmentation import copy_gold, final_punctuation
     from .calibration import Calibration, is_unseen, log_odds, text_key
+    from .checks import ONNX_CLASSIFIER
     from .component import TokenNER
     from .raw_text import detokenize, moses_doc
     from .registration import register
@@ -31,6 +33,7 @@ if __name__ in sys.modules:
 
     __all__ = [
         "BIO_PREFIXES",
+        "ONNX_CLASSIFIER",
         "WINDOWED_TRANSFORMER",
         "Calibration",
         "ScoredMention",

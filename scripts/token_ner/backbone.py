@@ -47,11 +47,6 @@ def build_windowed_transformer(
     transformer_config (dict): Further values for the model's config.
     The other arguments are documented in Windowing.
     """
-    if context < 0 or (batch_wordpieces != "auto" and batch_wordpieces < 1):
-        raise ValueError(
-            f'context must be 0 or more and batch_wordpieces "auto" or 1 or more, '
-            f"not {context} and {batch_wordpieces}"
-        )
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", not "{precision}"')
     shim = AdamWShim.unloaded(tokenizer_config, transformer_config)

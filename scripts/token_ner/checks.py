@@ -10,6 +10,11 @@ from thinc.api import Model
 from .scores import span_score
 
 LISTENER = "transformer-listener"  # the name of spacy-transformers' layer
+ONNX_CLASSIFIER = "onnx-token-classifier"  # the name of a slim pipeline's model
+UNTRAINABLE = (
+    "a slim pipeline can't be trained: train the pipeline that it was made from, and run "
+    "scripts/slim.py again"
+)
 TRF_DATA = ("._.", "trf_data", None, None)  # where doc._.trf_data is, which takes longer to read
 
 
@@ -19,6 +24,12 @@ def check_threshold(name: str, threshold: float | None) -> float | None:
     if threshold is not None and not is_number:
         raise ValueError(f"{name}: threshold must be from 0 to 1, not {threshold}")
     return threshold
+
+
+def check_trainable(name: str, model: Model[Any, Any]) -> None:
+    """RAISES (ValueError): If a component is that of a slim pipeline."""
+    if model.name == ONNX_CLASSIFIER:
+        raise ValueError(f"{name}: {UNTRAINABLE}")
 
 
 def warn_without_transformer(name: str, model: Model[Any, Any], docs: Iterable[Doc]) -> None:

@@ -17,7 +17,12 @@ from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
 from .calibration import Calibration
-from .checks import check_threshold, warn_without_score, warn_without_transformer
+from .checks import (
+    check_threshold,
+    check_trainable,
+    warn_without_score,
+    warn_without_transformer,
+)
 from .lattice import Lattice, find_best_mentions, log_softmax
 from .scores import ScoredMention, keep_scores, mentions_in
 from .targets import list_labels, make_targets
@@ -151,6 +156,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             raise ValueError(Errors.E187)
         if label in self.labels:
             return 0
+        check_trainable(self.name, self.model)
         if self.model.get_ref("output").has_dim("nO"):
             raise ValueError(Errors.E922.format(name=self.name, nO=len(self.word_labels)))
         self.cfg["labels"].append(label)
@@ -252,6 +258,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         RETURNS (tuple[float, list[ModelArray]]): The loss, and its gradients by the logits.
             Words whose gold is missing or doesn't align, and whitespace, have zeros.
         """
+        check_trainable(self.name, self.model)
         bilou = self.cfg["scheme"] == "bilou"
         targets = numpy.concatenate([make_targets(eg, self.labels, bilou) for eg in examples])
         log_probabilities = log_softmax(self.flatten(scores).astype("float64"))
@@ -286,6 +293,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Update the weights; those of the head with its own learning rate and no weight decay."""
+        check_trainable(self.name, self.model)
         self.model.get_ref("tok2vec").finish_update(sgd)
         at_own_rate = partial(sgd, lr_scale=self.cfg["learn_rate_factor"])
         decay, sgd.L2 = sgd.L2, 0.0
@@ -307,6 +315,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         labels (Sequence[str] | None): The types, if known (`spacy init labels`).
         RAISES (ValueError): If there is no example, or no type.
         """
+        check_trainable(self.name, self.model)
         sample: list[Doc] = []
         found: set[str] = set()
         for eg in get_examples():

@@ -4,6 +4,8 @@ A process can hold several copies of this package: every model wheel carries one
 be installed, and a checkout may be on the path. One rule covers everything that is registered:
 
 - A copy registers all of it or nothing, so a component never runs with another copy's models.
+  There is one exception: a slim wheel has no architectures that need torch. If its copy is the
+  newest, these are another copy's.
 - The newest copy is used. Of copies with the same version, the first one stays.
 - spaCy looks for architectures among the entry points first. So where `conll-ner` is installed,
   copies in wheels register nothing, and `conll-ner` must be at least as new as they are.
@@ -27,10 +29,12 @@ from .augmentation import create_text_augmenter
 from .checks import has_own_score
 from .component import DEFAULT_CONFIG, make_token_ner
 from .corpus import create_shuffled_corpus
+from .onnx_classifier import build_onnx_token_classifier
 from .scores import span_score
 from .tokenizer import create_linear_tokenizer
 
 FACTORY = "token_ner"
+BACKBONE = "conll_ner.WindowedTransformer.v1"
 OLDEST = "0"  # the version of copies that don't state one
 
 
@@ -39,7 +43,11 @@ def register() -> None:
 
     RAISES (ImportError): If `conll-ner` is installed and older than this copy.
     """
-    if is_served_by_installed() or Version(registered_version()) >= Version(__version__):
+    if is_served_by_installed():
+        return
+    if Version(registered_version()) >= Version(__version__):
+        if has_torch_half() and BACKBONE not in registry.architectures:
+            register_architectures()
         return
     make_token_ner.version = __version__  # type: ignore[attr-defined]
     # Language.factory refuses to replace another function, but accepts the one that is there.
@@ -57,24 +65,36 @@ def register() -> None:
         default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
         func=make_token_ner,
     )
-    for name, build in architectures().items():
-        registry.architectures.register(name, func=build)
+    register_architectures()
     registry.augmenters.register("conll_ner.augment_text.v1", func=create_text_augmenter)
     registry.readers.register("conll_ner.shuffled_corpus.v1", func=create_shuffled_corpus)
     registry.tokenizers.register("conll_ner.Tokenizer.v1", func=create_linear_tokenizer)
     register_score()
 
 
+def register_architectures() -> None:
+    for name, build in architectures().items():
+        registry.architectures.register(name, func=build)
+
+
+def has_torch_half() -> bool:
+    """RETURNS (bool): Whether this copy has the architectures that need torch, which a slim wheel's
+    lacks, and spacy-transformers, which they import, is installed."""
+    has_module = find_spec(".backbone", __package__) is not None
+    return has_module and find_spec("spacy_transformers") is not None
+
+
 def architectures() -> dict[str, Callable[..., Any]]:
-    """RETURNS (dict[str, Callable]): The architectures by name. There are none where
-    spacy-transformers, which they need, isn't installed."""
-    if find_spec("spacy_transformers") is None:
-        return {}
+    """RETURNS (dict[str, Callable]): The architectures by name: without the torch half, only the
+    one of slim pipelines."""
+    slim = {"conll_ner.OnnxTokenClassifier.v1": build_onnx_token_classifier}
+    if not has_torch_half():
+        return slim
     from .backbone import build_first_wordpiece_transformer, build_windowed_transformer
     from .head import build_first_wordpiece, build_token_classifier
 
-    return {
-        "conll_ner.WindowedTransformer.v1": build_windowed_transformer,
+    return slim | {
+        BACKBONE: build_windowed_transformer,
         "conll_ner.FirstWordpieceTransformer.v1": build_first_wordpiece_transformer,
         "conll_ner.TokenClassifier.v1": build_token_classifier,
         "conll_ner.FirstWordpiece.v1": build_first_wordpiece,

@@ -41,6 +41,15 @@ class Windowing:
     precision: Precision
     sentence_windows: bool = False
 
+    def __post_init__(self) -> None:
+        """RAISES (ValueError): If a number makes no sense by itself."""
+        batch = self.batch_wordpieces
+        if self.context < 0 or (batch != "auto" and batch < 1):
+            raise ValueError(
+                f'context must be 0 or more and batch_wordpieces "auto" or 1 or more, '
+                f"not {self.context} and {batch}"
+            )
+
 
 class Windows(NamedTuple):
     """Inputs of the transformer, in order. Positions are among all wordpieces of the documents.
@@ -160,21 +169,21 @@ def make_windows(
 
 
 def batch_windows(
-    windows: Windows, specials: Specials, size: int, batch_wordpieces: int
+    windows: Windows, specials: Specials, size: int, batch_wordpieces: int, multiple: int
 ) -> Iterator[tuple[Array, int]]:
     """Batch windows of similar length.
 
     size (int): Maximum wordpieces in a window, with special tokens.
     YIELDS (tuple[Array, int]): Indices of windows, and the length that they are padded to: the
-        longest's, rounded up. The padded size is at most `batch_wordpieces`, or it is one window
-        alone.
+        longest's, rounded up to a multiple. The padded size is at most `batch_wordpieces`, or it is
+        one window alone.
     """
     lengths = windows.last - windows.first + sum(map(len, specials))
     order = numpy.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
         longest = int(lengths[order[start]])
-        length = min(size, math.ceil(longest / PAD_MULTIPLE) * PAD_MULTIPLE)
+        length = min(size, math.ceil(longest / multiple) * multiple)
         end = start + max(1, batch_wordpieces // length)
         yield order[start:end], length
         start = end
@@ -211,14 +220,15 @@ def make_batches(
     size: int,
     windowing: Windowing,
     pad: int,
+    multiple: int = PAD_MULTIPLE,
 ) -> list[Batch]:
     """RETURNS (list[Batch]): All windows of the documents. size: wordpieces in a window, with
-    special tokens; pad: the wordpiece that fills up."""
+    special tokens; pad: the wordpiece that fills up; multiple: of which lengths are."""
     windows = make_windows(docs, wordpieces, size - sum(map(len, specials)), windowing)
     limit = cast(int, windowing.batch_wordpieces)
     return [
         stack_windows(
             Windows(*(column[indices] for column in windows)), wordpieces, specials, length, pad
         )
-        for indices, length in batch_windows(windows, specials, size, limit)
+        for indices, length in batch_windows(windows, specials, size, limit, multiple)
     ]

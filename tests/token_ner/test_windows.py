@@ -135,7 +135,7 @@ def test_batches_have_windows_of_similar_length(lengths: list[int], batch_wordpi
     ends = numpy.cumsum(numpy.array(lengths) - 2)
     starts = ends - numpy.array(lengths) + 2
     windows = Windows(starts, starts, ends, ends)
-    batches = list(batch_windows(windows, SPECIALS, 40, batch_wordpieces))
+    batches = list(batch_windows(windows, SPECIALS, 40, batch_wordpieces, 32))
     order = numpy.concatenate([indices for indices, _ in batches]).tolist()
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
@@ -144,7 +144,7 @@ def test_batches_have_windows_of_similar_length(lengths: list[int], batch_wordpi
 def test_windows_are_padded_to_few_lengths_within_the_model() -> None:
     def padded(longest: int, size: int) -> int:
         start, end = numpy.array([0]), numpy.array([longest - 2])
-        ((_, length),) = batch_windows(Windows(start, start, end, end), SPECIALS, size, 1024)
+        ((_, length),) = batch_windows(Windows(start, start, end, end), SPECIALS, size, 1024, 32)
         return length
 
     assert [padded(n, 100) for n in (1, 32, 33, 96, 97, 100)] == [32, 32, 64, 96, 100, 100]

@@ -1,0 +1,97 @@
+"""Weights in 8 bits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+import onnx
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from common.console import InputError
+from slimming.export import silenced
+
+QUANTIZED = ("MatMul", "Gather")  # Gather: the embeddings, half of a small model
+PROTOBUF_LIMIT = 2**31 - 1  # bytes
+LAST_AXIS, TINY = "last_axis", "tiny"  # names of constants in the graph
+
+
+def quantize(path: Path, target: Path) -> None:
+    """Write an ONNX model with weights in 8 bits, with a scale for each column. Activations are
+    rounded to 8 bits as it runs, with a scale for each wordpiece."""
+    model = onnx.load(path)
+    scale_activations(model.graph)
+    scaled = path.with_suffix(".scaled.onnx")
+    onnx.save(model, scaled, save_as_external_data=True, location=f"{scaled.name}.data")
+    with silenced():
+        quantize_dynamic(
+            scaled,
+            target,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=list(QUANTIZED),
+            # One bit less: products of 8 by 8 bits overflow on x86 processors without VNNI, such as
+            # Intel's before 2019, which would give other mentions there.
+            reduce_range=True,
+            use_external_data_format=True,
+        )
+
+
+def make_node(kind: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(kind, inputs, [output], name=output, **attributes)
+
+
+def scale_activations(graph: onnx.GraphProto) -> None:
+    """Divide the input of every multiplication by weights by the largest value of its wordpiece,
+    and multiply the output by it, which changes no result.
+
+    The quantizer has one scale for all wordpieces of a batch. A few of them have values that are
+    much larger than the others', for which 8 bits are then too few.
+    """
+    weights = {tensor.name for tensor in graph.initializer}
+    nodes = list(scaled_nodes(list(graph.node), weights))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(numpy.array([-1], dtype="int64"), LAST_AXIS),
+            numpy_helper.from_array(numpy.array(1e-6, dtype="float32"), TINY),
+        ]
+    )
+
+
+def scaled_nodes(nodes: list[onnx.NodeProto], weights: set[str]) -> Iterator[onnx.NodeProto]:
+    """YIELDS (NodeProto): The nodes, with those that scale around each multiplication by weights.
+    Multiplications of the same values, as for attention's queries and keys, share them."""
+    scales: dict[str, str] = {}
+    for node in nodes:
+        if node.op_type != "MatMul" or node.input[1] not in weights:
+            yield node
+            continue
+        values, output = node.input[0], node.output[0]
+        if values not in scales:
+            scale = scales[values] = f"{values}.scale"
+            yield make_node("Abs", [values], f"{scale}.abs")
+            yield make_node("ReduceMax", [f"{scale}.abs", LAST_AXIS], f"{scale}.max", keepdims=1)
+            yield make_node("Max", [f"{scale}.max", TINY], scale)
+            yield make_node("Div", [values, scale], f"{scale}.unit")
+        scale = scales[values]
+        product = onnx.NodeProto.FromString(node.SerializeToString())
+        product.input[0], product.output[0] = f"{scale}.unit", f"{output}.unit"
+        yield product
+        yield make_node("Mul", [f"{output}.unit", scale], output)
+
+
+def read_graph(path: Path) -> bytes:
+    """RETURNS (bytes): An ONNX model with its weights in it.
+    RAISES (InputError): If it is larger than protobuf allows."""
+    model = onnx.load(path)
+    size = model.ByteSize()
+    if size > PROTOBUF_LIMIT:
+        raise InputError(
+            f"the model has {size / 1e9:.1f} GB, and an ONNX model in one file at most 2; use "
+            "--precision int8, which takes a quarter"
+        )
+    content: bytes = model.SerializeToString()
+    return content
