@@ -142,8 +142,8 @@ def test_package_slim_facts_name_the_loss(slim_pipeline: Path) -> None:
 
 BESIDE = """
 import json, spacy
-found = [[[e.text for e in spacy.load(name)(text).ents] for text in ("Ada Lindqvist left Varnholm.",)]
-         for name in arguments]
+text = "Ada Lindqvist left Varnholm."
+found = [[[e.text for e in spacy.load(name)(text).ents]] for name in arguments]
 from spacy.util import registry
 print(json.dumps([found, registry.factories.get("token_ner").__module__]))
 """

@@ -5,15 +5,15 @@ from typing import Any
 
 import transformers
 
-from token_ner.shim import check_tokenizer_files
-
 # transformers 5 shows progress bars for files that take no time.
 transformers.utils.logging.disable_progress_bar()
 
 
 def load_tokenizer(source: str | Path) -> Any:
     """RETURNS (PreTrainedTokenizerBase): A tokenizer of the hub or a folder.
-    RAISES (OSError): If a folder has no files of one."""
+    RAISES (OSError): If a folder has no files of one. transformers 5 would make an empty one."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    check_tokenizer_files(source, tokenizer)
+    folder, names = Path(source), sorted(set(tokenizer.vocab_files_names.values()))
+    if folder.is_dir() and not any((folder / name).is_file() for name in names):
+        raise OSError(f"no tokenizer in {source}: it needs one of {', '.join(names)}")
     return tokenizer
