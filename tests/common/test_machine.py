@@ -9,7 +9,7 @@ import pytest
 from common.paths import SCRIPTS
 
 # Blocks of 8 MiB among smaller ones that stay (too large for older gaps in the heap), after glibc
-# has learnt that blocks of this size are freed. Prints the MiB that remain in use when the large
+# has learnt from a larger one that such blocks are freed. Prints the MiB that remain in use when the large
 # blocks are freed.
 PROGRAM = """
 import sys
@@ -24,7 +24,8 @@ def resident():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1024**2
 
-del_me = numpy.ones(1_000_000); del del_me
+large = numpy.ones(3_900_000)  # nearly the limit of 32 MiB, and larger than any gap
+del large
 before = resident()
 rows = [(numpy.ones(1_000_000), numpy.ones(20_000)) for _ in range(30)]
 rows = [small for _, small in rows]
