@@ -8,9 +8,9 @@ import pytest
 
 from common.paths import SCRIPTS
 
-# Blocks of 8 MiB among smaller ones that stay (too large for older gaps in the heap), after glibc
-# has learnt from a larger one that such blocks are freed. Prints the MiB that remain in use when the large
-# blocks are freed.
+# Blocks of 8 MiB among blocks of 1 MiB that stay (both too large for older gaps in the heap), after
+# glibc has learnt from a larger one that such blocks are freed. Prints the MiB that remain in use,
+# beside those that stay, when the large blocks are freed.
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -27,9 +27,9 @@ def resident():
 large = numpy.ones(3_900_000)  # nearly the limit of 32 MiB, and larger than any gap
 del large
 before = resident()
-rows = [(numpy.ones(1_000_000), numpy.ones(20_000)) for _ in range(30)]
+rows = [(numpy.ones(1_000_000), numpy.ones(2**17)) for _ in range(30)]
 rows = [small for _, small in rows]
-print(resident() - before)
+print(resident() - before - len(rows))
 """
 
 
