@@ -47,6 +47,8 @@ def slimmed(nlp: Language) -> Language:
 
 
 @pytest.mark.slow
+# transformers calls it when DeBERTa is imported.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_slim_families_give_the_mentions_of_torch(family: str, tmp_path: Path) -> None:
     checkpoint = make_checkpoint(tmp_path / "checkpoint", family)
