@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from common.console import InputError, exit_on_input_error
+from corpus.columns import Columns
 from corpus.docs import convert_to_columns, convert_to_docs
 from corpus.schemes import SCHEMES
 
@@ -15,6 +16,16 @@ def main(
     target: Annotated[Path, typer.Argument(help=".spacy file, or column file to convert back")],
     scheme: Annotated[str, typer.Option(help=f"Label scheme: auto, {', '.join(SCHEMES)}")] = "auto",
     lang: Annotated[str, typer.Option(help="Language code of the vocabulary")] = "en",
+    word_column: Annotated[
+        int | None, typer.Option(help="Number of the column of words; default: the first")
+    ] = None,
+    label_column: Annotated[
+        int | None, typer.Option(help="Number of the column of labels; default: the last")
+    ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Read illegal labels as conlleval does, and list them"),
+    ] = False,
 ) -> None:
     """Convert a column file to DocBin (.spacy), or DocBin to a canonical column file."""
     with exit_on_input_error():
@@ -27,7 +38,8 @@ def main(
         if source.suffix == ".spacy":
             convert_to_columns(source, target)
         else:
-            convert_to_docs(source, target, scheme, lang)
+            columns = Columns(word_column, label_column)
+            convert_to_docs(source, target, scheme, lang, columns, repair=repair)
 
 
 if __name__ == "__main__":

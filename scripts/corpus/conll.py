@@ -13,10 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.console import InputError, shorten
-from corpus.schemes import LabelError, Mention, decode_mentions, encode_iob2
+from corpus.columns import (
+    DEFAULT,
+    MAX_COLUMNS,
+    MISSING,
+    Columns,
+    check_header,
+    choose_columns,
+    is_comment,
+)
+from corpus.schemes import LabelError, Mention, decode_mentions, encode_iob2, find_illegal
 
 DOCSTART = "-DOCSTART-"
-MISSING = "_"  # placeholder for a missing value, as in CoNLL-U
 # Column names by number of columns: four as in English CoNLL-2003, five as in German.
 COLUMNS = {
     2: ("word", "ner"),
@@ -51,6 +59,8 @@ class Corpus:
     has_docstarts: bool
     empty_sentences: int = 0  # skipped: extra blank lines
     empty_documents: int = 0  # skipped: document starts without words before the next one
+    comments: int = 0  # skipped
+    repaired: list[str] = field(default_factory=list)  # line and label, with `repair`
 
 
 @dataclass
@@ -65,9 +75,10 @@ class Block:
         return [row[-1] for row in self.rows]
 
 
-def detect_scheme(blocks: Sequence[Block], path: str) -> str:
+def detect_scheme(blocks: Sequence[Block], path: str, *, repair: bool = False) -> str:
     """Detect the label scheme in which the whole file is legal; IOB2 if several match.
 
+    repair (bool): Whether illegal labels are allowed: the scheme is that of the prefixes.
     RAISES (InputError): If no scheme matches. Names the conflicting lines.
     """
     first: dict[str, tuple[int, str]] = {}  # prefix -> line and label of its first occurrence
@@ -77,15 +88,17 @@ def detect_scheme(blocks: Sequence[Block], path: str) -> str:
             if prefix not in first:
                 first[prefix] = block.line + offset, label
     bilou = [first[p] for p in "LU" if p in first]
-    iobes = [first[p] for p in "ES" if p in first]
+    iobes = [first[p] for p in "ESM" if p in first]
     if bilou and iobes:
         (line, label), (other_line, other_label) = bilou[0], iobes[0]
         raise InputError(
-            f"{path}:{other_line}: label {shorten(other_label)} belongs to IOBES but "
+            f"{path}:{other_line}: label {shorten(other_label)} belongs to IOBES or BMES but "
             f"{shorten(label)} in line {line} to BILOU; use one scheme per file"
         )
     if bilou or iobes:
-        return "bilou" if bilou else "iobes"
+        return "bilou" if bilou else "bmes" if "M" in first else "iobes"
+    if repair:
+        return "iob2" if "B" in first else "iob1"
     problems = []
     for scheme in ("iob2", "iob1"):
         try:
@@ -96,13 +109,16 @@ def detect_scheme(blocks: Sequence[Block], path: str) -> str:
             problems.append(str(error))
     if problems[0] == problems[1]:
         raise InputError(problems[0])
-    raise InputError(f"{problems[0]}; and {problems[1]}; use one scheme per file")
+    raise InputError(
+        f"{problems[0]}; and {problems[1]}; use one scheme per file, or read the labels as "
+        "conlleval does: convert.py --repair"
+    )
 
 
-def decode_block(block: Block, scheme: str, path: str) -> list[Mention]:
+def decode_block(block: Block, scheme: str, path: str, *, repair: bool = False) -> list[Mention]:
     """Call decode_mentions, and add the file and line to its errors."""
     try:
-        return decode_mentions(block.labels, scheme)
+        return decode_mentions(block.labels, scheme, repair=repair)
     except LabelError as error:
         raise InputError(f"{path}:{block.line + error.index}: {error}") from None
 
@@ -140,8 +156,8 @@ def read_row(line: str, width: int | None, where: str) -> list[str]:
     """
     row = split_row(line)
     problem = ""
-    if width is None and len(row) not in COLUMNS:
-        problem = f"{len(row)} columns, not 2 to 5 with the label last"
+    if width is None and not 2 <= len(row) <= MAX_COLUMNS:
+        problem = f"{len(row)} columns, not 2 to {MAX_COLUMNS} with the label last"
     elif width is not None and len(row) != width:
         problem = f"{len(row)} columns where the first row has {width}"
     elif not all(row):
@@ -157,7 +173,7 @@ def read_blocks(text: str, path: str) -> tuple[list[list[Block]], Corpus]:
     RETURNS (tuple[list[list[Block]], Corpus]): The sentences of each document, and a Corpus
         without documents that contains the counts. If the file has no document starts, each
         sentence is its own document.
-    RAISES (InputError): If a row doesn't have 2 to 5 columns, or not as many as the first row.
+    RAISES (InputError): If a row doesn't have 2 to 10 columns, or not as many as the first row.
     """
     corpus = Corpus(documents=[], scheme="", has_docstarts=False)
     documents: list[list[Block]] = [[]]
@@ -173,6 +189,8 @@ def read_blocks(text: str, path: str) -> tuple[list[list[Block]], Corpus]:
         elif not line:
             corpus.empty_sentences += was_blank
             block = None
+        elif line.startswith("#") and is_comment(split_row(line), width):
+            corpus.comments += 1
         else:
             row = read_row(line, width, f"{path}:{number}")
             width = len(row)
@@ -187,23 +205,41 @@ def read_blocks(text: str, path: str) -> tuple[list[list[Block]], Corpus]:
     return [document for document in documents if document], corpus
 
 
-def parse_sentence(block: Block, scheme: str, path: str) -> Sentence:
+def keep_columns(blocks: Sequence[Block], columns: Columns, path: str) -> None:
+    """Reduce the rows to word and label, unless they have columns as in COLUMNS.
+
+    RAISES (InputError): As `choose_columns`, or if the first row is a header.
+    """
+    sentences = [(block.line, block.rows) for block in blocks]
+    word, label = choose_columns(sentences, columns, path)
+    labels = [row[label] for block in blocks for row in block.rows]
+    check_header(labels, f"{path}:{blocks[0].line}")
+    if columns != DEFAULT or len(blocks[0].rows[0]) not in COLUMNS:
+        for block in blocks:
+            block.rows = [[row[word], row[label]] for row in block.rows]
+
+
+def parse_sentence(block: Block, scheme: str, path: str, *, repair: bool) -> Sentence:
     names = COLUMNS[len(block.rows[0])]
     columns = dict(zip(names, map(list, zip(*block.rows, strict=True)), strict=True))
 
     def column(name: str) -> list[str]:
-        values = columns.get(name, [MISSING] * len(block.rows))
-        return ["" if value == MISSING else value for value in values]
+        values = columns.get(name, [""] * len(block.rows))
+        return ["" if value == MISSING[0] else value for value in values]
 
-    mentions = decode_block(block, scheme, path)
+    mentions = decode_block(block, scheme, path, repair=repair)
     return Sentence(columns["word"], column("pos"), column("chunk"), column("lemma"), mentions)
 
 
-def read_corpus(path: Path, scheme: str = "auto") -> Corpus:
+def read_corpus(
+    path: Path, scheme: str = "auto", columns: Columns = DEFAULT, *, repair: bool = False
+) -> Corpus:
     """Read a column file in any common format.
 
-    path (Path): 2 to 5 columns as in COLUMNS, separated by spaces or tabs; UTF-8; LF, CRLF or CR.
+    path (Path): 2 to 10 columns, separated by spaces or tabs; UTF-8; LF, CRLF or CR.
     scheme (str): A key of SCHEMES, or "auto" to detect it.
+    columns (Columns): Where words and labels are; by default, the columns are as in COLUMNS.
+    repair (bool): Whether illegal labels are read as conlleval does; `repaired` lists them.
     RAISES (InputError): If the file is invalid. Names the file, the line and the problem.
     """
     documents, corpus = read_blocks(read_text(path), str(path))
@@ -212,11 +248,20 @@ def read_corpus(path: Path, scheme: str = "auto") -> Corpus:
         raise InputError(
             f"{path} contains no sentences; check that it is the right file and complete"
         )
-    corpus.scheme = detect_scheme(blocks, str(path)) if scheme == "auto" else scheme
+    keep_columns(blocks, columns, str(path))
+    corpus.scheme = detect_scheme(blocks, str(path), repair=repair) if scheme == "auto" else scheme
     corpus.documents = [
-        Document([parse_sentence(block, corpus.scheme, str(path)) for block in document])
+        Document(
+            [parse_sentence(block, corpus.scheme, str(path), repair=repair) for block in document]
+        )
         for document in documents
     ]
+    if repair:
+        corpus.repaired = [
+            f"line {block.line + i}: {shorten(block.labels[i])}"
+            for block in blocks
+            for i in find_illegal(block.labels, corpus.scheme)
+        ]
     return corpus
 
 
@@ -237,7 +282,7 @@ def format_sentence(sentence: Sentence) -> str:
     labels = encode_iob2(len(sentence.words), sentence.mentions)
     lines = []
     for row in zip(sentence.words, sentence.pos, sentence.chunks, labels, strict=True):
-        values = [value or MISSING for value in row]
+        values = [value or MISSING[0] for value in row]
         problem = ""
         if any(re.search(r"[ \t\r\n]", value) for value in values):
             problem = "a value contains whitespace"

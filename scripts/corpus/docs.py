@@ -9,11 +9,13 @@ from spacy.vocab import Vocab
 
 from common.console import InputError, first_line, msg, shorten
 from common.files import atomic_write
+from corpus.columns import DEFAULT, Columns
 from corpus.conll import Document, Sentence, count, format_corpus, read_corpus
 from corpus.schemes import Mention, encode_iob2
 
 # A Doc has no attribute for chunks (base phrases), so they are stored in its user data.
 CHUNKS = "chunks"
+SHOWN = 5  # repaired labels that are printed
 ATTRS = ("ORTH", "LEMMA", "TAG", "SENT_START", "ENT_IOB", "ENT_TYPE")
 
 
@@ -84,12 +86,22 @@ def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
     return docs
 
 
-def convert_to_docs(source: Path, target: Path, scheme: str, lang: str) -> None:
+def convert_to_docs(
+    source: Path,
+    target: Path,
+    scheme: str,
+    lang: str,
+    columns: Columns = DEFAULT,
+    *,
+    repair: bool = False,
+) -> None:
+    """Convert a column file to DocBin, and print what was read, skipped and repaired. The last
+    arguments are those of `read_corpus`."""
     try:
         vocab = spacy.blank(lang).vocab
     except ImportError as error:
         raise InputError(f"--lang {lang}: {first_line(error)}") from None
-    corpus = read_corpus(source, scheme)
+    corpus = read_corpus(source, scheme, columns, repair=repair)
     write_docs([make_doc(document, vocab) for document in corpus.documents], target)
     counts = count(corpus.documents)
     numbers = ", ".join(f"{number:,} {shorten(name)}" for name, number in counts.items())
@@ -101,9 +113,15 @@ def convert_to_docs(source: Path, target: Path, scheme: str, lang: str) -> None:
         "documents without mentions kept": without_mentions if corpus.has_docstarts else 0,
         "empty sentences skipped": corpus.empty_sentences,
         "empty documents skipped": corpus.empty_documents,
+        "comments skipped": corpus.comments,
     }
     if any(notes.values()):
         msg.info(", ".join(f"{number:,} {name}" for name, number in notes.items() if number))
+    if not any(s.mentions for document in corpus.documents for s in document.sentences):
+        msg.warn(f"{source} has no mention; is another column that of the labels? --label-column")
+    if corpus.repaired:
+        first = "; ".join(corpus.repaired[:SHOWN])
+        msg.warn(f"{len(corpus.repaired):,} illegal labels read as conlleval does: {first}")
     if not corpus.has_docstarts:
         msg.info(f"{source} has no -DOCSTART- line: each sentence became its own document")
 

@@ -63,7 +63,26 @@ def _iobes(before: Tag, tag: Tag) -> tuple[bool, bool]:
     return _bilou(before, tag)
 
 
-SCHEMES: dict[str, Rule] = {"iob1": _iob1, "iob2": _iob2, "bilou": _bilou, "iobes": _iobes}
+def _bmes(before: Tag, tag: Tag) -> tuple[bool, bool]:
+    names = {"M": "I", "I": "?"}
+    return _iobes(*(t._replace(prefix=names.get(t.prefix, t.prefix)) for t in (before, tag)))
+
+
+def _conlleval(before: Tag, tag: Tag) -> tuple[bool, bool]:
+    """As the shared task's scorer reads labels that are illegal
+    (https://www.clips.uantwerpen.be/conll2000/chunking/conlleval.txt)."""
+    opens = tag.prefix in "BSU" or before.prefix in "OELSU" or before.type != tag.type
+    return True, tag != OUTSIDE and opens
+
+
+SCHEMES: dict[str, Rule] = {
+    "iob1": _iob1,
+    "iob2": _iob2,
+    "bilou": _bilou,
+    "iobes": _iobes,
+    "bmes": _bmes,
+    "io": _iob1,  # types without prefix, which `decode_mentions` gives an I
+}
 
 
 def parse_tag(label: str) -> Tag:
@@ -74,22 +93,29 @@ def parse_tag(label: str) -> Tag:
     """
     if label == "O":
         return OUTSIDE
-    match = re.fullmatch(r"([BILUES])-(.+)", label)
+    match = re.fullmatch(r"([BILUESM])-(.+)", label)
     if match is None:
         quoted = shorten(repr(label))
-        raise ValueError(f"label {quoted} fits no scheme: expected O or, for example, B-PER")
+        raise ValueError(
+            f"label {quoted} fits no scheme: expected O or, for example, B-PER; for types without "
+            "prefix, convert.py --scheme io"
+        )
     return Tag(match[1], match[2])
 
 
-def decode_mentions(labels: Sequence[str], scheme: str) -> list[Mention]:
-    """Decode the labels of a sentence to mentions, strictly.
+def decode_mentions(labels: Sequence[str], scheme: str, *, repair: bool = False) -> list[Mention]:
+    """Decode the labels of a sentence to mentions, strictly or as conlleval does.
 
     labels (Sequence[str]): One label per word.
     scheme (str): A key of SCHEMES.
+    repair (bool): Whether illegal labels are read as conlleval does.
     RETURNS (list[Mention]): In order, without overlap.
-    RAISES (LabelError): At the first label that is illegal in the scheme.
+    RAISES (LabelError): At the first label that is illegal in the scheme or, with `repair`, that
+        belongs to no scheme.
     """
-    rule = SCHEMES[scheme]
+    rule = _conlleval if repair else SCHEMES[scheme]
+    if scheme == "io":
+        labels = add_prefixes(labels)
     mentions: list[Mention] = []
     start, before = None, OUTSIDE
     for index, label in enumerate([*labels, "O"]):
@@ -110,6 +136,24 @@ def decode_mentions(labels: Sequence[str], scheme: str) -> list[Mention]:
             start = index
         before = tag
     return mentions
+
+
+def add_prefixes(labels: Sequence[str]) -> list[str]:
+    """RETURNS (list[str]): The labels of IO in IOB1: adjacent words of one type are one mention."""
+    return [label if label == "O" else f"I-{label}" for label in labels]
+
+
+def find_illegal(labels: Sequence[str], scheme: str) -> list[int]:
+    """RETURNS (list[int]): Indices of the labels that are illegal in the scheme after the label
+    before, the last one's too where its mention isn't closed. All belong to a scheme."""
+    if scheme == "io":
+        return []
+    rule, before, found = SCHEMES[scheme], OUTSIDE, []
+    for index, tag in enumerate([*map(parse_tag, labels), OUTSIDE]):
+        if not rule(before, tag)[0]:
+            found.append(min(index, len(labels) - 1))
+        before = tag
+    return sorted(set(found))
 
 
 def encode_iob2(length: int, mentions: Iterable[Mention]) -> list[str]:

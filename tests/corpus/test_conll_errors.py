@@ -13,7 +13,7 @@ LONG = "x" * 134_000
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (f"{LONG}\n", "in.txt:1: 1 columns, not 2 to 5 with the label last: 'xxx"),
+        (f"{LONG}\n", "in.txt:1: 1 columns, not 2 to 10 with the label last: 'xxx"),
         (f"a O\n{LONG}\n", "in.txt:2: 1 columns where the first row has 2: 'xxx"),
         (f"a\tb\tO\n\t{LONG}\tO\n", "in.txt:2: column 1 is empty: '\\txxx"),
         (f"a {LONG}\n", "in.txt:1: label 'xxx"),
