@@ -1,0 +1,139 @@
+"""From mentions by characters to mentions by words. What doesn't fit is listed, not dropped."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from spacy.tokens import Doc
+from spacy.tokens import Span as DocSpan
+from spacy.util import get_words_and_spaces
+
+from common.console import InputError, shorten
+from formats.annotated import Annotated, Issue, Span
+
+Alignment = Literal["strict", "expand", "contract"]
+Tokenizer = Callable[[str], Doc]
+QUOTED = 200  # characters of a text that an issue quotes
+
+
+class Aligned(NamedTuple):
+    doc: Doc
+    issues: list[Issue]
+
+
+def align(record: Annotated, tokenizer: Tokenizer, alignment: Alignment = "strict") -> Aligned:
+    """Make a Doc of an annotated text.
+
+    alignment (Alignment): What becomes of a mention with whitespace at its edges, or whose edges
+        are within words: "strict" leaves it out, and its words have no label (so that training
+        learns nothing from them); "expand" takes all words that it touches, "contract" the words
+        that it contains.
+    RETURNS (Aligned): The Doc, and every mention that isn't in it as the file has it. Of
+        overlapping mentions, the longest is kept.
+    RAISES (InputError): If the format's words don't make up its text.
+    """
+    doc = make_words(record, tokenizer)
+    issues = list(record.issues)
+    unknown = [span for a, b in record.unknown if (span := cover(doc, a, b)) is not None]
+    found: list[tuple[Span, DocSpan]] = []
+    for mention in record.mentions:
+        span, problem = place(doc, mention, alignment)
+        if problem:
+            issues.append(make_issue(record, mention, problem, "" if span is None else span.text))
+        if span is not None:
+            found.append((mention, span))
+        elif (touched := cover(doc, mention.start, mention.end)) is not None:
+            unknown.append(touched)
+    kept: dict[int, DocSpan] = {}  # word -> mention
+    for mention, span in sorted(found, key=lambda pair: (-len(pair[1]), pair[1].start)):
+        taken = next((kept[i] for i in range(span.start, span.end) if i in kept), None)
+        if taken is None:
+            kept |= dict.fromkeys(range(span.start, span.end), span)
+        else:
+            problem = "annotated twice" if taken == span else f"overlaps with {taken.label_}"
+            issues.append(make_issue(record, mention, f"{problem}: {shorten(taken.text)}"))
+    set_mentions(doc, kept, unknown, is_complete=record.is_complete)
+    return Aligned(doc, issues)
+
+
+def make_words(record: Annotated, tokenizer: Tokenizer) -> Doc:
+    """RETURNS (Doc): The words of a record, with sentence starts if they are known."""
+    if record.words is None:
+        doc = tokenizer(record.text)
+    elif not record.has_spaces:
+        doc = Doc(tokenizer("").vocab, words=list(record.words))
+    else:
+        try:
+            words, spaces = get_words_and_spaces(record.words, record.text)
+        except ValueError:
+            text = shorten(repr(record.text))
+            raise InputError(f"{record.record}: the words don't make up the text {text}") from None
+        doc = Doc(tokenizer("").vocab, words=words, spaces=spaces)
+    if record.sentence_starts is not None:
+        starts = set(record.sentence_starts)
+        for token in doc:
+            token.is_sent_start = token.i == 0 or token.idx in starts
+    return doc
+
+
+def place(doc: Doc, mention: Span, alignment: Alignment) -> tuple[DocSpan | None, str]:
+    """RETURNS (tuple[DocSpan | None, str]): The words of a mention, or None if it is left out; and
+    what is wrong with it, if anything."""
+    start, end, label = mention
+    text = doc.text
+    if not 0 <= start <= end <= len(text):
+        return None, f"outside of the text, which has {len(text)} characters"
+    inner = text[start:end].strip()
+    if not inner:
+        return None, "empty" if start == end else "only whitespace"
+    if not label.strip():
+        return None, "without a label"
+    span = doc.char_span(start, end, label=label)
+    if span is not None and inner == text[start:end]:
+        return span, ""
+    problem = "its edges are within words"
+    if inner != text[start:end]:
+        problem = "whitespace at its edges"
+        start = text.index(inner, start)
+        end = start + len(inner)
+    if alignment == "strict":
+        return None, problem
+    return doc.char_span(start, end, label=label, alignment_mode=alignment), problem
+
+
+def cover(doc: Doc, start: int, end: int) -> DocSpan | None:
+    """RETURNS (DocSpan | None): All words that characters touch; None if there are none."""
+    start, end = max(0, start), min(end, len(doc.text))
+    return doc.char_span(start, end, alignment_mode="expand") if start < end else None
+
+
+def make_issue(record: Annotated, mention: Span, reason: str, used: str = "") -> Issue:
+    start, end, label = mention
+    text = record.text[max(0, start) : max(0, end)][:QUOTED]
+    return Issue(record.record, reason, text, label, start, end, used)
+
+
+def set_mentions(
+    doc: Doc, kept: dict[int, DocSpan], unknown: list[DocSpan], *, is_complete: bool
+) -> None:
+    """Set the mentions. Words of `unknown` that are in none have no label.
+
+    kept (dict[int, DocSpan]): The mention of each word that is in one.
+    """
+    free = [i for span in unknown for i in range(span.start, span.end) if i not in kept]
+    doc.set_ents(
+        list({span.start: span for span in kept.values()}.values()),
+        missing=[doc[i : i + 1] for i in sorted(set(free))],
+        default="outside" if is_complete else "missing",
+    )
+
+
+def align_all(
+    records: Iterable[Annotated], tokenizer: Tokenizer, alignment: Alignment
+) -> Iterator[Aligned]:
+    """YIELDS (Aligned): The records one by one. One without words is an issue of its own, and its
+    Doc is empty."""
+    for record in records:
+        aligned = align(record, tokenizer, alignment)
+        if not len(aligned.doc):
+            aligned.issues.append(Issue(record.record, "the text has no words", record.text))
+        yield aligned
