@@ -1,4 +1,4 @@
-"""Convert column files to DocBin, one Doc per document, and back."""
+"""Convert annotations of any format to DocBin, one Doc per document, and to other formats."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,16 +6,37 @@ from typing import Annotated
 import typer
 
 from common.console import InputError, exit_on_input_error
+from common.languages import blank_pipeline
 from corpus.columns import Columns
-from corpus.docs import convert_to_columns, convert_to_docs
 from corpus.schemes import SCHEMES
+from formats.aligning import ALIGNMENTS
+from formats.converting import Conversion, convert_file, convert_folder, convert_to_splits
+from formats.folders import find_splits
+from formats.sources import FORMAT_NAMES, Reading
+from formats.splitting import parse_shares
+from formats.targets import TARGET_NAMES
+from token_ner import create_linear_tokenizer
 
 
 def main(
-    source: Annotated[Path, typer.Argument(help="Column file, or .spacy to convert back")],
-    target: Annotated[Path, typer.Argument(help=".spacy file, or column file to convert back")],
+    source: Annotated[Path, typer.Argument(help="File or folder of any format")],
+    target: Annotated[Path, typer.Argument(help="File to write; a folder with --split")],
+    format_: Annotated[
+        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMAT_NAMES)}")
+    ] = "auto",
+    to: Annotated[
+        str, typer.Option(help=f"Format of TARGET: auto (by suffix), {', '.join(TARGET_NAMES)}")
+    ] = "auto",
+    lang: Annotated[str, typer.Option(help="Language code, for words and vocabulary")] = "en",
+    align: Annotated[
+        str,
+        typer.Option(help="Mentions whose edges are within words: strict, expand or contract"),
+    ] = "strict",
+    split: Annotated[
+        str, typer.Option(help="Split into train, dev and test by document, such as 80/10/10")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Random seed of --split")] = 0,
     scheme: Annotated[str, typer.Option(help=f"Label scheme: auto, {', '.join(SCHEMES)}")] = "auto",
-    lang: Annotated[str, typer.Option(help="Language code of the vocabulary")] = "en",
     word_column: Annotated[
         int | None, typer.Option(help="Number of the column of words; default: the first")
     ] = None,
@@ -27,19 +48,24 @@ def main(
         typer.Option("--repair", help="Read illegal labels as conlleval does, and list them"),
     ] = False,
 ) -> None:
-    """Convert a column file to DocBin (.spacy), or DocBin to a canonical column file."""
+    """Convert annotations between formats: column files, DocBin (.spacy), and the formats of
+    annotation tools. Mentions that don't fit the words are listed in TARGET.issues.jsonl. A folder
+    of splits (train, dev or valid, test) is converted to a folder of .spacy files."""
     with exit_on_input_error():
         if scheme not in ("auto", *SCHEMES):
             raise InputError(f"--scheme {scheme} is not one of auto, {', '.join(SCHEMES)}")
-        if not source.is_file():
-            raise InputError(f"{source}: no such file")
-        if (source.suffix == ".spacy") == (target.suffix == ".spacy"):
-            raise InputError(f"{source} -> {target}: exactly one of the two must end in .spacy")
-        if source.suffix == ".spacy":
-            convert_to_columns(source, target)
+        if align not in ALIGNMENTS:
+            raise InputError(f"--align {align} is not one of {', '.join(ALIGNMENTS)}")
+        nlp = blank_pipeline(lang)
+        nlp.tokenizer = create_linear_tokenizer()(nlp)
+        columns = Columns(word_column, label_column)
+        how = Conversion(Reading(format_, align, None, scheme, columns, repair), to, nlp)
+        if split:
+            convert_to_splits(source, target, how, parse_shares(split), seed)
+        elif source.is_dir() and "train" in find_splits(source):
+            convert_folder(source, target, how)
         else:
-            columns = Columns(word_column, label_column)
-            convert_to_docs(source, target, scheme, lang, columns, repair=repair)
+            convert_file(source, target, how)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from common.pipelines import describe_runtime, load_on_device
 from scoring.evaluation import evaluate_file, make_buckets
 from scoring.scores import PROTOCOLS
 
+RAW_TEXT_GAP = 0.05  # difference of F1 that is pointed out
+
 
 def print_scores(name: str, scores: dict[str, Any]) -> None:
     """Print the scores on a file as a table, in percent."""
@@ -32,6 +34,12 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
     msg.text(f"token accuracy {100 * accuracy:.2f}, {speed:,} words/s")
     raw, lower = scores["raw_text"], scores["lower_case"]
     msg.text(f"F1 on raw text {100 * raw:.2f}, in lower case {100 * lower:.2f}")
+    f1 = scores["conlleval"]["overall"]["f1"]
+    if abs(f1 - raw) > RAW_TEXT_GAP:
+        msg.warn(
+            f"{100 * f1:.2f} on gold words but {100 * raw:.2f} on raw text: the pipeline's "
+            "tokenizer finds other words than the corpus has; is its language right?"
+        )
     if scores["wordpiece"] is not None:
         f1 = 100 * scores["wordpiece"]["f1"]
         msg.text(f"F1 by wordpiece (as in the Hugging Face course) {f1:.2f}")

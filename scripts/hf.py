@@ -10,6 +10,7 @@ import typer
 
 from common.console import exit_on_input_error, msg
 from common.files import atomic_write
+from common.languages import blank_pipeline
 from common.pipelines import load_pipeline
 from huggingface.exporting import entity_groups, export_pipeline
 from huggingface.importing import import_checkpoint
@@ -39,6 +40,7 @@ def import_command(
     transformers.utils.logging.set_verbosity_error()  # no warning that AutoModel ignores the head
     with exit_on_input_error():
         start = time.perf_counter()
+        blank_pipeline(lang)  # before the checkpoint is read
         nlp = import_checkpoint(checkpoint, lang, sentences=sentences)
         with as_input_error(f"{output} can't be written"), atomic_write(output) as temporary:
             nlp.to_disk(temporary)

@@ -1,6 +1,7 @@
 """Fetch and verify a corpus."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,22 +12,10 @@ from common.files import atomic_write
 from corpus.conll import Corpus, Document, Sentence, count, format_corpus, read_corpus
 from corpus.schemes import Mention, decode_mentions
 from fetching.sources import go_offline_without_hub, try_sources
+from formats.detecting import COLUMNS, detect
+from formats.folders import NAMES, find_splits
 
 SPLITS = ("train", "valid", "test")
-# File names of the splits: ours, other common ones, and those of the original distribution.
-FILE_NAMES = {
-    "train": ("train.txt", "train.conll", "train.iob", "train.bio", "eng.train"),
-    "valid": (
-        "valid.txt",
-        "valid.conll",
-        "dev.txt",
-        "dev.conll",
-        "dev.iob",
-        "dev.bio",
-        "eng.testa",
-    ),
-    "test": ("test.txt", "test.conll", "test.iob", "test.bio", "eng.testb"),
-}
 COUNTED = ("documents", "sentences", "words", "PER", "LOC", "ORG", "MISC")
 # Published counts: Tjong Kim Sang and De Meulder (2003), tables 1 and 2. Their sentence counts
 # include the document starts; these don't.
@@ -41,20 +30,26 @@ KNOWN_COUNTS = {
 HUB_CORPORA = {"conll2003": ("tomaarsen/conll2003", "lhoestq/conll2003")}
 HUB_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 FOLDER_VARIABLES = {"conll2003": "CONLL2003_DIR"}
-Splits = dict[str, Corpus]
+# A split of column files is read and written again in canonical form; of any other format, its file
+# or folder is copied as it is, and `convert` reads it.
+Splits = dict[str, Corpus | Path]
 
 
-def read_folder(folder: Path) -> Splits:
-    """RETURNS (Splits): The three splits of a folder, under any of their common file names.
+def read_folder(folder: Path, name: str) -> Splits:
+    """RETURNS (Splits): The splits of a folder, under any of their common file names. Only corpora
+    with published counts must have a test split.
     RAISES (InputError): If a split is missing or can't be read."""
     if not folder.is_dir():
         raise InputError("no such folder")
-    splits = {}
-    for split, names in FILE_NAMES.items():
-        path = next((folder / name for name in names if (folder / name).is_file()), None)
-        if path is None:
-            raise InputError(f"no file for {split}; expected one of {', '.join(names)}")
-        splits[split] = read_corpus(path)
+    found = find_splits(folder)
+    splits: Splits = {}
+    for split in SPLITS:
+        if split in found:
+            path = found[split]
+            splits[split] = path if detect(path, None) != COLUMNS else read_corpus(path)
+        elif split != "test" or name in KNOWN_COUNTS:
+            names = ", ".join(f"{each}.txt" for each in NAMES[split])
+            raise InputError(f"no file for {split}; expected one of {names}, or another suffix")
     return splits
 
 
@@ -65,10 +60,13 @@ def verify(name: str, splits: Splits) -> None:
         source has document boundaries.
     """
     for split, expected in KNOWN_COUNTS.get(name, {}).items():
-        counts = count(splits[split].documents)
+        corpus = splits[split]
+        if isinstance(corpus, Path):
+            raise InputError(f"{corpus} is not a column file, as {name} has")
+        counts = count(corpus.documents)
         for what, number in zip(COUNTED, expected, strict=True):
             found = counts.get(what, 0)
-            if found != number and (what != "documents" or splits[split].has_docstarts):
+            if found != number and (what != "documents" or corpus.has_docstarts):
                 raise InputError(f"{split} has {found:,} {what}, but {name} has {number:,}")
 
 
@@ -100,7 +98,7 @@ def read_hub(dataset_id: str) -> Splits:
     go_offline_without_hub()
     from datasets import load_dataset  # slow to import, and not needed for the other sources
 
-    splits = {}
+    splits: Splits = {}
     for split, hub_split in HUB_SPLITS.items():
         dataset = load_dataset(dataset_id, split=hub_split)
         names = {
@@ -115,13 +113,15 @@ def corpus_sources(
     name: str, target: Path, folder: Path | None
 ) -> list[tuple[str, Callable[[], Splits]]]:
     """RETURNS (list): Name and reader of each source of the corpus, in the order to try."""
-    sources: list[tuple[str, Callable[[], Splits]]] = [(str(target), partial(read_folder, target))]
+    sources: list[tuple[str, Callable[[], Splits]]] = [
+        (str(target), partial(read_folder, target, name))
+    ]
     variable = FOLDER_VARIABLES.get(name, "")
     if folder is not None:
-        sources.append((str(folder), partial(read_folder, folder)))
+        sources.append((str(folder), partial(read_folder, folder, name)))
     elif os.environ.get(variable):
         named = Path(os.environ[variable])
-        sources.append((f"{named} ({variable})", partial(read_folder, named)))
+        sources.append((f"{named} ({variable})", partial(read_folder, named, name)))
     for dataset_id in HUB_CORPORA.get(name, ()):
         sources.append((f"{dataset_id} on the hub", partial(read_hub, dataset_id)))
     return sources
@@ -131,12 +131,18 @@ def write_corpus(splits: Splits, target: Path) -> None:
     with atomic_write(target) as temporary:
         temporary.mkdir()
         for split, corpus in splits.items():
-            text = format_corpus(corpus.documents, docstarts=corpus.has_docstarts)
-            (temporary / f"{split}.txt").write_text(text, encoding="utf-8", newline="\n")
+            if isinstance(corpus, Corpus):
+                text = format_corpus(corpus.documents, docstarts=corpus.has_docstarts)
+                (temporary / f"{split}.txt").write_text(text, encoding="utf-8", newline="\n")
+            elif corpus.is_dir():
+                shutil.copytree(corpus, temporary / split)
+            else:
+                shutil.copyfile(corpus, temporary / f"{split}{corpus.suffix}")
 
 
 def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
-    """Fetch a corpus into the folder `target` as {train,valid,test}.txt, in canonical form.
+    """Fetch a corpus into the folder `target`: column files as {train,valid,test}.txt, in canonical
+    form, other formats as they are.
 
     RETURNS (str): The source that was used.
     RAISES (InputError): If no source has the complete corpus, with the published counts if known.
@@ -151,14 +157,23 @@ def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
     source, splits = try_sources(
         [(label, partial(verified, read)) for label, read in sources],
         problem=f"No source has the corpus {name} complete and verified",
-        remedy="pass the folder with its three files: --vars.corpus_dir FOLDER"
+        remedy="pass the folder with train, dev and test: --vars.corpus_dir FOLDER"
         + (f", or set {FOLDER_VARIABLES[name]}" if name in FOLDER_VARIABLES else ""),
     )
     if source != str(target):
         write_corpus(splits, target)
+    print_splits(splits)
+    return source
+
+
+def print_splits(splits: Splits) -> None:
     for split, corpus in splits.items():
+        if isinstance(corpus, Path):
+            msg.text(f"  {split}: {corpus.name} ({detect(corpus, None)})")
+            continue
         counts = ", ".join(f"{n:,} {what}" for what, n in count(corpus.documents).items())
         msg.text(f"  {split}: {counts}")
         if not corpus.has_docstarts:
             msg.warn(f"{split} has no document boundaries: each sentence is its own document")
-    return source
+    if "test" not in splits:
+        msg.info("no test split: scores are on dev only")

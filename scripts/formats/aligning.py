@@ -1,7 +1,7 @@
 """From mentions by characters to mentions by words. What doesn't fit is listed, not dropped."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from spacy.tokens import Doc
 from spacy.tokens import Span as DocSpan
@@ -10,7 +10,7 @@ from spacy.util import get_words_and_spaces
 from common.console import InputError, shorten
 from formats.annotated import Annotated, Issue, Span
 
-Alignment = Literal["strict", "expand", "contract"]
+ALIGNMENTS = ("strict", "expand", "contract")
 Tokenizer = Callable[[str], Doc]
 QUOTED = 200  # characters of a text that an issue quotes
 
@@ -20,13 +20,13 @@ class Aligned(NamedTuple):
     issues: list[Issue]
 
 
-def align(record: Annotated, tokenizer: Tokenizer, alignment: Alignment = "strict") -> Aligned:
+def align(record: Annotated, tokenizer: Tokenizer, alignment: str = "strict") -> Aligned:
     """Make a Doc of an annotated text.
 
-    alignment (Alignment): What becomes of a mention with whitespace at its edges, or whose edges
-        are within words: "strict" leaves it out, and its words have no label (so that training
-        learns nothing from them); "expand" takes all words that it touches, "contract" the words
-        that it contains.
+    alignment (str): What becomes of a mention with whitespace at its edges, or whose edges are
+        within words; one of ALIGNMENTS. "strict" leaves it out, and its words have no label (so
+        that training learns nothing from them); "expand" takes all words that it touches,
+        "contract" the words that it contains.
     RETURNS (Aligned): The Doc, and every mention that isn't in it as the file has it. Of
         overlapping mentions, the longest is kept.
     RAISES (InputError): If the format's words don't make up its text.
@@ -75,7 +75,7 @@ def make_words(record: Annotated, tokenizer: Tokenizer) -> Doc:
     return doc
 
 
-def place(doc: Doc, mention: Span, alignment: Alignment) -> tuple[DocSpan | None, str]:
+def place(doc: Doc, mention: Span, alignment: str) -> tuple[DocSpan | None, str]:
     """RETURNS (tuple[DocSpan | None, str]): The words of a mention, or None if it is left out; and
     what is wrong with it, if anything."""
     start, end, label = mention
@@ -128,7 +128,7 @@ def set_mentions(
 
 
 def align_all(
-    records: Iterable[Annotated], tokenizer: Tokenizer, alignment: Alignment
+    records: Iterable[Annotated], tokenizer: Tokenizer, alignment: str
 ) -> Iterator[Aligned]:
     """YIELDS (Aligned): The records one by one. One without words is an issue of its own, and its
     Doc is empty."""

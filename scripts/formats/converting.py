@@ -1,65 +1,102 @@
-"""Convert annotations of any format to gold documents, and print what was read and left out."""
+"""Convert annotations between formats: one file, a folder of splits, or one file into splits."""
 
-import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import spacy
 from spacy.language import Language
-from spacy.tokens import Doc
 
-from common.console import InputError, first_line, msg, shorten
-from common.files import atomic_write, delete_output
-from formats.aligning import Alignment, align_all
-from formats.annotated import Annotated, Issue
-from token_ner.tokenizer import create_linear_tokenizer
+from common.console import InputError, msg
+from common.files import atomic_write
+from corpus.docs import convert_to_columns, convert_to_docs, write_docs
+from formats.detecting import COLUMNS, SPACY
+from formats.folders import find_splits
+from formats.listing import Counts, IssueList, keep_documents
+from formats.sources import Reading, find_format, read_source
+from formats.splitting import split_documents
+from formats.targets import SUFFIXES, find_target, write_target
 
-ISSUES_SUFFIX = ".issues.jsonl"
-
-
-def make_nlp(lang: str) -> Language:
-    """RETURNS (Language): A blank pipeline, with the tokenizer that the config has.
-    RAISES (InputError): If there is no such language, or a package that it needs is missing."""
-    try:
-        nlp = spacy.blank(lang)
-    except (ImportError, OSError) as error:
-        raise InputError(f"--lang {lang}: {first_line(error)}") from None
-    return nlp
+SUFFIX_OF = {name: suffix for suffix, name in SUFFIXES.items()} | {COLUMNS: ".txt"}
+DOCBINS = {"train": "train", "valid": "dev", "test": "test"}  # names of the splits' .spacy files
 
 
-class Counts:
-    """What was read, for the summary. `issues` is by reason, without the text after a colon."""
+@dataclass(frozen=True)
+class Conversion:
+    """How to convert.
 
-    def __init__(self) -> None:
-        self.read: Counter[str] = Counter(documents=0, words=0)
-        self.types: Counter[str] = Counter()
-        self.issues: Counter[str] = Counter()
-        self.unlabelled = 0
+    reading (Reading): How to read the source.
+    to (str): A format of targets.TARGET_NAMES, or "auto" for that of the target's suffix.
+    nlp (Language): Its tokenizer finds the words of formats that have none.
+    """
 
-    def add(self, doc: Doc) -> None:
-        self.read.update(documents=1, words=len(doc))
-        self.types.update(ent.label_ for ent in doc.ents)
-        self.unlabelled += sum(token.ent_iob == 0 for token in doc)
-
-    def summary(self) -> str:
-        counts = [*self.read.items(), *sorted(self.types.items())]
-        return ", ".join(f"{number:,} {shorten(name)}" for name, number in counts)
+    reading: Reading
+    to: str
+    nlp: Language
 
 
-def read_aligned(
-    records: Iterable[Annotated],
-    tokenizer: Callable[[str], Doc],
-    alignment: Alignment,
-    counts: Counts,
-    write_issue: Callable[[Issue], None],
-) -> Iterator[Doc]:
-    """YIELDS (Doc): The documents that have words. The issues are counted and written."""
-    for doc, issues in align_all(records, tokenizer, alignment):
-        for issue in issues:
-            counts.issues[issue.reason.split(":")[0]] += 1
-            write_issue(issue)
-        if len(doc):
-            counts.add(doc)
-            yield doc
+def convert_file(source: Path, target: Path, how: Conversion) -> None:
+    """Convert a file, or a folder that holds one corpus, and print what was read and left out.
+
+    RAISES (InputError): If the source isn't of its format, has no words, or the target's format
+        can't hold it.
+    """
+    format_, to = find_format(source, how.reading), find_target(target, how.to)
+    if (format_, to) == (COLUMNS, SPACY):
+        reading = how.reading
+        convert_to_docs(
+            source, target, reading.scheme, how.nlp.lang, reading.columns, repair=reading.repair
+        )
+        return
+    if (format_, to) == (SPACY, COLUMNS):
+        convert_to_columns(source, target)
+        return
+    counts = Counts()
+    with IssueList(target) as issues:
+        aligned = read_source(source, format_, how.reading, how.nlp)
+        write_target(keep_documents(aligned, issues, counts, source), target, to)
+    counts.print(target, format_)
+    issues.print()
+
+
+def convert_folder(source: Path, target: Path, how: Conversion) -> None:
+    """Convert the splits of a folder to {train,dev,test}.spacy. Without a test split, test.spacy
+    has no documents.
+
+    RAISES (InputError): As `convert_file`, or if train or dev is missing.
+    """
+    found = find_splits(source)
+    for split in ("train", "valid"):
+        if split not in found:
+            raise InputError(f"{source} has no file for {split}, such as {split}.txt")
+    for split, name in DOCBINS.items():
+        docbin = target / f"{name}.spacy"
+        if split in found:
+            convert_file(found[split], docbin, replace(how, to=SPACY))
+        else:
+            write_docs([], docbin)
+            msg.info(f"{source} has no test split: {docbin} is empty")
+
+
+def convert_to_splits(
+    source: Path, target: Path, how: Conversion, shares: list[float], seed: int
+) -> None:
+    """Split a corpus by document into the files of a folder, train, dev and test: .spacy files, or
+    of another format.
+
+    shares (list[float]): As `parse_shares` returns them.
+    RAISES (InputError): As `convert_file`, or if there are too few documents.
+    """
+    format_ = find_format(source, how.reading)
+    to = SPACY if how.to == "auto" else find_target(target, how.to)
+    counts = Counts()
+    with IssueList(target) as issues, atomic_write(target) as folder:
+        aligned = read_source(source, format_, how.reading, how.nlp)
+        docs = list(keep_documents(aligned, issues, counts, source))
+        splits = split_documents(docs, shares, seed)
+        folder.mkdir()
+        for split, part in splits.items():
+            write_target(part, folder / f"{split}{SUFFIX_OF.get(to, '.jsonl')}", to)
+    counts.print(target, format_)
+    msg.text(
+        "  " + ", ".join(f"{split}: {len(part):,} documents" for split, part in splits.items())
+    )
+    issues.print()

@@ -28,6 +28,7 @@ if __name__ in sys.modules:
     from .scores import ScoredMention, span_score
     from .soft_labels import SoftLabels, set_soft_labels
     from .targets import BIO_PREFIXES
+    from .tokenizer import create_linear_tokenizer
     from .untrusted import refuse_code
     from .windows import WINDOWED_TRANSFORMER, sentence_starts
 
@@ -41,6 +42,7 @@ if __name__ in sys.modules:
         "TokenNER",
         "__version__",
         "copy_gold",
+        "create_linear_tokenizer",
         "detokenize",
         "final_punctuation",
         "is_unseen",

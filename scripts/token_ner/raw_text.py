@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise, starmap
 from typing import Any, cast
 
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.types import Ints2d
+
+# Languages that are written without spaces between words.
+UNSPACED = {"zh", "ja", "th", "lo", "km", "my"}
 
 
 @cache
@@ -40,16 +44,28 @@ def sentence_bounds(doc: Doc) -> list[tuple[int, int]]:
 
 def detokenize(doc: Doc, lang: str | None) -> Doc:
     """RETURNS (Doc): The same words and annotations, with spaces between the words by Moses's
-    rules for a language, and one between sentences."""
-    detokenizer = load_moses("MosesDetokenizer", lang)
+    rules for a language, or by `is_spaced` for those of UNSPACED, and one between sentences."""
     spaces: list[bool] = []
     for start, end in sentence_bounds(doc):
         sentence = [token.text for token in doc[start:end]]
-        spaces += trailing_spaces(sentence, detokenizer.detokenize(sentence, unescape=False))
+        if lang in UNSPACED:
+            spaces += [*starmap(is_spaced, pairwise(sentence)), True]
+        else:
+            detokenizer = load_moses("MosesDetokenizer", lang)
+            spaces += trailing_spaces(sentence, detokenizer.detokenize(sentence, unescape=False))
     attributes: list[int | str] = ["SENT_START", "ENT_IOB", "ENT_TYPE"]
     words = [token.text for token in doc]
     copy = Doc(doc.vocab, words=words, spaces=spaces, user_data=dict(doc.user_data))
     return copy.from_array(attributes, cast(Ints2d, doc.to_array(attributes)))
+
+
+def is_spaced(before: str, after: str) -> bool:
+    """RETURNS (bool): Whether a language of UNSPACED has a space between two words: only between
+    Latin words or numbers. Two single characters are one word of a corpus that is split into
+    characters."""
+    latin = before[-1:].isascii() and after[:1].isascii()
+    is_word = before[-1:].isalnum() and after[:1].isalnum()
+    return latin and is_word and len(before) + len(after) > 2
 
 
 def trailing_spaces(words: Sequence[str], text: str) -> list[bool]:

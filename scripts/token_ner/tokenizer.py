@@ -1,4 +1,4 @@
-"""spaCy's tokenizer, in linear time for any text. Needs spaCy only."""
+"""spaCy's tokenizer of the language, in linear time for any text. Needs spaCy only."""
 
 import re
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import cast
 from spacy.language import Language, create_tokenizer
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
+from spacy.util import registry
 
 MAX_SYMBOLS = 50
 # Of a chunk of text without whitespace, spaCy strips such characters one by one, or what is near
@@ -40,11 +41,21 @@ def find_cuts(text: str) -> list[int]:
     return [*cuts, len(text)] if len(cuts) > 1 else []
 
 
-def create_linear_tokenizer() -> Callable[[Language], Tokenizer]:
-    """spaCy's tokenizer with the language's rules, as `spacy.Tokenizer.v1`, in linear time."""
+def create_linear_tokenizer() -> Callable[[Language], Callable[[str], Doc]]:
+    """The tokenizer of the language, in linear time: for languages with spaces between words as
+    `spacy.Tokenizer.v1`, for Chinese, Japanese, Korean, Thai and others their own one in spaCy,
+    with its default settings.
+
+    RAISES (ImportError): From the function that is returned, if the language's own one needs a
+        package that isn't installed.
+    """
     create = create_tokenizer()
 
-    def make(nlp: Language) -> Tokenizer:
+    def make(nlp: Language) -> Callable[[str], Doc]:
+        own = nlp.Defaults.config.get("nlp", {}).get("tokenizer")
+        if own is not None:
+            resolved = registry.resolve({"tokenizer": own})
+            return cast(Callable[[str], Doc], resolved["tokenizer"](nlp))
         _, arguments, *_ = create(nlp).__reduce__()
         return LinearTokenizer(*arguments)
 

@@ -26,6 +26,7 @@ from thinc.api import fix_random_seed
 import token_ner  # noqa: F401  to register the component
 from common.console import InputError
 from common.device import peak_gpu_memory
+from common.languages import blank_pipeline
 from common.machine import peak_memory_mb
 from training.log import TimedLog, cut_log, read_log
 from training.planning import is_read_again, plan_steps
@@ -222,7 +223,8 @@ def run_training(
 def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
     """Load a config, not interpolated.
 
-    RAISES (InputError): If a path in it is not set or doesn't exist.
+    RAISES (InputError): If a path in it is not set or doesn't exist, or the language's tokenizer
+        needs a package that isn't installed.
     """
     with show_validation_error(path):
         config = load_config(path, overrides=overrides, interpolate=False)
@@ -231,4 +233,5 @@ def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
             raise InputError(f"{path}: paths.{name} is not set; give --paths.{name} PATH")
         if value is not None and not Path(value).exists():
             raise InputError(f"--paths.{name}: {value} doesn't exist; run the step that creates it")
+    blank_pipeline(config.interpolate()["nlp"]["lang"])
     return config

@@ -1,0 +1,16 @@
+"""spaCy's languages, and what they need."""
+
+import spacy
+from spacy.language import Language
+
+from common.console import InputError, first_line
+
+
+def blank_pipeline(lang: str) -> Language:
+    """RETURNS (Language): An empty pipeline with the language's tokenizer.
+    RAISES (InputError): If there is no such language, or its tokenizer needs a package that isn't
+        installed."""
+    try:
+        return spacy.blank(lang)
+    except (ImportError, OSError, ValueError) as error:
+        raise InputError(f"language {lang}: {first_line(error)}") from None

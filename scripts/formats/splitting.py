@@ -1,0 +1,42 @@
+"""Split a corpus at random into train, dev and test, by document."""
+
+import random
+from collections.abc import Sequence
+
+from spacy.tokens import Doc
+
+from common.console import InputError
+
+SPLITS = ("train", "dev", "test")
+
+
+def parse_shares(text: str) -> list[float]:
+    """RETURNS (list[float]): The shares of two or three splits, which add up to 1.
+    text (str): Such as "80/10/10", or "90/10" without test.
+    RAISES (InputError): If these aren't two or three positive numbers."""
+    try:
+        numbers = [float(part) for part in text.split("/")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3) or not all(0 < number < 1e6 for number in numbers):
+        raise InputError(f"--split {text} isn't like 80/10/10 (train, dev, test) or 90/10")
+    return [number / sum(numbers) for number in numbers]
+
+
+def split_documents(
+    docs: Sequence[Doc], shares: Sequence[float], seed: int
+) -> dict[str, list[Doc]]:
+    """RETURNS (dict[str, list[Doc]]): The documents of each split, in their order in the corpus.
+    RAISES (InputError): If a split would be empty."""
+    order = list(range(len(docs)))
+    random.Random(seed).shuffle(order)
+    splits: dict[str, list[Doc]] = {}
+    start = total = 0.0
+    for name, share in zip(SPLITS, shares, strict=False):
+        total += share
+        end = round(total * len(docs))
+        splits[name] = [docs[i] for i in sorted(order[int(start) : end])]
+        start = end
+        if not splits[name]:
+            raise InputError(f"--split: {len(docs)} documents are too few for {name}")
+    return splits

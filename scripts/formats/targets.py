@@ -1,0 +1,58 @@
+"""Write gold documents to a file of any format."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from spacy.pipeline import Sentencizer
+from spacy.tokens import Doc
+
+from common.console import InputError
+from common.files import atomic_write
+from corpus.conll import Document, format_corpus
+from corpus.docs import read_document, write_docs
+from formats.detecting import COLUMNS, SPACY
+from formats.writing import WRITERS
+from texts.outputs import to_sentence
+
+TARGET_NAMES = (SPACY, COLUMNS, *WRITERS)
+SUFFIXES = {".spacy": SPACY, ".jsonl": "jsonl", ".json": "labelstudio"}
+
+
+def find_target(target: Path, name: str) -> str:
+    """RETURNS (str): One of TARGET_NAMES; with "auto" by the suffix, columns for unknown ones.
+    RAISES (InputError): If there is no such format."""
+    if name == "auto":
+        return SUFFIXES.get(target.suffix.lower(), COLUMNS)
+    if name not in TARGET_NAMES:
+        raise InputError(f"--to {name} is not one of auto, {', '.join(TARGET_NAMES)}")
+    return name
+
+
+def write_target(docs: Iterable[Doc], target: Path, name: str) -> None:
+    """Write documents in one of TARGET_NAMES.
+
+    RAISES (InputError): If the format can't hold them.
+    """
+    if name == SPACY:
+        write_docs(docs, target)
+        return
+    with atomic_write(target) as temporary:
+        if name == COLUMNS:
+            text = format_corpus(map(to_document, docs))
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+        else:
+            WRITERS[name](docs, temporary)
+
+
+def to_document(doc: Doc) -> Document:
+    """RETURNS (Document): The rows of a document. Those of a text are split into sentences by
+    punctuation, and whitespace, which separates columns, is left out."""
+    if doc.has_unknown_spaces:
+        return read_document(doc)
+    if not doc.has_annotation("SENT_START"):
+        doc = Sentencizer()(doc.copy())
+        for ent in doc.ents:
+            for token in ent[1:]:
+                token.is_sent_start = False
+    sentences = [to_sentence(sent) for sent in doc.sents]
+    return Document([sentence for sentence in sentences if sentence.words])
