@@ -16,19 +16,21 @@ QUOTED = 200  # characters of a text that an issue quotes
 
 
 class Aligned(NamedTuple):
-    doc: Doc
+    doc: Doc | None
     issues: list[Issue]
 
 
-def align(record: Annotated, tokenizer: Tokenizer, alignment: str = "strict") -> Aligned:
+def align(
+    record: Annotated, tokenizer: Tokenizer, alignment: str = "strict"
+) -> tuple[Doc, list[Issue]]:
     """Make a Doc of an annotated text.
 
     alignment (str): What becomes of a mention with whitespace at its edges, or whose edges are
         within words; one of ALIGNMENTS. "strict" leaves it out, and its words have no label (so
         that training learns nothing from them); "expand" takes all words that it touches,
         "contract" the words that it contains.
-    RETURNS (Aligned): The Doc, and every mention that isn't in it as the file has it. Of
-        overlapping mentions, the longest is kept.
+    RETURNS (tuple[Doc, list[Issue]]): The Doc, and every mention that isn't in it as the file has
+        it. Of overlapping mentions, the longest is kept.
     RAISES (InputError): If the format's words don't make up its text.
     """
     doc = make_words(record, tokenizer)
@@ -52,7 +54,7 @@ def align(record: Annotated, tokenizer: Tokenizer, alignment: str = "strict") ->
             problem = "annotated twice" if taken == span else f"overlaps with {taken.label_}"
             issues.append(make_issue(record, mention, f"{problem}: {shorten(taken.text)}"))
     set_mentions(doc, kept, unknown, is_complete=record.is_complete)
-    return Aligned(doc, issues)
+    return doc, issues
 
 
 def make_words(record: Annotated, tokenizer: Tokenizer) -> Doc:
@@ -128,12 +130,15 @@ def set_mentions(
 
 
 def align_all(
-    records: Iterable[Annotated], tokenizer: Tokenizer, alignment: str
+    records: Iterable[Annotated | Issue], tokenizer: Tokenizer, alignment: str
 ) -> Iterator[Aligned]:
-    """YIELDS (Aligned): The records one by one. One without words is an issue of its own, and its
-    Doc is empty."""
+    """YIELDS (Aligned): The records one by one. The Doc of one that isn't used, or has no words, is
+    None."""
     for record in records:
-        aligned = align(record, tokenizer, alignment)
-        if not len(aligned.doc):
-            aligned.issues.append(Issue(record.record, "the text has no words", record.text))
-        yield aligned
+        if isinstance(record, Issue):
+            yield Aligned(None, [record])
+            continue
+        doc, issues = align(record, tokenizer, alignment)
+        if not len(doc):
+            issues.append(Issue(record.record, "the text has no words", record.text[:QUOTED]))
+        yield Aligned(doc if len(doc) else None, issues)

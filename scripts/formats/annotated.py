@@ -68,4 +68,5 @@ class Annotated:
 
 # Reads a file or folder in an encoding (None: UTF-8). Raises InputError, with the line or record,
 # if it isn't of the format.
-Reader = Callable[[Path, str | None], Iterator[Annotated]]
+# An Issue is a record that isn't used, such as one that the annotator rejected.
+Reader = Callable[[Path, str | None], Iterator[Annotated | Issue]]

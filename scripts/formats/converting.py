@@ -43,7 +43,12 @@ def convert_file(source: Path, target: Path, how: Conversion) -> None:
     if (format_, to) == (COLUMNS, SPACY):
         reading = how.reading
         convert_to_docs(
-            source, target, reading.scheme, how.nlp.lang, reading.columns, repair=reading.repair
+            source,
+            target,
+            reading.scheme,
+            str(how.nlp.lang),
+            reading.columns,
+            repair=reading.repair,
         )
         return
     if (format_, to) == (SPACY, COLUMNS):

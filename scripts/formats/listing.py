@@ -99,7 +99,7 @@ def keep_documents(
     for doc, found in aligned:
         for issue in found:
             issues.add(issue)
-        if len(doc):
+        if doc is not None:
             counts.add(doc)
             yield doc
     if not counts.documents:

@@ -1,19 +1,109 @@
-"""Write documents in the formats of annotation tools."""
+"""Write documents in the formats of annotation tools, one by one, in constant memory.
+
+None of these formats can say that a word's label is unknown: it reads as no mention.
+"""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from spacy.tokens import Doc
 
 from texts.exact_json import dump_json
 from texts.outputs import list_mentions
 
+# Names of Label Studio's control and object in the labelling interface, those of its template for
+# named entities (https://labelstud.io/templates/named_entity).
+CONTROL, OBJECT = "label", "text"
 
-def write_jsonl(docs: Iterable[Doc], path: Path) -> None:
-    """Write `{"text": …, "mentions": …}` per line, as `predict` does."""
+
+def plain_record(doc: Doc) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Text and mentions, as `predict` writes them."""
+    return {"text": doc.text, "mentions": list_mentions(doc)}
+
+
+def doccano_record(doc: Doc) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What doccano imports as JSONL with the column "label"."""
+    return {"text": doc.text, "label": [[e.start_char, e.end_char, e.label_] for e in doc.ents]}
+
+
+def prodigy_record(doc: Doc) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): A task of ner.manual, with words and mentions; `token_end` is
+    inclusive (https://prodi.gy/docs/api-interfaces#ner_manual)."""
+    return {
+        "text": doc.text,
+        "tokens": [
+            {
+                "text": token.text,
+                "start": token.idx,
+                "end": token.idx + len(token),
+                "id": token.i,
+                "ws": bool(token.whitespace_),
+            }
+            for token in doc
+        ],
+        "spans": [
+            {
+                "start": mention["start"],
+                "end": mention["end"],
+                "token_start": ent.start,
+                "token_end": ent.end - 1,
+                "label": ent.label_,
+                **({} if mention["score"] is None else {"score": mention["score"]}),
+            }
+            for ent, mention in zip(doc.ents, list_mentions(doc), strict=True)
+        ],
+        "_view_id": "ner_manual",
+        "answer": "accept",
+    }
+
+
+def labelstudio_record(doc: Doc) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): A task of Label Studio. Mentions with confidence scores are a
+    prediction, which annotators correct; others, such as gold ones, are an annotation
+    (https://labelstud.io/guide/predictions)."""
+    mentions = list_mentions(doc)
+    scores = [mention["score"] for mention in mentions if mention["score"] is not None]
+    result = [
+        {
+            "id": f"m{number}",
+            "from_name": CONTROL,
+            "to_name": OBJECT,
+            "type": "labels",
+            "value": {
+                "start": mention["start"],
+                "end": mention["end"],
+                "text": mention["text"],
+                "labels": [mention["label"]],
+            },
+            **({} if mention["score"] is None else {"score": mention["score"]}),
+        }
+        for number, mention in enumerate(mentions, start=1)
+    ]
+    task: dict[str, Any] = {"data": {OBJECT: doc.text}}
+    if scores:
+        return task | {"predictions": [{"result": result, "score": min(scores)}]}
+    return task | {"annotations": [{"result": result}]}
+
+
+def write_lines(docs: Iterable[Doc], path: Path, make: Callable[[Doc], dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(dump_json(make(doc)) + "\n" for doc in docs)
+
+
+def write_array(docs: Iterable[Doc], path: Path, make: Callable[[Doc], dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        before = "[\n"
         for doc in docs:
-            file.write(dump_json({"text": doc.text, "mentions": list_mentions(doc)}) + "\n")
+            file.write(before + dump_json(make(doc)))
+            before = ",\n"
+        file.write("\n]\n" if before != "[\n" else "[]\n")
 
 
-WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {"jsonl": write_jsonl}
+WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {
+    "jsonl": partial(write_lines, make=plain_record),
+    "prodigy": partial(write_lines, make=prodigy_record),
+    "doccano": partial(write_lines, make=doccano_record),
+    "labelstudio": partial(write_array, make=labelstudio_record),
+}
