@@ -1,5 +1,6 @@
 """Convert annotations of any format to DocBin, one Doc per document, and to other formats."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,17 @@ from formats.sources import FORMAT_NAMES, Reading
 from formats.splitting import parse_shares
 from formats.targets import TARGET_NAMES
 from token_ner import create_linear_tokenizer
+
+
+def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
+    """RAISES (InputError): If an option has another value than its choices."""
+    if value not in choices:
+        raise InputError(f"{option} {value} is not one of {', '.join(choices)}")
+
+
+def parse_column(value: str | None) -> int | str | None:
+    """RETURNS (int | str | None): The number of a column, or its name."""
+    return int(value) if value is not None and value.isdecimal() else value
 
 
 def main(
@@ -37,11 +49,17 @@ def main(
     ] = "",
     seed: Annotated[int, typer.Option(help="Random seed of --split")] = 0,
     scheme: Annotated[str, typer.Option(help=f"Label scheme: auto, {', '.join(SCHEMES)}")] = "auto",
+    to_scheme: Annotated[
+        str, typer.Option(help="Label scheme of a column file that is written")
+    ] = "iob2",
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of text files, such as cp1252; default: UTF-8")
+    ] = None,
     word_column: Annotated[
-        int | None, typer.Option(help="Number of the column of words; default: the first")
+        str | None, typer.Option(help="Number or name of the column of words; default: the first")
     ] = None,
     label_column: Annotated[
-        int | None, typer.Option(help="Number of the column of labels; default: the last")
+        str | None, typer.Option(help="Number or name of the column of labels; default: the last")
     ] = None,
     repair: Annotated[
         bool,
@@ -52,14 +70,14 @@ def main(
     annotation tools. Mentions that don't fit the words are listed in TARGET.issues.jsonl. A folder
     of splits (train, dev or valid, test) is converted to a folder of .spacy files."""
     with exit_on_input_error():
-        if scheme not in ("auto", *SCHEMES):
-            raise InputError(f"--scheme {scheme} is not one of auto, {', '.join(SCHEMES)}")
-        if align not in ALIGNMENTS:
-            raise InputError(f"--align {align} is not one of {', '.join(ALIGNMENTS)}")
+        check_choice("--scheme", scheme, ("auto", *SCHEMES))
+        check_choice("--to-scheme", to_scheme, SCHEMES)
+        check_choice("--align", align, ALIGNMENTS)
         nlp = blank_pipeline(lang)
         nlp.tokenizer = create_linear_tokenizer()(nlp)
-        columns = Columns(word_column, label_column)
-        how = Conversion(Reading(format_, align, None, scheme, columns, repair), to, nlp)
+        columns = Columns(parse_column(word_column), parse_column(label_column))
+        reading = Reading(format_, align, encoding, scheme, columns, repair)
+        how = Conversion(reading, to, to_scheme, nlp)
         if split:
             convert_to_splits(source, target, how, parse_shares(split), seed)
         elif source.is_dir() and "train" in find_splits(source):

@@ -100,12 +100,15 @@ def test_convert_docs_without_annotation(vocab: Vocab) -> None:
     ("arguments", "words"),
     [
         (["missing.txt", "out.spacy"], "missing.txt: no such file"),
-        (["tiny.txt", "out.txt"], "exactly one of the two must end in .spacy"),
+        (
+            ["tiny.txt", "out.spacy", "--align", "loose"],
+            "--align loose is not one of strict, expand",
+        ),
         (["half.spacy", "out.txt"], "half.spacy: not a complete DocBin file"),
         (["tiny.txt", "out.spacy", "--scheme", "bio"], "--scheme bio is not one of auto, iob1"),
         (["tiny.txt", "out.spacy", "--scheme", "iobes"], "tiny.txt:5: O after I-PER"),
         (["broken.txt", "out.spacy"], "broken.txt:2: 1 columns where the first row has 2"),
-        (["tiny.txt", "out.spacy", "--lang", "qq"], "--lang qq: [E048] Can't import language qq"),
+        (["tiny.txt", "out.spacy", "--lang", "qq"], "language qq: [E048] Can't import language qq"),
         (["start.spacy", "out.txt"], "-DOCSTART- starts a document"),
         (["strings.spacy", "out.txt"], "strings.spacy: not a complete DocBin file"),
         (["tokens.spacy", "out.txt"], "tokens.spacy: not a complete DocBin file"),

@@ -5,7 +5,7 @@ public corpora: FiNER and GermEval have two columns of labels, GermEval counts t
 first column, MultiCoNER and CoNLL-U have comments, HIPE has a header.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from common.console import InputError, shorten
@@ -19,11 +19,28 @@ MAX_COLUMNS = 10
 MAX_TYPES = 1000  # a column with more different values holds no labels
 
 
-class Columns(NamedTuple):
-    """Numbers of columns, from 1; None for the first and the last."""
+# Names of the columns of words, and of labels in the order of preference, in files whose first row
+# names them, such as HIPE's (https://github.com/hipe-eval/HIPE-2022-data) and Kaggle's.
+WORD_NAMES = ("word", "words", "token", "tokens", "form")
+LABEL_NAMES = (
+    "ne-coarse-lit",
+    "ner",
+    "ner_tag",
+    "ner_tags",
+    "ne",
+    "label",
+    "labels",
+    "tag",
+    "tags",
+)
 
-    word: int | None = None
-    label: int | None = None
+
+class Columns(NamedTuple):
+    """Numbers of columns, from 1, or their names in the first row; None for the first and the last,
+    or those that the first row names."""
+
+    word: int | str | None = None
+    label: int | str | None = None
 
 
 DEFAULT = Columns()
@@ -59,29 +76,51 @@ def holds_labels(values: Iterable[str]) -> bool:
     return bool(types) and not types & CHUNKS
 
 
+def find_header(row: Sequence[str]) -> dict[str, int]:
+    """RETURNS (dict[str, int]): The column of each name, in lower case, if the row names a column
+    of words and one of labels; empty otherwise."""
+    names = [value.lower() for value in row]
+    is_header = any(name in WORD_NAMES for name in names) and any(
+        name in LABEL_NAMES for name in names
+    )
+    return {name: i for i, name in reversed(list(enumerate(names)))} if is_header else {}
+
+
 def choose_columns(
-    sentences: Sequence[tuple[int, list[list[str]]]], columns: Columns, path: str
+    sentences: Sequence[tuple[int, list[list[str]]]],
+    columns: Columns,
+    header: Mapping[str, int],
+    path: str,
 ) -> tuple[int, int]:
     """Find the columns of words and labels.
 
     sentences (Sequence): For each sentence the line of its first row, and its rows.
+    header (Mapping[str, int]): As `find_header` returns it.
     RETURNS (tuple[int, int]): Their indices, from 0.
     RAISES (InputError): If a column that was asked for doesn't exist, or it isn't certain which
         ones they are.
     """
     width = len(sentences[0][1][0])
-    for option, number in (("--word-column", columns.word), ("--label-column", columns.label)):
-        if number is not None and not 1 <= number <= width:
-            raise InputError(f"{path}: {option} {number}: the file has {width} columns")
-    word = 0 if columns.word is None else columns.word - 1
-    label = width - 1 if columns.label is None else columns.label - 1
+
+    def index(option: str, column: int | str | None, names: Sequence[str], default: int) -> int:
+        if column is None:
+            return next((header[name] for name in names if name in header), default)
+        if isinstance(column, str) and column.lower() in header:
+            return header[column.lower()]
+        if isinstance(column, str) or not 1 <= column <= width:
+            named = f" named {', '.join(header)}" if header else ""
+            raise InputError(f"{path}: {option} {column}: the file has {width} columns{named}")
+        return column - 1
+
+    word = index("--word-column", columns.word, WORD_NAMES, 0)
+    label = index("--label-column", columns.label, LABEL_NAMES, width - 1)
     if word == label:
         raise InputError(f"{path}: column {word + 1} can't hold both words and labels")
-    if columns.word is None and counts_words(rows for _, rows in sentences):
+    if columns.word is None and not header and counts_words(rows for _, rows in sentences):
         raise InputError(
             f"{path}: column 1 counts the words; name the column of the words, e.g. --word-column 2"
         )
-    if columns.label is None:
+    if columns.label is None and not header:
         others = [i for i in range(width) if i not in (word, label)]
         check_label_column(sentences, label, others, path)
     return word, label

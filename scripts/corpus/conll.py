@@ -5,7 +5,6 @@ that starts with `-DOCSTART-` before each document: the format of the CoNLL-2003
 (Tjong Kim Sang and De Meulder, 2003, https://aclanthology.org/W03-0419).
 """
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,16 +14,15 @@ from pathlib import Path
 from common.console import InputError, shorten
 from corpus.columns import (
     DEFAULT,
-    MAX_COLUMNS,
     MISSING,
     Columns,
     check_header,
     choose_columns,
-    is_comment,
+    find_header,
 )
-from corpus.schemes import LabelError, Mention, decode_mentions, encode_iob2, find_illegal
+from corpus.rows import DOCSTART, UNKNOWN, Block, read_blocks
+from corpus.schemes import LabelError, Mention, decode_mentions, encode_mentions, find_illegal
 
-DOCSTART = "-DOCSTART-"
 # Column names by number of columns: four as in English CoNLL-2003, five as in German.
 COLUMNS = {
     2: ("word", "ner"),
@@ -36,13 +34,17 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Sentence:
-    """Parallel lists with one item per word; empty strings for columns that the file lacks."""
+    """Parallel lists with one item per word; empty strings for columns that the file lacks.
+
+    unknown (tuple[int, ...]): Indices of the words whose label is unknown.
+    """
 
     words: list[str]
     pos: list[str]
     chunks: list[str]
     lemmas: list[str]
     mentions: list[Mention]
+    unknown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,18 +63,6 @@ class Corpus:
     empty_documents: int = 0  # skipped: document starts without words before the next one
     comments: int = 0  # skipped
     repaired: list[str] = field(default_factory=list)  # line and label, with `repair`
-
-
-@dataclass
-class Block:
-    """The rows of a sentence, as in the file."""
-
-    line: int  # line number of the first row, from 1
-    rows: list[list[str]] = field(default_factory=list)
-
-    @property
-    def labels(self) -> list[str]:
-        return [row[-1] for row in self.rows]
 
 
 def detect_scheme(blocks: Sequence[Block], path: str, *, repair: bool = False) -> str:
@@ -123,98 +113,23 @@ def decode_block(block: Block, scheme: str, path: str, *, repair: bool = False) 
         raise InputError(f"{path}:{block.line + error.index}: {error}") from None
 
 
-def read_text(path: Path) -> str:
-    """Read a UTF-8 file, with or without BOM, and normalize its line endings to LF."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        raise InputError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8, "
-            f"e.g. iconv -f {'utf-16' if is_utf16 else 'latin1'} -t utf-8"
-        ) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def split_row(line: str) -> list[str]:
-    """Split a line at tabs, or at spaces if it has no tab.
-
-    Other whitespace belongs to the word, e.g. a no-break space in a number.
-    """
-    if "\t" in line:
-        return [column.strip(" ") for column in line.split("\t")]
-    return [column for column in line.split(" ") if column]
-
-
-def read_row(line: str, width: int | None, where: str) -> list[str]:
-    """Split a line into columns and check their number.
-
-    width (int | None): Number of columns of the first row; None for the first row itself.
-    where (str): File and line, for errors.
-    """
-    row = split_row(line)
-    problem = ""
-    if width is None and not 2 <= len(row) <= MAX_COLUMNS:
-        problem = f"{len(row)} columns, not 2 to {MAX_COLUMNS} with the label last"
-    elif width is not None and len(row) != width:
-        problem = f"{len(row)} columns where the first row has {width}"
-    elif not all(row):
-        problem = f"column {row.index('') + 1} is empty"
-    if problem:
-        raise InputError(f"{where}: {problem}: {shorten(repr(line))}")
-    return row
-
-
-def read_blocks(text: str, path: str) -> tuple[list[list[Block]], Corpus]:
-    """Split a file into documents of sentences, without reading the labels.
-
-    RETURNS (tuple[list[list[Block]], Corpus]): The sentences of each document, and a Corpus
-        without documents that contains the counts. If the file has no document starts, each
-        sentence is its own document.
-    RAISES (InputError): If a row doesn't have 2 to 10 columns, or not as many as the first row.
-    """
-    corpus = Corpus(documents=[], scheme="", has_docstarts=False)
-    documents: list[list[Block]] = [[]]
-    block: Block | None = None
-    width: int | None = None
-    was_blank = False
-    for number, line in enumerate(text.rstrip("\n\t ").split("\n"), start=1):
-        line = line.strip(" ") if "\t" not in line else line.rstrip(" \t")
-        if line.startswith(DOCSTART):
-            corpus.has_docstarts = True
-            documents.append([])
-            block = None
-        elif not line:
-            corpus.empty_sentences += was_blank
-            block = None
-        elif line.startswith("#") and is_comment(split_row(line), width):
-            corpus.comments += 1
-        else:
-            row = read_row(line, width, f"{path}:{number}")
-            width = len(row)
-            if block is None:
-                block = Block(number)
-                documents[-1].append(block)
-            block.rows.append(row)
-        was_blank = not line
-    if not corpus.has_docstarts:
-        documents = [[block] for block in documents[0]]
-    corpus.empty_documents = sum(not document for document in documents[1:])
-    return [document for document in documents if document], corpus
-
-
 def keep_columns(blocks: Sequence[Block], columns: Columns, path: str) -> None:
-    """Reduce the rows to word and label, unless they have columns as in COLUMNS.
+    """Reduce the rows to word and label, unless they have columns as in COLUMNS, and delete the row
+    that names the columns.
 
-    RAISES (InputError): As `choose_columns`, or if the first row is a header.
+    RAISES (InputError): As `choose_columns`, or if the first row is a header with other names.
     """
-    sentences = [(block.line, block.rows) for block in blocks]
-    word, label = choose_columns(sentences, columns, path)
+    header = find_header(blocks[0].rows[0])
+    if header:
+        del blocks[0].rows[0]
+        blocks[0].line += 1
+    sentences = [(block.line, block.rows) for block in blocks if block.rows]
+    if not sentences:
+        raise InputError(f"{path} has no rows but the names of its columns")
+    word, label = choose_columns(sentences, columns, header, path)
     labels = [row[label] for block in blocks for row in block.rows]
-    check_header(labels, f"{path}:{blocks[0].line}")
-    if columns != DEFAULT or len(blocks[0].rows[0]) not in COLUMNS:
+    check_header(labels, f"{path}:{sentences[0][0]}")
+    if columns != DEFAULT or header or len(sentences[0][1][0]) not in COLUMNS:
         for block in blocks:
             block.rows = [[row[word], row[label]] for row in block.rows]
 
@@ -228,41 +143,51 @@ def parse_sentence(block: Block, scheme: str, path: str, *, repair: bool) -> Sen
         return ["" if value == MISSING[0] else value for value in values]
 
     mentions = decode_block(block, scheme, path, repair=repair)
-    return Sentence(columns["word"], column("pos"), column("chunk"), column("lemma"), mentions)
+    pos, chunks, lemmas = map(column, ("pos", "chunk", "lemma"))
+    return Sentence(columns["word"], pos, chunks, lemmas, mentions, block.unknown)
 
 
 def read_corpus(
-    path: Path, scheme: str = "auto", columns: Columns = DEFAULT, *, repair: bool = False
+    path: Path,
+    scheme: str = "auto",
+    columns: Columns = DEFAULT,
+    *,
+    repair: bool = False,
+    encoding: str | None = None,
 ) -> Corpus:
     """Read a column file in any common format.
 
-    path (Path): 2 to 10 columns, separated by spaces or tabs; UTF-8; LF, CRLF or CR.
+    path (Path): 2 to 10 columns, separated by spaces or tabs, or CSV; LF, CRLF or CR.
     scheme (str): A key of SCHEMES, or "auto" to detect it.
     columns (Columns): Where words and labels are; by default, the columns are as in COLUMNS.
     repair (bool): Whether illegal labels are read as conlleval does; `repaired` lists them.
+    encoding (str | None): None: UTF-8, with or without BOM.
     RAISES (InputError): If the file is invalid. Names the file, the line and the problem.
     """
-    documents, corpus = read_blocks(read_text(path), str(path))
-    blocks = [block for document in documents for block in document]
-    if not blocks:
-        raise InputError(
-            f"{path} contains no sentences; check that it is the right file and complete"
-        )
+    found = read_blocks(path, encoding)
+    blocks = [block for document in found.documents for block in document]
     keep_columns(blocks, columns, str(path))
-    corpus.scheme = detect_scheme(blocks, str(path), repair=repair) if scheme == "auto" else scheme
-    corpus.documents = [
-        Document(
-            [parse_sentence(block, corpus.scheme, str(path), repair=repair) for block in document]
-        )
-        for document in documents
+    blocks = [block for block in blocks if block.rows]
+    if scheme == "auto":
+        scheme = detect_scheme(blocks, str(path), repair=repair)
+    documents = [
+        [parse_sentence(b, scheme, str(path), repair=repair) for b in document if b.rows]
+        for document in found.documents
     ]
-    if repair:
-        corpus.repaired = [
-            f"line {block.line + i}: {shorten(block.labels[i])}"
-            for block in blocks
-            for i in find_illegal(block.labels, corpus.scheme)
-        ]
-    return corpus
+    repaired = [
+        f"line {block.line + i}: {shorten(block.labels[i])}"
+        for block in (blocks if repair else [])
+        for i in find_illegal(block.labels, scheme)
+    ]
+    return Corpus(
+        [Document(sentences) for sentences in documents if sentences],
+        scheme,
+        found.has_docstarts,
+        found.empty_sentences,
+        found.empty_documents,
+        found.comments,
+        repaired,
+    )
 
 
 def count(documents: Iterable[Document]) -> dict[str, int]:
@@ -278,8 +203,10 @@ def count(documents: Iterable[Document]) -> dict[str, int]:
     return {what: counts[what] for what in ("documents", "sentences", "words", *types)}
 
 
-def format_sentence(sentence: Sentence) -> str:
-    labels = encode_iob2(len(sentence.words), sentence.mentions)
+def format_sentence(sentence: Sentence, scheme: str) -> str:
+    labels = encode_mentions(len(sentence.words), sentence.mentions, scheme)
+    for i in sentence.unknown:
+        labels[i] = UNKNOWN
     lines = []
     for row in zip(sentence.words, sentence.pos, sentence.chunks, labels, strict=True):
         values = [value or MISSING[0] for value in row]
@@ -294,12 +221,15 @@ def format_sentence(sentence: Sentence) -> str:
     return "\n".join(lines)
 
 
-def format_corpus(documents: Iterable[Document], *, docstarts: bool = True) -> str:
-    """RETURNS (str): The canonical format: word, POS, chunk, NER in IOB2, separated by one space; a
-    document start before each document; a blank line between blocks, and none at the end."""
+def format_corpus(
+    documents: Iterable[Document], *, docstarts: bool = True, scheme: str = "iob2"
+) -> str:
+    """RETURNS (str): The canonical format: word, POS, chunk, NER, separated by one space; a
+    document start before each document; a blank line between blocks, and none at the end.
+    RAISES (InputError): If a value can't be written, or the scheme can't separate two mentions."""
     blocks = []
     for document in documents:
         if docstarts:
             blocks.append(f"{DOCSTART} -X- -X- O")
-        blocks += map(format_sentence, document.sentences)
+        blocks += [format_sentence(sentence, scheme) for sentence in document.sentences]
     return "\n\n".join(blocks)

@@ -30,13 +30,17 @@ def make_doc(document: Document, vocab: Vocab) -> Doc:
         tags=[tag for sentence in sentences for tag in sentence.pos],
         lemmas=lemmas if any(lemmas) else None,
         sent_starts=[i == 0 for sentence in sentences for i in range(len(sentence.words))],
-        ents=[
-            label
-            for sentence in sentences
-            for label in encode_iob2(len(sentence.words), sentence.mentions)
-        ],
+        ents=[label for sentence in sentences for label in spacy_labels(sentence)],
         user_data={CHUNKS: [chunk for sentence in sentences for chunk in sentence.chunks]},
     )
+
+
+def spacy_labels(sentence: Sentence) -> list[str]:
+    """RETURNS (list[str]): The labels of a sentence as Doc takes them: empty where unknown."""
+    labels = encode_iob2(len(sentence.words), sentence.mentions)
+    for i in sentence.unknown:
+        labels[i] = ""
+    return labels
 
 
 def read_sentence(sent: Span, chunks: list[str]) -> Sentence:
@@ -48,6 +52,7 @@ def read_sentence(sent: Span, chunks: list[str]) -> Sentence:
         mentions=[
             Mention(ent.start - sent.start, ent.end - sent.start, ent.label_) for ent in sent.ents
         ],
+        unknown=tuple(i for i, token in enumerate(sent) if token.ent_iob == 0),
     )
 
 
@@ -94,6 +99,7 @@ def convert_to_docs(
     columns: Columns = DEFAULT,
     *,
     repair: bool = False,
+    encoding: str | None = None,
 ) -> None:
     """Convert a column file to DocBin, and print what was read, skipped and repaired. The last
     arguments are those of `read_corpus`."""
@@ -101,7 +107,7 @@ def convert_to_docs(
         vocab = spacy.blank(lang).vocab
     except ImportError as error:
         raise InputError(f"--lang {lang}: {first_line(error)}") from None
-    corpus = read_corpus(source, scheme, columns, repair=repair)
+    corpus = read_corpus(source, scheme, columns, repair=repair, encoding=encoding)
     write_docs([make_doc(document, vocab) for document in corpus.documents], target)
     counts = count(corpus.documents)
     numbers = ", ".join(f"{number:,} {shorten(name)}" for name, number in counts.items())
@@ -114,6 +120,7 @@ def convert_to_docs(
         "empty sentences skipped": corpus.empty_sentences,
         "empty documents skipped": corpus.empty_documents,
         "comments skipped": corpus.comments,
+        "words without a label": sum(len(s.unknown) for d in corpus.documents for s in d.sentences),
     }
     if any(notes.values()):
         msg.info(", ".join(f"{number:,} {name}" for name, number in notes.items() if number))
@@ -126,10 +133,11 @@ def convert_to_docs(
         msg.info(f"{source} has no -DOCSTART- line: each sentence became its own document")
 
 
-def convert_to_columns(source: Path, target: Path) -> None:
+def convert_to_columns(source: Path, target: Path, scheme: str = "iob2") -> None:
+    """Convert DocBin to a column file in a label scheme."""
     try:
         documents = [read_document(doc) for doc in read_docs(source, spacy.blank("xx").vocab)]
-        text = format_corpus(documents)
+        text = format_corpus(documents, scheme=scheme)
     except InputError:
         raise
     except (KeyError, TypeError, ValueError) as error:  # strings or chunks are missing

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from common.console import shorten
+from common.console import InputError, shorten
 
 
 class Tag(NamedTuple):
@@ -161,4 +161,30 @@ def encode_iob2(length: int, mentions: Iterable[Mention]) -> list[str]:
     labels = ["O"] * length
     for start, end, type_ in mentions:
         labels[start:end] = [f"B-{type_}"] + [f"I-{type_}"] * (end - start - 1)
+    return labels
+
+
+# First, middle and last prefix, and that of a mention of one word.
+PREFIXES = {"iob2": "BIIB", "bilou": "BILU", "iobes": "BIES", "bmes": "BMES"}
+
+
+def encode_mentions(length: int, mentions: Iterable[Mention], scheme: str) -> list[str]:
+    """RETURNS (list[str]): The labels of `length` words in a scheme, a key of SCHEMES.
+    RAISES (InputError): If IO would join two adjacent mentions."""
+    labels = ["O"] * length
+    before = Mention(0, 0, "")
+    for mention in mentions:
+        start, end, type_ = mention
+        touches = before.end == start and before.type == type_
+        if scheme == "io" and touches:
+            raise InputError(f"IO can't separate two adjacent mentions of {shorten(type_)}")
+        if scheme in PREFIXES:
+            p = PREFIXES[scheme]
+            prefixes = p[0] + p[1] * (end - start - 2) + p[2] if end - start > 1 else p[3]
+        else:
+            prefixes = ("B" if touches and scheme == "iob1" else "I") + "I" * (end - start - 1)
+        labels[start:end] = [
+            type_ if scheme == "io" else f"{prefix}-{type_}" for prefix in prefixes
+        ]
+        before = mention
     return labels

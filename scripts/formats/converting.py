@@ -25,11 +25,13 @@ class Conversion:
 
     reading (Reading): How to read the source.
     to (str): A format of targets.TARGET_NAMES, or "auto" for that of the target's suffix.
+    to_scheme (str): The label scheme of column files that are written.
     nlp (Language): Its tokenizer finds the words of formats that have none.
     """
 
     reading: Reading
     to: str
+    to_scheme: str
     nlp: Language
 
 
@@ -49,15 +51,16 @@ def convert_file(source: Path, target: Path, how: Conversion) -> None:
             str(how.nlp.lang),
             reading.columns,
             repair=reading.repair,
+            encoding=reading.encoding,
         )
         return
     if (format_, to) == (SPACY, COLUMNS):
-        convert_to_columns(source, target)
+        convert_to_columns(source, target, how.to_scheme)
         return
     counts = Counts()
     with IssueList(target) as issues:
         aligned = read_source(source, format_, how.reading, how.nlp)
-        write_target(keep_documents(aligned, issues, counts, source), target, to)
+        write_target(keep_documents(aligned, issues, counts, source), target, to, how.to_scheme)
     counts.print(target, format_)
     issues.print()
 
@@ -99,7 +102,7 @@ def convert_to_splits(
         splits = split_documents(docs, shares, seed)
         folder.mkdir()
         for split, part in splits.items():
-            write_target(part, folder / f"{split}{SUFFIX_OF.get(to, '.jsonl')}", to)
+            write_target(part, folder / f"{split}{SUFFIX_OF.get(to, '.jsonl')}", to, how.to_scheme)
     counts.print(target, format_)
     msg.text(
         "  " + ", ".join(f"{split}: {len(part):,} documents" for split, part in splits.items())

@@ -92,7 +92,7 @@ def is_value(value: Any) -> bool:
 
 
 def find_values(record: dict[str, Any]) -> list[Any]:
-    """RETURNS (list[Any]): The mentions of a JSON-MIN record, in a field with the control's name."""
+    """RETURNS (list[Any]): The mentions of a JSON-MIN record, in a field of any name."""
     lists = [value for value in record.values() if isinstance(value, list)]
     return next((items for items in lists if items and all(map(is_value, items))), [])
 

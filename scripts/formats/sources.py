@@ -53,7 +53,13 @@ def read_source(source: Path, format_: str, reading: Reading, nlp: Language) -> 
     if format_ == SPACY:
         yield from (Aligned(doc, []) for doc in read_docs(source, nlp.vocab))
     elif format_ == COLUMNS:
-        corpus = read_corpus(source, reading.scheme, reading.columns, repair=reading.repair)
+        corpus = read_corpus(
+            source,
+            reading.scheme,
+            reading.columns,
+            repair=reading.repair,
+            encoding=reading.encoding,
+        )
         yield from (Aligned(make_doc(document, nlp.vocab), []) for document in corpus.documents)
     else:
         records = FORMATS[format_].read(source, reading.encoding)

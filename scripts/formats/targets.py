@@ -28,8 +28,8 @@ def find_target(target: Path, name: str) -> str:
     return name
 
 
-def write_target(docs: Iterable[Doc], target: Path, name: str) -> None:
-    """Write documents in one of TARGET_NAMES.
+def write_target(docs: Iterable[Doc], target: Path, name: str, scheme: str) -> None:
+    """Write documents in one of TARGET_NAMES; columns in a label scheme.
 
     RAISES (InputError): If the format can't hold them.
     """
@@ -38,7 +38,7 @@ def write_target(docs: Iterable[Doc], target: Path, name: str) -> None:
         return
     with atomic_write(target) as temporary:
         if name == COLUMNS:
-            text = format_corpus(map(to_document, docs))
+            text = format_corpus(map(to_document, docs), scheme=scheme)
             temporary.write_text(text, encoding="utf-8", newline="\n")
         else:
             WRITERS[name](docs, temporary)

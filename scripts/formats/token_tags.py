@@ -11,7 +11,8 @@ import pyarrow
 import pyarrow.parquet
 
 from common.console import InputError, first_line, shorten
-from corpus.conll import Block, decode_block, detect_scheme
+from corpus.conll import decode_block, detect_scheme
+from corpus.rows import Block
 from formats.annotated import Annotated, Issue, Span
 from formats.json_records import get, read_json_records
 

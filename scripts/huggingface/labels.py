@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from common.console import InputError
-from corpus.schemes import parse_tag
+from corpus.schemes import OUTSIDE, parse_tag
 
 # The prefixes of each label scheme, with the equivalent prefix of token_ner.
 SCHEMES: dict[str, dict[str, str]] = {
@@ -12,6 +12,11 @@ SCHEMES: dict[str, dict[str, str]] = {
     "bilou": {"B": "B", "I": "I", "L": "L", "U": "U"},
     "iobes": {"B": "B", "I": "I", "E": "L", "S": "U"},
 }
+
+
+# Labels of padding, of special tokens and of further wordpieces, in some checkpoints. No word has
+# them, so their columns are left out.
+IGNORED = {"PAD", "[PAD]", "<PAD>", "X", "[CLS]", "[SEP]", "CLS", "SEP", "<S>", "</S>"}
 
 
 class LabelMapping(NamedTuple):
@@ -30,7 +35,7 @@ def read_labels(names: Sequence[str]) -> LabelMapping:
     """
     listed = ", ".join(names)
     try:
-        tags = [parse_tag(name) for name in names]
+        tags = [OUTSIDE if name.upper() in IGNORED else parse_tag(name) for name in names]
     except ValueError as error:
         raise InputError(f"{error}; the checkpoint's labels are {listed}") from None
     prefixes = {tag.prefix for tag in tags} - {"O"}

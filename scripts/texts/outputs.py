@@ -12,7 +12,8 @@ from spacy.displacy.render import EntityRenderer
 from spacy.tokens import Doc, DocBin
 
 from common.console import InputError, first_line, shorten
-from corpus.conll import DOCSTART, Document, Sentence, format_corpus
+from corpus.conll import Document, Sentence, format_corpus
+from corpus.rows import DOCSTART
 from corpus.schemes import Mention
 from texts.exact_json import dump_json
 from texts.records import Record

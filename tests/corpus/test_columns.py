@@ -53,7 +53,7 @@ CONLLU = "# sent_id = 1\n# text = Ada left\nAda\tPROPN\tB-PER\nleft\tVERB\tO\n"
         ("Ada B-PER O\nleft O O\nNorden B-ORG B-LOC\n", r"column holds labels \(2, 3\); .* 2$"),
         (STACKOVERFLOW, r"more than one column holds labels \(2, 4\)"),
         ("Ada B-PER x\nleft O y\n", "the last column holds no labels, but column 2 does"),
-        ("TOKEN NE\nAda B-PER\nleft O\n", "in.txt:1: 'NE' is no label, and all others are"),
+        ("WORT NE-NEU\nAda B-PER\nleft O\n", "in.txt:1: 'NE-NEU' is no label, and all others are"),
         ("Ada PER\nleft O\n", "--scheme io"),
     ],
 )

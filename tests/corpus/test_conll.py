@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqeval import scheme as seqeval_scheme
 
 from common.console import InputError
-from corpus import conll, schemes
+from corpus import conll, rows, schemes
 from corpus.schemes import Mention
 from tests.conftest import CONLL2003, SAMPLE, SPLITS, TINY
 
@@ -247,7 +247,7 @@ def test_conll_very_long_word(tmp_path: Path) -> None:
         ("a O\n\nb NNP O\n", 3, "3 columns where the first row has 2: 'b NNP O'"),
         ("\tNNP\tO\n", 1, "column 1 is empty"),
         ("a NN O\nb\tNN\t\n", 2, "2 columns where the first row has 3"),
-        (b"a O\n\xe9t\xe9 O\n", 2, "byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (b"a O\n\xe9t\xe9 O\n", 2, "byte 0xe9 is not UTF-8; --encoding cp1252 reads it"),
         ("", None, "contains no sentences"),
         ("-DOCSTART- -X- O O\n\n", None, "contains no sentences"),
     ],
@@ -293,7 +293,7 @@ def test_conll_format_marks_missing_columns(tmp_path: Path) -> None:
 )
 def test_conll_keeps_all_words(sentences: list[list[str]]) -> None:
     text = "\n\n".join("\n".join(f"{word} O" for word in words) for words in sentences)
-    documents, _ = conll.read_blocks(text, "text")
+    documents = rows.split_lines(text, "text").documents
     assert [[row[0] for row in b.rows] for d in documents for b in d] == sentences
 
 
