@@ -24,18 +24,20 @@ JOB = "STRESS_JOB"  # an environment variable, by which the processes of a clust
 def run_and_kill(command: Sequence[str], seconds: float, *, worker: bool) -> tuple[int, int]:
     """Start a run and kill it after some seconds, unless it ends before.
 
-    worker (bool): Whether to kill a busy worker first, as soon as there is one.
+    worker (bool): Whether to kill a busy worker first, as soon as there is one. The seconds count
+        from then on.
     RETURNS (tuple[int, int]): How many drivers and workers were killed.
     """
     environment = os.environ | {JOB: str(uuid.uuid4())}
     driver = subprocess.Popen(command, env=environment)
     deadline = time.monotonic() + seconds
     workers = 0
-    while driver.poll() is None and time.monotonic() < deadline:
+    while driver.poll() is None and (time.monotonic() < deadline or worker > workers):
         busy = [pid for pid in descendants(driver.pid) if is_busy_worker(pid)]
         if worker and busy and not workers:
             os.kill(busy[0], signal.SIGKILL)
             workers = 1
+            deadline = time.monotonic() + seconds
         time.sleep(0.05)
     killed = driver.poll() is None
     driver.kill()

@@ -83,7 +83,7 @@ def find_header(row: Sequence[str]) -> dict[str, int]:
     is_header = any(name in WORD_NAMES for name in names) and any(
         name in LABEL_NAMES for name in names
     )
-    return {name: i for i, name in reversed(list(enumerate(names)))} if is_header else {}
+    return {name: names.index(name) for name in names} if is_header else {}
 
 
 def choose_columns(

@@ -95,7 +95,7 @@ def split_lines(text: str, path: str) -> Blocks:
     documents: list[list[Block]] = [[]]
     block: Block | None = None
     width: int | None = None
-    was_blank = False
+    was_blank = has_tabs = False
     for number, line in enumerate(text.rstrip("\n\t ").split("\n"), start=1):
         line = line.strip(" ") if "\t" not in line else line.rstrip(" \t")
         if line.startswith(DOCSTART):
@@ -105,12 +105,14 @@ def split_lines(text: str, path: str) -> Blocks:
         elif not line:
             blocks.empty_sentences += was_blank
             block = None
-        elif line.startswith("#") and is_comment(split_row(line), width):
+        elif line.startswith("#") and (
+            (has_tabs and "\t" not in line) or is_comment(split_row(line), width)
+        ):
             blocks.comments += 1
         else:
             row = split_row(line)
             check_row(row, width, f"{path}:{number}", line)
-            width = len(row)
+            width, has_tabs = len(row), "\t" in line
             if block is None:
                 block = Block(number)
                 documents[-1].append(block)
@@ -135,7 +137,7 @@ def split_csv(text: str, path: str) -> Blocks:
     begins = True
     width = number = None
     for line, row in read_csv(text, path):
-        if width is None:
+        if width is None and row:
             width = len(row)
             number = next(
                 (i for i, name in enumerate(row) if name.lower().startswith("sent")), None
@@ -143,7 +145,7 @@ def split_csv(text: str, path: str) -> Blocks:
             sentences.append(Block(line, [without(row, number)]))
         elif not any(row):
             begins = True
-        else:
+        elif width is not None:
             values = without(row, number)
             check_row(values, width - (number is not None), f"{path}:{line}", ",".join(row))
             if begins or (number is not None and row[number]):

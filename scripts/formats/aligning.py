@@ -31,8 +31,10 @@ def align(
         "contract" the words that it contains.
     RETURNS (tuple[Doc, list[Issue]]): The Doc, and every mention that isn't in it as the file has
         it. Of overlapping mentions, the longest is kept.
-    RAISES (InputError): If the format's words don't make up its text.
+    RAISES (InputError): If the format's words don't make up its text, or it isn't Unicode.
     """
+    if not is_unicode(record.text):
+        raise InputError(f"{record.record}: the text has an unpaired surrogate")
     doc = make_words(record, tokenizer)
     issues = list(record.issues)
     unknown = [span for a, b in record.unknown if (span := cover(doc, a, b)) is not None]
@@ -75,6 +77,11 @@ def make_words(record: Annotated, tokenizer: Tokenizer) -> Doc:
         for token in doc:
             token.is_sent_start = token.i == 0 or token.idx in starts
     return doc
+
+
+def is_unicode(text: str) -> bool:
+    """RETURNS (bool): Whether a text has no surrogates, which JSON can write by themselves."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def place(doc: Doc, mention: Span, alignment: str) -> tuple[DocSpan | None, str]:
@@ -139,6 +146,7 @@ def align_all(
             yield Aligned(None, [record])
             continue
         doc, issues = align(record, tokenizer, alignment)
-        if not len(doc):
+        has_words = not doc.text.isspace() and len(doc) > 0
+        if not has_words:
             issues.append(Issue(record.record, "the text has no words", record.text[:QUOTED]))
-        yield Aligned(doc if len(doc) else None, issues)
+        yield Aligned(doc if has_words else None, issues)

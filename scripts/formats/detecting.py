@@ -71,6 +71,8 @@ def detect(path: Path, encoding: str | None) -> str:
         raise InputError(f"{path} is a folder without .ann files of brat or .tsv files of WebAnno")
     with open_text(path, encoding) as file:
         start = file.read(START).lstrip()
+    if not start and path.suffix.lower().startswith(".json"):
+        raise InputError(f"{path} is empty")
     if start[:1] not in ("{", "["):
         return COLUMNS
     record = first_record(path, encoding)

@@ -1,6 +1,7 @@
 """Write gold documents to a file of any format."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from spacy.pipeline import Sentencizer
@@ -54,5 +55,10 @@ def to_document(doc: Doc) -> Document:
         for ent in doc.ents:
             for token in ent[1:]:
                 token.is_sent_start = False
-    sentences = [to_sentence(sent) for sent in doc.sents]
-    return Document([sentence for sentence in sentences if sentence.words])
+    sentences = []
+    for sent in doc.sents:
+        words = [token for token in sent if not token.is_space]
+        unknown = tuple(i for i, token in enumerate(words) if token.ent_iob == 0)
+        if words:
+            sentences.append(replace(to_sentence(sent), unknown=unknown))
+    return Document(sentences)

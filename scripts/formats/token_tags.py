@@ -93,10 +93,11 @@ def read_parquet(path: Path) -> Iterator[Row]:
 def make_row(where: str, words: list[Any], record: dict[str, Any]) -> Row:
     name = next((name for name in TAGS if name in record), TAGS[0])
     tags = get(record, name, list, where)
-    if len(tags) != len(words) or not all(isinstance(w, str) and w.strip() for w in words):
-        raise InputError(
-            f"{where}: {len(words)} words, of which some may be empty, {len(tags)} labels"
-        )
+    if len(tags) != len(words):
+        raise InputError(f"{where}: {len(words)} words and {len(tags)} labels")
+    for word in words:
+        if not isinstance(word, str) or not word.strip():
+            raise InputError(f"{where}: the word {shorten(repr(word))} is empty")
     return Row(where, words, tags, record.get(DOCUMENT))
 
 

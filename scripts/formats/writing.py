@@ -60,8 +60,8 @@ def prodigy_record(doc: Doc) -> dict[str, Any]:
 
 
 def labelstudio_record(doc: Doc) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): A task of Label Studio. Mentions with confidence scores are a
-    prediction, which annotators correct; others, such as gold ones, are an annotation
+    """RETURNS (dict[str, Any]): A task of Label Studio. The mentions of a pipeline with confidence
+    scores are a prediction, which annotators correct; others, such as gold ones, an annotation
     (https://labelstud.io/guide/predictions)."""
     mentions = list_mentions(doc)
     scores = [mention["score"] for mention in mentions if mention["score"] is not None]
@@ -82,9 +82,10 @@ def labelstudio_record(doc: Doc) -> dict[str, Any]:
         for number, mention in enumerate(mentions, start=1)
     ]
     task: dict[str, Any] = {"data": {OBJECT: doc.text}}
-    if scores:
-        return task | {"predictions": [{"result": result, "score": min(scores)}]}
-    return task | {"annotations": [{"result": result}]}
+    if not any("scores" in group.attrs for group in doc.spans.values()):
+        return task | {"annotations": [{"result": result}]}
+    score = {"score": min(scores)} if scores else {}
+    return task | {"predictions": [{"result": result, **score}]}
 
 
 def write_lines(docs: Iterable[Doc], path: Path, make: Callable[[Doc], dict[str, Any]]) -> None:
