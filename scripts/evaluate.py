@@ -11,6 +11,8 @@ from common.device import peak_gpu_memory
 from common.files import atomic_write, sha256
 from common.machine import describe_hardware, package_versions, peak_memory_mb
 from common.pipelines import describe_runtime, load_on_device
+from corpus.docs import is_empty_split, write_docs
+from formats.folders import find_splits
 from scoring.evaluation import evaluate_file, make_buckets
 from scoring.scores import PROTOCOLS
 
@@ -94,7 +96,7 @@ def main(
     output: Annotated[Path | None, typer.Option(help="JSON file for the metrics")] = None,
     corpus: Annotated[
         Path | None,
-        typer.Option(help="Folder of column files; its train.txt defines seen mentions"),
+        typer.Option(help="Folder of the corpus; its train split defines seen mentions"),
     ] = None,
     predictions: Annotated[
         Path | None, typer.Option(help="Folder to write the predicted documents to, SPLIT.spacy")
@@ -120,6 +122,11 @@ def main(
         training = read_training_record(training_record)
         nlp, gpu = load_on_device(pipeline, device)
         buckets = make_buckets(corpus)
+        empty = [path for path in files if len(files) > 1 and is_empty_split(path)]
+        for path in empty:
+            msg.info(f"{path} has no documents")
+            if predictions:
+                write_docs([], predictions / path.name)
         splits = {
             path.stem: evaluate_file(
                 nlp,
@@ -129,11 +136,12 @@ def main(
                 predictions=predictions / f"{path.stem}.spacy" if predictions else None,
             )
             for path in files
+            if path not in empty
         }
         for name, scores in splits.items():
             print_scores(name, scores)
         if output is not None:
-            corpus_files = sorted(corpus.glob("*.txt")) if corpus else []
+            corpus_files = find_splits(corpus).values() if corpus else []
             metrics = {
                 "name": output.stem,
                 "pipeline": pipeline,

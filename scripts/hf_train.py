@@ -17,6 +17,7 @@ from accelerate.utils import DataLoaderConfiguration
 
 from common.console import InputError, exit_on_input_error
 from common.files import fresh_folder, lock
+from formats.folders import find_splits
 from huggingface.checkpoints import check_resumable, finish_training
 from huggingface.recipe import Settings
 from huggingface.training import train
@@ -54,7 +55,9 @@ def make_accelerator(batch_size: int, device: str) -> Accelerator:
 
 
 def main(
-    corpus: Annotated[Path, typer.Argument(help="Folder with train.txt and valid.txt")],
+    corpus: Annotated[
+        Path, typer.Argument(help="Folder with train and dev: .spacy or column files")
+    ],
     backbone: Annotated[Path, typer.Argument(help="Folder of the backbone")],
     output: Annotated[Path, typer.Argument(help="Folder for best/, last/, log.jsonl, run.json")],
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs")] = 3,
@@ -83,9 +86,10 @@ def main(
     with exit_on_input_error(), ExitStack() as stack:
         if labels not in ("all", "first"):
             raise InputError(f"--labels must be all or first, not {labels}")
-        for path in (corpus / "train.txt", corpus / "valid.txt", backbone / "config.json"):
-            if not path.is_file():
-                raise InputError(f"{path}: no such file; run fetch first")
+        for split in sorted({"train", "valid"} - find_splits(corpus).keys()):
+            raise InputError(f"{corpus}: no file for {split}; run convert first")
+        if not (backbone / "config.json").is_file():
+            raise InputError(f"{backbone / 'config.json'}: no such file; run fetch first")
         rate = parse_learn_rate(learn_rate, backbone)
         settings = Settings(epochs, batch_size, rate, warmup, weight_decay, labels == "first", seed)
         output = output.resolve()

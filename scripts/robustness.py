@@ -13,7 +13,7 @@ import typer
 from common.console import InputError, exit_on_input_error, msg
 from common.files import atomic_write, sha256
 from common.pipelines import load_on_device
-from corpus.docs import read_gold
+from corpus.docs import is_empty_split, read_gold
 from scoring.perturbations import score_variants
 
 
@@ -28,6 +28,9 @@ def main(
         nlp, _ = load_on_device(pipeline, device)
         results: dict[str, Any] = {}
         for path in files:
+            if len(files) > 1 and is_empty_split(path):
+                msg.info(f"{path} has no documents")
+                continue
             gold = read_gold(path, nlp.vocab)
             if not any(doc.ents for doc in gold):
                 raise InputError(

@@ -1,6 +1,7 @@
 """Evaluation: scores by hand, agreement of the three protocols, and the formats of gold files."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,10 @@ def test_evaluate_files_into_metrics(
     record = tmp_path / "run.json"
     record.write_text('{"seed": 7}')
     output = tmp_path / "metrics" / "rules.json"
-    options = ("--output", output, "--corpus", tmp_path, "--training-record", record)
+    train = tmp_path / "corpus" / "train.txt"
+    train.parent.mkdir()
+    shutil.copy(tiny_file, train)
+    options = ("--output", output, "--corpus", train.parent, "--training-record", record)
     result = run(rules, path, *options, "--device", "cpu")
     assert result.exit_code == 0, result.output
     metrics = json.loads(output.read_text())
@@ -189,7 +193,7 @@ def test_evaluate_files_into_metrics(
     assert dev["raw_text"] == pytest.approx(4 / 7)
     assert dev["lower_case"] == 0.0
     assert metrics["evaluation"]["gold_sentences"] is False
-    assert str(tiny_file) in metrics["corpus"]
+    assert str(train) in metrics["corpus"]
     assert {"spacy", "seqeval", "python"} <= metrics["evaluation"]["versions"].keys()
     printed = " ".join(result.stdout.split())
     assert "all (conlleval) 66.67 50.00 57.14 4" in printed

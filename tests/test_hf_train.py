@@ -208,7 +208,7 @@ def test_train_reports_invalid_input(tiny_backbone: Path, corpus: Path, tmp_path
     (other / "train.txt").write_text(text.replace("-ORG", "-LOC"), encoding="utf-8")
     (other / "valid.txt").write_text(text, encoding="utf-8")
     for arguments, message in [
-        ((tmp_path, tiny_backbone, output), "train.txt: no such file"),
+        ((tmp_path, tiny_backbone, output), "no file for train; run convert first"),
         ((corpus, tmp_path, output), "config.json: no such file"),
         ((other, tiny_backbone, output), "types without an example in train: ORG"),
         (

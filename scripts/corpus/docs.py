@@ -1,9 +1,11 @@
 """Convert gold documents between spaCy Docs, DocBin and column files."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import spacy
+from spacy.pipeline import Sentencizer
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
@@ -63,6 +65,40 @@ def read_document(doc: Doc) -> Document:
     return Document([read_sentence(sent, chunks) for sent in sents])
 
 
+def to_sentence(sent: Span) -> Sentence:
+    """RETURNS (Sentence): A spaCy sentence, without whitespace tokens: whitespace separates the
+    columns of the file."""
+    words = [token for token in sent if not token.is_space]
+    index = {token.i: i for i, token in enumerate(words)}
+    none = ["-X-"] * len(words)
+    mentions = []
+    for ent in sent.ents:
+        inside = [index[token.i] for token in ent if token.i in index]
+        if inside:
+            mentions.append(Mention(inside[0], inside[-1] + 1, ent.label_))
+    # spaCy's words can contain whitespace, such as U+00A0.
+    return Sentence(["_".join(token.text.split()) for token in words], none, none, [], mentions)
+
+
+def to_document(doc: Doc) -> Document:
+    """RETURNS (Document): The rows of a document. Those of a text are split into sentences by
+    punctuation, and whitespace, which separates columns, is left out."""
+    if doc.has_unknown_spaces:
+        return read_document(doc)
+    if not doc.has_annotation("SENT_START"):
+        doc = Sentencizer()(doc.copy())
+        for ent in doc.ents:
+            for token in ent[1:]:
+                token.is_sent_start = False
+    sentences = []
+    for sent in doc.sents:
+        words = [token for token in sent if not token.is_space]
+        unknown = tuple(i for i, token in enumerate(words) if token.ent_iob == 0)
+        if words:
+            sentences.append(replace(to_sentence(sent), unknown=unknown))
+    return Document(sentences)
+
+
 def write_docs(docs: Iterable[Doc], path: Path, *, user_data: bool = True) -> None:
     with atomic_write(path) as temporary:
         DocBin(attrs=ATTRS, docs=docs, store_user_data=user_data).to_disk(temporary)
@@ -89,6 +125,14 @@ def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
     if not any(len(doc) for doc in docs):
         raise InputError(f"{path} contains no words")
     return docs
+
+
+def is_empty_split(path: Path) -> bool:
+    """RETURNS (bool): Whether a .spacy file has no documents, as `convert` writes it for a split
+    that a corpus doesn't have."""
+    if path.suffix != ".spacy" or not path.is_file():
+        return False
+    return next(read_docs(path, Vocab()), None) is None
 
 
 def convert_to_docs(

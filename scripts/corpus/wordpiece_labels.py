@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy
 from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
+from spacy.vocab import Vocab
 
 from corpus.conll import Sentence, read_corpus
+from corpus.docs import read_docs, to_document
 from corpus.schemes import encode_iob2
 
 IGNORED = -100  # the label that torch's cross-entropy ignores
@@ -21,7 +23,13 @@ Encoded = dict[str, list[int]]
 
 
 def read_sentences(path: Path) -> list[Sentence]:
-    return [sentence for document in read_corpus(path).documents for sentence in document.sentences]
+    """RETURNS (list[Sentence]): The sentences of a column file or a .spacy file, without whitespace
+    tokens. A document without sentence boundaries is split by punctuation."""
+    if path.suffix == ".spacy":
+        documents = [to_document(doc) for doc in read_docs(path, Vocab())]
+    else:
+        documents = read_corpus(path).documents
+    return [sentence for document in documents for sentence in document.sentences]
 
 
 def label_names(types: set[str], prefixes: str = "BI") -> list[str]:
@@ -71,6 +79,8 @@ def encode(
     word_ids = encoding.word_ids()
     labels = encode_iob2(len(sentence.words), sentence.mentions)
     aligned = align_labels(word_ids, labels, first_only=first_only)
+    unknown = set(sentence.unknown)
+    aligned = [None if w in unknown else a for w, a in zip(word_ids, aligned, strict=True)]
     before = [None, *word_ids[:-1]]
     return {
         "input_ids": encoding["input_ids"],

@@ -106,7 +106,13 @@ def place(doc: Doc, mention: Span, alignment: str) -> tuple[DocSpan | None, str]
         end = start + len(inner)
     if alignment == "strict":
         return None, problem
-    return doc.char_span(start, end, label=label, alignment_mode=alignment), problem
+    return trim(doc.char_span(start, end, label=label, alignment_mode=alignment)), problem
+
+
+def trim(span: DocSpan | None) -> DocSpan | None:
+    """RETURNS (DocSpan | None): The span without whitespace tokens at its edges."""
+    words = [token.i for token in span or () if not token.is_space]
+    return DocSpan(span.doc, words[0], words[-1] + 1, span.label) if span and words else None
 
 
 def cover(doc: Doc, start: int, end: int) -> DocSpan | None:

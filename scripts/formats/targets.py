@@ -1,19 +1,16 @@
 """Write gold documents to a file of any format."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
-from spacy.pipeline import Sentencizer
 from spacy.tokens import Doc
 
 from common.console import InputError
 from common.files import atomic_write
-from corpus.conll import Document, format_corpus
-from corpus.docs import read_document, write_docs
+from corpus.conll import format_corpus
+from corpus.docs import to_document, write_docs
 from formats.detecting import COLUMNS, SPACY
 from formats.writing import WRITERS
-from texts.outputs import to_sentence
 
 TARGET_NAMES = (SPACY, COLUMNS, *WRITERS)
 SUFFIXES = {".spacy": SPACY, ".jsonl": "jsonl", ".json": "labelstudio"}
@@ -43,22 +40,3 @@ def write_target(docs: Iterable[Doc], target: Path, name: str, scheme: str) -> N
             temporary.write_text(text, encoding="utf-8", newline="\n")
         else:
             WRITERS[name](docs, temporary)
-
-
-def to_document(doc: Doc) -> Document:
-    """RETURNS (Document): The rows of a document. Those of a text are split into sentences by
-    punctuation, and whitespace, which separates columns, is left out."""
-    if doc.has_unknown_spaces:
-        return read_document(doc)
-    if not doc.has_annotation("SENT_START"):
-        doc = Sentencizer()(doc.copy())
-        for ent in doc.ents:
-            for token in ent[1:]:
-                token.is_sent_start = False
-    sentences = []
-    for sent in doc.sents:
-        words = [token for token in sent if not token.is_space]
-        unknown = tuple(i for i, token in enumerate(words) if token.ent_iob == 0)
-        if words:
-            sentences.append(replace(to_sentence(sent), unknown=unknown))
-    return Document(sentences)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from common.console import InputError
 from common.machine import peak_memory_mb
 from corpus.wordpiece_labels import IGNORED, Encoded, label_names, mention_types, read_sentences
+from formats.folders import find_splits
 from huggingface.checkpoints import load_last_epoch, save_epoch
 from huggingface.recipe import (
     Settings,
@@ -46,11 +47,12 @@ class Setup:
 def read_splits(corpus: Path) -> dict[str, list[Any]]:
     """RETURNS (dict[str, list[Sentence]]): The sentences of train and valid.
     RAISES (InputError): If a file is missing or broken, or valid has a type that train lacks."""
-    splits = {name: read_sentences(corpus / f"{name}.txt") for name in ("train", "valid")}
+    files = find_splits(corpus)
+    splits = {name: read_sentences(files[name]) for name in ("train", "valid")}
     unknown = mention_types(splits["valid"]) - mention_types(splits["train"])
     if unknown:
         types = ", ".join(sorted(unknown))
-        raise InputError(f"{corpus / 'valid.txt'}: types without an example in train: {types}")
+        raise InputError(f"{files['valid']}: types without an example in train: {types}")
     return splits
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
 from common.console import InputError, msg, shorten
 from common.files import sha256
 from common.pipelines import find_heads
-from corpus.conll import read_corpus
 from corpus.docs import read_gold, write_docs
+from formats.folders import find_splits
 from scoring.bootstrap import count_by_document, f1_interval
 from scoring.calibration import assess_calibration
 from scoring.mistakes import (
@@ -123,14 +124,13 @@ def find_calibration(nlp: Language) -> Calibration | None:
 
 def make_buckets(corpus: Path | None) -> dict[str, Bucket]:
     """RETURNS (dict[str, Bucket]): Buckets by length, by position and, if the corpus folder has a
-    train.txt, by whether it contains the mention."""
+    train split, by whether it contains the mention."""
     buckets: dict[str, Bucket] = {"length": by_length, "position": by_position}
-    train = corpus / "train.txt" if corpus else None
-    if train is not None and train.is_file():
+    train = find_splits(corpus).get("train") if corpus else None
+    if train is not None:
         buckets["seen"] = by_seen(
-            (" ".join(sentence.words[mention.start : mention.end]), mention.type)
-            for document in read_corpus(train).documents
-            for sentence in document.sentences
-            for mention in sentence.mentions
+            (" ".join(token.text for token in ent), ent.label_)
+            for doc in read_gold(train, Vocab())
+            for ent in doc.ents
         )
     return buckets

@@ -12,9 +12,9 @@ from spacy.displacy.render import EntityRenderer
 from spacy.tokens import Doc, DocBin
 
 from common.console import InputError, first_line, shorten
-from corpus.conll import Document, Sentence, format_corpus
+from corpus.conll import Document, format_corpus
+from corpus.docs import to_sentence
 from corpus.rows import DOCSTART
-from corpus.schemes import Mention
 from texts.exact_json import dump_json
 from texts.records import Record
 
@@ -178,21 +178,6 @@ def check_decimals(parts: Sequence[Path]) -> None:
                 f'the field "{shorten(path)}" has numbers that are too precise for the type of its '
                 "others; write .jsonl instead"
             )
-
-
-def to_sentence(sent: Any) -> Sentence:
-    """RETURNS (Sentence): A spaCy sentence, without whitespace tokens: whitespace separates the
-    columns of the file."""
-    words = [token for token in sent if not token.is_space]
-    index = {token.i: i for i, token in enumerate(words)}
-    none = ["-X-"] * len(words)
-    mentions = []
-    for ent in sent.ents:
-        inside = [index[token.i] for token in ent if token.i in index]
-        if inside:
-            mentions.append(Mention(inside[0], inside[-1] + 1, ent.label_))
-    # spaCy's words can contain whitespace, such as U+00A0.
-    return Sentence(["_".join(token.text.split()) for token in words], none, none, [], mentions)
 
 
 def write_conll(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
