@@ -1,4 +1,4 @@
-"""The image: what can be checked without Docker, and the image itself where Docker runs."""
+"""The images: what can be checked without Docker, and the image itself where Docker runs."""
 
 import ast
 import json
@@ -14,51 +14,56 @@ from pathlib import Path
 
 import httpx
 import pytest
-import srsly
 import typer
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from spacy.language import Language
+from weasel.util.config import load_project_config
 
 import serve
 from common.imports import import_closure
 from common.paths import SCRIPTS
-from package import CODE_REQUIREMENTS, REQUIREMENTS
+from package import CODE_REQUIREMENTS, REQUIREMENTS, SLIM_REQUIREMENTS
 from serving.app import create_app
 from serving.batcher import Batcher
 from tests.conftest import ROOT
 from tests.serve_helpers import nlp, serving, wait_for  # noqa: F401  the fixture
 
-TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+FULL, SLIM = "Dockerfile", "Dockerfile.slim"
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (FULL, SLIM)}
+FILES = pytest.mark.parametrize("file", TEXTS)
+# Imported only by modules that the service imports where it needs them: not for a slim pipeline
+# (test_package_slim serves one without them).
+NOT_WITHOUT_TORCH = {"torch", "transformers", "spacy_transformers", "pyarrow"}
 CONTEXT = ("Dockerfile", ".dockerignore", "requirements.txt")
 
 
-def instructions() -> list[tuple[str, str]]:
+def instructions(file: str) -> list[tuple[str, str]]:
     """RETURNS (list[tuple[str, str]]): Each instruction's name and arguments."""
-    lines = [line for line in TEXT.splitlines() if line and not line.startswith("#")]
+    lines = [line for line in TEXTS[file].splitlines() if line and not line.startswith("#")]
     joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
     return [(name, rest) for name, _, rest in (x.partition(" ") for x in joined.splitlines())]
 
 
-def arguments(name: str) -> list[str]:
-    return [rest for found, rest in instructions() if found == name]
+def arguments(file: str, name: str) -> list[str]:
+    return [rest for found, rest in instructions(file) if found == name]
 
 
-def entry_point() -> list[str]:
-    (found,) = arguments("ENTRYPOINT")
+def entry_point(file: str) -> list[str]:
+    (found,) = arguments(file, "ENTRYPOINT")
     command: list[str] = json.loads(found)
     return command
 
 
-def health_check() -> list[str]:
-    (found,) = arguments("HEALTHCHECK")
+def health_check(file: str) -> list[str]:
+    (found,) = arguments(file, "HEALTHCHECK")
     command: list[str] = json.loads(found.partition("CMD ")[2])
     return command
 
 
-def installed_by_pip() -> set[str]:
+def installed_by_pip(file: str) -> set[str]:
     """RETURNS (set[str]): The packages that the Dockerfile names."""
-    return set(arguments("RUN")[0].partition("--constraint requirements.txt ")[2].split())
+    return set(arguments(file, "RUN")[0].partition("--constraint requirements.txt ")[2].split())
 
 
 def with_dependencies(names: set[str]) -> set[str]:
@@ -88,14 +93,15 @@ def imported_at_start() -> Iterator[str]:
                 yield node.module.partition(".")[0]
 
 
-def test_dockerfile_reads_files_that_exist_and_are_sent() -> None:
-    sources = {rest.split()[0] for rest in arguments("COPY")}
+@FILES
+def test_dockerfile_reads_files_that_exist_and_are_sent(file: str) -> None:
+    sources = {rest.split()[0] for rest in arguments(file, "COPY")}
     assert sources == {"requirements.txt", "scripts"}
     sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     for source in sources:
         assert (ROOT / source).exists()
         assert f"!{source}" in sent
-    mounted = re.findall(r"--mount=\S*source=([^,\s]+)", TEXT)
+    mounted = re.findall(r"--mount=\S*source=([^,\s]+)", TEXTS[file])
     assert mounted == ["packages"]
     assert sent[1:] == [
         *("*", "!requirements.txt", "!scripts"),
@@ -104,53 +110,62 @@ def test_dockerfile_reads_files_that_exist_and_are_sent() -> None:
     ]
 
 
-def test_dockerfile_takes_the_wheel_of_the_project() -> None:
-    variables = srsly.read_yaml(ROOT / "project.yml")["vars"]
-    assert arguments("ARG") == [
-        f"PACKAGE={variables['package']}",
-        f"VERSION={variables['version']}",
-    ]
-    assert '"/packages/${PACKAGE}-${VERSION}/dist/"*.whl' in TEXT  # where package.py writes it
+@FILES
+def test_dockerfile_takes_the_wheel_of_the_project(file: str) -> None:
+    variables = load_project_config(ROOT)["vars"]
+    package = variables["package" if file == FULL else "slim_package"]
+    assert arguments(file, "ARG") == [f"PACKAGE={package}", f"VERSION={variables['version']}"]
+    assert (
+        '"/packages/${PACKAGE}-${VERSION}/dist/"*.whl' in TEXTS[file]
+    )  # where package.py writes it
 
 
-def test_dockerfile_installs_what_the_service_imports() -> None:
-    wheel = {Requirement(line).name for line in (*REQUIREMENTS, *CODE_REQUIREMENTS)}
+@FILES
+def test_dockerfile_installs_what_the_service_imports(file: str) -> None:
+    full = (*REQUIREMENTS, *CODE_REQUIREMENTS)
+    wheel = {Requirement(line).name for line in (full if file == FULL else SLIM_REQUIREMENTS)}
     own = {path.stem for path in SCRIPTS.iterdir()}
-    installed = with_dependencies(installed_by_pip() | wheel)
+    installed = with_dependencies(installed_by_pip(file) | wheel)
     distributions = packages_distributions()
     imported = set(imported_at_start()) - sys.stdlib_module_names - own
-    assert {"spacy", "fastapi", "uvicorn", "pyarrow"} <= imported
+    assert {"spacy", "fastapi", "uvicorn"} <= imported
+    imported -= NOT_WITHOUT_TORCH if file == SLIM else set()
     for module in imported:
         assert any(canonicalize_name(name) in installed for name in distributions[module]), module
 
 
-def test_dockerfile_installs_versions_of_the_lock() -> None:
+@FILES
+def test_dockerfile_installs_versions_of_the_lock(file: str) -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
     assert "torch" in pinned
-    assert installed_by_pip() <= pinned
-    pip = [part for run in arguments("RUN") for part in run.split("&&") if "pip install" in part]
-    assert len(pip) == 3
+    assert installed_by_pip(file) <= pinned
+    pip = [
+        part for run in arguments(file, "RUN") for part in run.split("&&") if "pip install" in part
+    ]
+    assert len(pip) == (3 if file == FULL else 2)
     assert all("--constraint requirements.txt" in p or "grep '^torch=='" in p for p in pip)
 
 
-def test_dockerfile_has_a_user_without_rights_and_no_secret() -> None:
-    user = arguments("USER")[-1]
+@FILES
+def test_dockerfile_has_a_user_without_rights_and_no_secret(file: str) -> None:
+    user = arguments(file, "USER")[-1]
     assert int(user) > 0  # a number: Kubernetes can't check a name
-    assert instructions().index(("USER", user)) > max(
-        i for i, (name, _) in enumerate(instructions()) if name in ("RUN", "COPY")
+    assert instructions(file).index(("USER", user)) > max(
+        i for i, (name, _) in enumerate(instructions(file)) if name in ("RUN", "COPY")
     )
-    assert not re.search(r"token|password|secret", TEXT, re.IGNORECASE)
+    assert not re.search(r"token(?!izers)|password|secret", TEXTS[file], re.IGNORECASE)
 
 
-def test_entry_point_passes_options_that_serve_has(tmp_path: Path) -> None:
+@FILES
+def test_entry_point_passes_options_that_serve_has(file: str, tmp_path: Path) -> None:
     """It runs here, with a `python` that prints its arguments."""
     (tmp_path / "python").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "python").chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PIPELINE": "en_ner_conll03_trf"}
     own = ["--timeout", "10", "--allow-host", "ner", "--root-path", "/a b"]
     printed = subprocess.run(
-        [*entry_point(), *own], env=environment, capture_output=True, text=True
+        [*entry_point(file), *own], env=environment, capture_output=True, text=True
     )
     script, *options = printed.stdout.splitlines()
     assert script == "scripts/serve.py"
@@ -162,17 +177,19 @@ def test_entry_point_passes_options_that_serve_has(tmp_path: Path) -> None:
     assert values["timeout"] == 10
     assert list(values["allow_host"]) == ["ner"]
     assert values["root_path"] == "/a b"
-    assert arguments("EXPOSE") == [str(values["port"])]
+    assert arguments(file, "EXPOSE") == [str(values["port"])]
 
 
+@FILES
 def test_health_check_asks_whether_the_service_is_ready(
+    file: str,
     nlp: Language,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It runs here, with another port."""
 
     def check(url: str) -> int:
-        *command, code = health_check()
+        *command, code = health_check(file)
         assert command == ["python", "-c"]
         assert "8000" in code
         code = code.replace("8000", url.rpartition(":")[2])
@@ -233,8 +250,8 @@ def test_image_serves_the_wheel(image: str) -> None:
                 return False
 
         wait_for(is_ready, seconds=120)
-        docker("exec", container, *health_check())
-        assert docker("exec", container, "id", "-u") == arguments("USER")[-1]
+        docker("exec", container, *health_check(FULL))
+        assert docker("exec", container, "id", "-u") == arguments(FULL, "USER")[-1]
         headers = {"Authorization": "Bearer t", "Host": "any.name"}
         body = {"text": "Ada Lindqvist left Varnholm."}
         response = httpx.post(f"{url}/predict", json=body, headers=headers, timeout=60)

@@ -1,6 +1,8 @@
 """The slim wheel: what is in it, what it needs, and that it loads where torch is not installed."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -8,12 +10,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import spacy
 
 import install
 import package
 from tests.conftest import ROOT
+from tests.serve_helpers import wait_for
 from tests.token_ner.support import run_cases
 from tests.token_ner.test_registration import TORCH_HALF, case, make_package, rows
 
@@ -88,18 +92,23 @@ def test_slim_wheel_has_a_model_card(folder: Path) -> None:
     assert "| Not in it | training, GPUs, and the transformer's output" in card
 
 
-@pytest.mark.slow
-def test_slim_wheel_loads_without_torch(folder: Path, slim_pipeline: Path, tmp_path: Path) -> None:
-    """In an environment where torch, transformers and spacy-transformers are not installed."""
+@pytest.fixture(scope="module")
+def paths(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The wheel, and an environment where torch, transformers, spacy-transformers and pyarrow are
+    not installed."""
+    site, others = (tmp_path_factory.mktemp(name) for name in ("site", "others"))
     with zipfile.ZipFile(wheel_of(folder)) as archive:
-        archive.extractall(tmp_path / "site")
-    (tmp_path / "others").mkdir()
+        archive.extractall(site)
     for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if not path.name.startswith(TORCH_HALF):
-            (tmp_path / "others" / path.name).symlink_to(path)
-    paths = [str(tmp_path / "site"), str(tmp_path / "others"), NAME]
+        if not path.name.startswith((*TORCH_HALF, "pyarrow")):
+            (others / path.name).symlink_to(path)
+    return [str(site), str(others)]
+
+
+@pytest.mark.slow
+def test_slim_wheel_loads_without_torch(paths: list[str], slim_pipeline: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", LOAD, *paths, json.dumps(install.TEXTS)],
+        [sys.executable, "-I", "-S", "-c", LOAD, *paths, NAME, json.dumps(install.TEXTS)],
         capture_output=True,
         text=True,
     )
@@ -108,6 +117,32 @@ def test_slim_wheel_loads_without_torch(folder: Path, slim_pipeline: Path, tmp_p
     expected = [ent for ents in install.expected_ents(str(slim_pipeline)) for ent in ents]
     assert [ent[:4] for ent in found] == [ent[:4] for ent in expected] != []
     assert [ent[4] for ent in found] == pytest.approx([ent[4] for ent in expected], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_slim_wheel_is_served_without_torch(paths: list[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-S", str(ROOT / "scripts" / "serve.py"), NAME, "--port", str(port)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+
+        def is_ready() -> bool:
+            assert server.poll() is None
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_for(is_ready, seconds=60)
+        body = {"text": "Ada Lindqvist left Varnholm."}
+        response = httpx.post(f"http://127.0.0.1:{port}/predict", json=body)
+        assert response.json()["documents"][0]["mentions"]
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def fill(corpus: str, **given: Any) -> dict[str, Any]:

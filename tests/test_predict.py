@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 import predict
 from tests.conftest import ROOT
 from texts import annotating, parts
-from texts.outputs import FORMATS, list_mentions
+from texts.mentions import list_mentions
+from texts.outputs import FORMATS
 from texts.records import Record, Reject
 
 app = typer.Typer()

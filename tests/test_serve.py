@@ -17,7 +17,7 @@ from serving.app import create_app
 from serving.schema import Limits
 from tests.serve_helpers import TEXT, nlp, serving, wait_for  # noqa: F401  the fixture
 from tests.test_report_page import browser  # noqa: F401  the fixture
-from texts.outputs import list_mentions
+from texts.mentions import list_mentions
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from cluster.partitions import (
 )
 from common.console import InputError
 from texts.annotating import annotate_texts, cut_parts, load_for_annotation, reject_if_longer
-from texts.outputs import MENTION, list_mentions
+from texts.mentions import list_mentions
+from texts.outputs import MENTION
 from texts.records import Record, Reject, check_text
 
 

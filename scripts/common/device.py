@@ -1,11 +1,16 @@
-"""Select the device that a command runs on."""
+"""Select the device that a command runs on. torch is imported only where it is installed: slim
+pipelines are served without it."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-import torch
 from thinc.api import get_current_ops, get_torch_default_device, set_active_gpu, set_current_ops
 
 from common.console import InputError, msg
+
+if TYPE_CHECKING:
+    import torch
 
 
 def resolve_device(device: str) -> int:
@@ -16,13 +21,19 @@ def resolve_device(device: str) -> int:
     RETURNS (int): spaCy's GPU id: -1 for the CPU.
     RAISES (InputError): If the GPU can't be used.
     """
-    if device == "auto" and not torch.cuda.is_available():
-        msg.info("No GPU found: running on the CPU")
-        return -1
     if device == "cpu":
         return -1
     if device != "auto" and not device.isdecimal():
         raise InputError(f"--device {device} is not auto, cpu or a GPU's number")
+    if find_spec("torch") is None:
+        if device == "auto":
+            return -1
+        raise InputError(f"--device {device}: torch isn't installed; only the CPU can be used")
+    import torch
+
+    if device == "auto" and not torch.cuda.is_available():
+        msg.info("No GPU found: running on the CPU")
+        return -1
     gpu = 0 if device == "auto" else int(device)
     if gpu == 0 and torch.backends.mps.is_available():
         return gpu
@@ -55,11 +66,12 @@ def has_cupy(gpu: int) -> bool:
 def inherit_device() -> Callable[[], None]:
     """RETURNS (Callable): A function that selects the device of this thread in another one. Both
     thinc's backend and torch's current GPU belong to a thread."""
-    ops, device = get_current_ops(), get_torch_default_device()
+    ops = get_current_ops()
+    device = get_torch_default_device() if find_spec("torch") else None
 
     def use() -> None:
         set_current_ops(ops)
-        if device.type == "cuda":
+        if device is not None and device.type == "cuda":
             set_active_gpu(device.index)
 
     return use
@@ -69,11 +81,15 @@ def peak_gpu_memory(gpu: int) -> dict[str, int]:
     """RETURNS (dict[str, int]): `peak_gpu_memory_mb`, the most memory that torch has reserved on
     the GPU in this process, in MiB (CuPy's included where `gpu_allocator` is "pytorch"). Empty for
     the CPU and for Apple's GPU, which shares the CPU's memory."""
-    if gpu < 0 or not torch.cuda.is_available():
+    if gpu < 0:
+        return {}
+    import torch
+
+    if not torch.cuda.is_available():
         return {}
     return {"peak_gpu_memory_mb": round(torch.cuda.max_memory_reserved(gpu) / 1024**2)}
 
 
-def gpu_number(device: torch.device) -> int:
+def gpu_number(device: "torch.device") -> int:
     """RETURNS (int): spaCy's GPU id of a device: -1 for the CPU."""
     return -1 if device.type == "cpu" else device.index or 0

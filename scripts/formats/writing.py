@@ -11,7 +11,7 @@ from typing import Any
 from spacy.tokens import Doc
 
 from texts.exact_json import dump_json
-from texts.outputs import list_mentions
+from texts.mentions import list_mentions
 
 # Names of Label Studio's control and object in the labelling interface, those of its template for
 # named entities (https://labelstud.io/templates/named_entity).

@@ -15,7 +15,7 @@ from serving.bodies import ClientGone
 from serving.metrics import Metrics
 from serving.schema import Limits
 from texts.annotating import BATCH_CHARACTERS, annotate_texts
-from texts.outputs import list_mentions
+from texts.mentions import list_mentions
 
 # Characters that a text counts in addition to its own. Measured with MiniLM on one core: a text of
 # one word takes 1.9 ms, as long as 77 characters of a long text (25 µs each). An empty text takes

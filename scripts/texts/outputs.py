@@ -16,6 +16,7 @@ from corpus.conll import Document, format_corpus
 from corpus.docs import to_sentence
 from corpus.rows import DOCSTART
 from texts.exact_json import dump_json
+from texts.mentions import list_mentions
 from texts.records import Record
 
 MENTION = pyarrow.struct(
@@ -56,21 +57,6 @@ class Format(NamedTuple):
     write: Callable[[Sequence[Record], Sequence[Doc], Path], None]
     join: Callable[[Sequence[Path], Path], None]
     problem: Callable[[Record], str] = lambda _: ""
-
-
-def list_mentions(doc: Doc) -> list[dict[str, Any]]:
-    """RETURNS (list[dict[str, Any]]): For each mention its text, label, confidence score (None if
-    the pipeline has none), and start and end as character offsets; the end is exclusive."""
-    return [
-        {
-            "text": ent.text,
-            "label": ent.label_,
-            "score": ent._.score if ent.has_extension("score") else None,
-            "start": ent.start_char,
-            "end": ent.end_char,
-        }
-        for ent in doc.ents
-    ]
 
 
 def list_rows(records: Sequence[Record], docs: Sequence[Doc]) -> list[dict[str, Any]]:

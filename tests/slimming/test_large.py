@@ -31,7 +31,7 @@ def test_weights_apart_are_saved_loaded_and_copied(
 
     monkeypatch.setattr(quantization, "PROTOBUF_LIMIT", 1000)
     graph, weights = read_graph(tmp_path / "whole.onnx")
-    assert len(graph) < len(weights)
+    assert len(graph) < len(whole.graph)
     for tensor in onnx.load_from_string(graph).graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             assert {e.key: e.value for e in tensor.external_data}["location"] == "weights"
@@ -44,9 +44,12 @@ def test_weights_apart_are_saved_loaded_and_copied(
         spacy.load(slim_pipeline).from_bytes(nlp.to_bytes()),
         pickle.loads(pickle.dumps(nlp)),
     ]
-    for copy in copies:
-        assert [mentions(copy(text)) for text in TEXTS] == expected
-    assert [mentions(doc) for doc in nlp.pipe(TEXTS, n_process=2)] == expected
+    found = [[mentions(copy(text)) for text in TEXTS] for copy in copies]
+    found.append([mentions(doc) for doc in nlp.pipe(TEXTS, n_process=2)])
+    for result in found:
+        for one, other in zip(result, expected, strict=True):
+            assert [m[:3] for m in one] == [m[:3] for m in other]
+            assert [m[3] for m in one] == pytest.approx([m[3] for m in other], abs=1e-6)
 
 
 def test_a_graph_without_its_weights_is_an_error(slim_pipeline: Path, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup
 import token_ner  # noqa: F401  for ent._.score
 from common.console import InputError
 from corpus.conll import read_corpus
-from texts.outputs import FORMATS, list_mentions
+from texts.mentions import list_mentions
+from texts.outputs import FORMATS
 from texts.records import Record
 
 NLP = spacy.blank("en")
