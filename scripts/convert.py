@@ -14,7 +14,7 @@ from formats.aligning import ALIGNMENTS
 from formats.converting import Conversion, convert_file, convert_folder, convert_to_splits
 from formats.folders import find_splits
 from formats.sources import FORMAT_NAMES, Reading
-from formats.splitting import parse_shares
+from formats.splitting import make_folds, parse_shares, split_documents
 from formats.targets import TARGET_NAMES
 from reviewing.converting import correct_file
 from token_ner import create_linear_tokenizer
@@ -48,7 +48,10 @@ def main(
     split: Annotated[
         str, typer.Option(help="Split into train, dev and test by document, such as 80/10/10")
     ] = "",
-    seed: Annotated[int, typer.Option(help="Random seed of --split")] = 0,
+    folds: Annotated[
+        int, typer.Option(min=0, help="Split into folds for cross-validation, each train and dev")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of --split and --folds")] = 0,
     scheme: Annotated[str, typer.Option(help=f"Label scheme: auto, {', '.join(SCHEMES)}")] = "auto",
     to_scheme: Annotated[
         str, typer.Option(help="Label scheme of a column file that is written")
@@ -85,7 +88,10 @@ def main(
         if corrections:
             correct_file(source, target, how, corrections)
         elif split:
-            convert_to_splits(source, target, how, parse_shares(split), seed)
+            shares = parse_shares(split)
+            convert_to_splits(source, target, how, lambda d: split_documents(d, shares, seed))
+        elif folds:
+            convert_to_splits(source, target, how, lambda d: make_folds(d, folds, seed))
         elif source.is_dir() and "train" in find_splits(source):
             convert_folder(source, target, how)
         else:

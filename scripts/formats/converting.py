@@ -1,9 +1,11 @@
 """Convert annotations between formats: one file, a folder of splits, or one file into splits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spacy.language import Language
+from spacy.tokens import Doc
 
 from common.console import InputError, msg
 from common.files import atomic_write
@@ -12,11 +14,13 @@ from formats.detecting import COLUMNS, SPACY
 from formats.folders import find_splits
 from formats.listing import Counts, IssueList, keep_documents
 from formats.sources import Reading, find_format, read_source
-from formats.splitting import split_documents
 from formats.targets import SUFFIXES, find_target, write_target
 
 SUFFIX_OF = {name: suffix for suffix, name in SUFFIXES.items()} | {COLUMNS: ".txt"}
 DOCBINS = {"train": "train", "valid": "dev", "test": "test"}  # names of the splits' .spacy files
+
+
+Splits = dict[str, list[Doc]]
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,12 @@ def convert_folder(source: Path, target: Path, how: Conversion) -> None:
 
 
 def convert_to_splits(
-    source: Path, target: Path, how: Conversion, shares: list[float], seed: int
+    source: Path, target: Path, how: Conversion, split: Callable[[list[Doc]], Splits]
 ) -> None:
-    """Split a corpus by document into the files of a folder, train, dev and test: .spacy files, or
-    of another format.
+    """Split a corpus by document into the files of a folder, such as train, dev and test: .spacy
+    files, or of another format.
 
-    shares (list[float]): As `parse_shares` returns them.
+    split (Callable): Returns the documents by file name without suffix.
     RAISES (InputError): As `convert_file`, or if there are too few documents.
     """
     format_ = find_format(source, how.reading)
@@ -99,12 +103,10 @@ def convert_to_splits(
     with IssueList(target) as issues, atomic_write(target) as folder:
         aligned = read_source(source, format_, how.reading, how.nlp)
         docs = list(keep_documents(aligned, issues, counts, source))
-        splits = split_documents(docs, shares, seed)
+        splits = split(docs)
         folder.mkdir()
-        for split, part in splits.items():
-            write_target(part, folder / f"{split}{SUFFIX_OF.get(to, '.jsonl')}", to, how.to_scheme)
+        for name, part in splits.items():
+            write_target(part, folder / f"{name}{SUFFIX_OF.get(to, '.jsonl')}", to, how.to_scheme)
     counts.print(target, format_)
-    msg.text(
-        "  " + ", ".join(f"{split}: {len(part):,} documents" for split, part in splits.items())
-    )
+    msg.text("  " + ", ".join(f"{name}: {len(part):,} documents" for name, part in splits.items()))
     issues.print()

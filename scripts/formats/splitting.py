@@ -23,6 +23,23 @@ def parse_shares(text: str) -> list[float]:
     return [number / sum(numbers) for number in numbers]
 
 
+def make_folds(docs: Sequence[Doc], n_folds: int, seed: int) -> dict[str, list[Doc]]:
+    """RETURNS (dict[str, list[Doc]]): For each fold, its documents as fold-1/dev, fold-2/dev, …, and
+    all others as fold-1/train, …, in their order in the corpus.
+    RAISES (InputError): If a fold would be empty."""
+    if len(docs) < n_folds:
+        raise InputError(f"--folds {n_folds}: there are only {len(docs)} documents")
+    order = list(range(len(docs)))
+    random.Random(seed).shuffle(order)
+    fold_of = {place: number % n_folds for number, place in enumerate(order)}
+    splits = {}
+    for fold in range(n_folds):
+        numbered = list(enumerate(docs))
+        splits[f"fold-{fold + 1}/train"] = [doc for i, doc in numbered if fold_of[i] != fold]
+        splits[f"fold-{fold + 1}/dev"] = [doc for i, doc in numbered if fold_of[i] == fold]
+    return splits
+
+
 def split_documents(
     docs: Sequence[Doc], shares: Sequence[float], seed: int
 ) -> dict[str, list[Doc]]:

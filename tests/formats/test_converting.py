@@ -116,6 +116,22 @@ def test_splits_can_have_any_format_and_no_test(tmp_path: Path) -> None:
     assert made == {"train.jsonl": 36, "dev.jsonl": 12}
 
 
+def test_a_corpus_is_split_into_folds(tmp_path: Path) -> None:
+    result = run(SAMPLE / "valid.txt", tmp_path / "out", "--folds", 3)
+    assert result.exit_code == 0, result.output
+    run(SAMPLE / "valid.txt", tmp_path / "all.spacy")
+    texts = sorted(doc.text for doc in docs(tmp_path / "all.spacy"))
+    devs = []
+    for number in (1, 2, 3):
+        train, dev = (
+            [doc.text for doc in docs(tmp_path / "out" / f"fold-{number}" / f"{name}.spacy")]
+            for name in ("train", "dev")
+        )
+        assert sorted(train + dev) == texts
+        devs += dev
+    assert sorted(devs) == texts
+
+
 def test_a_folder_of_splits_is_converted_as_a_whole(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()
@@ -136,6 +152,7 @@ def test_a_folder_of_splits_is_converted_as_a_whole(source: Path, tmp_path: Path
     [
         (["in.jsonl", "out", "--split", "80"], "--split 80 isn't like 80/10/10"),
         (["in.jsonl", "out", "--split", "1/1/1"], "--split: 2 documents are too few for"),
+        (["in.jsonl", "out", "--folds", "3"], "--folds 3: there are only 2 documents"),
         (["in.jsonl", "out.spacy", "--format", "docanno"], "--format docanno is not one of auto"),
         (["in.jsonl", "out.spacy", "--to", "spacy3"], "--to spacy3 is not one of auto, spacy"),
         (["in.jsonl", "out.spacy", "--format", "brat"], "in.jsonl"),
