@@ -24,8 +24,8 @@ def parse_shares(text: str) -> list[float]:
 
 
 def make_folds(docs: Sequence[Doc], n_folds: int, seed: int) -> dict[str, list[Doc]]:
-    """RETURNS (dict[str, list[Doc]]): For each fold, its documents as fold-1/dev, fold-2/dev, …, and
-    all others as fold-1/train, …, in their order in the corpus.
+    """RETURNS (dict[str, list[Doc]]): For each fold, its documents as fold-1/dev, fold-2/dev, …,
+    and all others as fold-1/train, …, in their order in the corpus.
     RAISES (InputError): If a fold would be empty."""
     if len(docs) < n_folds:
         raise InputError(f"--folds {n_folds}: there are only {len(docs)} documents")
