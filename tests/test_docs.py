@@ -52,6 +52,8 @@ PLACEHOLDERS = {
         "SLIM": "training/slim",
         "GOLD": "assets/sample/valid.txt",
     },
+    "project run review": {"TEXTS": "mine"},
+    "scripts/review.py": {"TEXTS": "mine"},
     "project run teach": {"TEACHER": "training/token_ner/model-best", "TEXTS": "mine"},
     "scripts/compare.py metrics/A.json": {"A.json": "token_ner.json", "B.json": "token_ner.json"},
 }
