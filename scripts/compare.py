@@ -1,13 +1,24 @@
 """Compare two pipelines on the same documents by the paired bootstrap."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from common.console import InputError, exit_on_input_error, msg
 from reporting.runs import read_metrics
 from scoring.bootstrap import SAMPLES, paired_bootstrap
+
+
+def type_rows(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, ...]]:
+    """RETURNS (list[tuple[str, ...]]): F1 of each type, and the difference. A type that one of the
+    two has neither in gold nor among its predictions counts as 0."""
+    types = [scores["conlleval"]["types"] for scores in (first, second)]
+    rows = []
+    for name in sorted({*types[0], *types[1]}):
+        f1 = [100 * found.get(name, {"f1": 0.0})["f1"] for found in types]
+        rows.append((f"  {name}", *(f"{v:.2f}" for v in f1), f"{f1[1] - f1[0]:+.2f}", "", ""))
+    return rows
 
 
 def main(
@@ -45,6 +56,7 @@ def main(
                     f"{difference.p_value:.3f}",
                 )
             )
+            rows += type_rows(*scores)
         header = ("F1", a["name"], b["name"], "difference", "95 % CI", "p")
         msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r", "r"))
 

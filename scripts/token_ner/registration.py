@@ -31,6 +31,7 @@ from .component import DEFAULT_CONFIG, make_token_ner
 from .corpus import create_shuffled_corpus
 from .onnx_classifier import build_onnx_token_classifier
 from .scores import span_score
+from .start_from import create_start_from
 from .tokenizer import create_linear_tokenizer
 
 FACTORY = "token_ner"
@@ -68,6 +69,7 @@ def register() -> None:
     register_architectures()
     registry.augmenters.register("conll_ner.augment_text.v1", func=create_text_augmenter)
     registry.readers.register("conll_ner.shuffled_corpus.v1", func=create_shuffled_corpus)
+    registry.callbacks.register("conll_ner.start_from.v1", func=create_start_from)
     registry.tokenizers.register("conll_ner.Tokenizer.v1", func=create_linear_tokenizer)
     register_score()
 
