@@ -16,6 +16,7 @@ from formats.folders import find_splits
 from formats.sources import FORMAT_NAMES, Reading
 from formats.splitting import parse_shares
 from formats.targets import TARGET_NAMES
+from reviewing.converting import correct_file
 from token_ner import create_linear_tokenizer
 
 
@@ -61,6 +62,9 @@ def main(
     label_column: Annotated[
         str | None, typer.Option(help="Number or name of the column of labels; default: the last")
     ] = None,
+    corrections: Annotated[
+        Path | None, typer.Option(help="Corrections of SOURCE that the report page saved")
+    ] = None,
     repair: Annotated[
         bool,
         typer.Option("--repair", help="Read illegal labels as conlleval does, and list them"),
@@ -78,7 +82,9 @@ def main(
         columns = Columns(parse_column(word_column), parse_column(label_column))
         reading = Reading(format_, align, encoding, scheme, columns, repair)
         how = Conversion(reading, to, to_scheme, nlp)
-        if split:
+        if corrections:
+            correct_file(source, target, how, corrections)
+        elif split:
             convert_to_splits(source, target, how, parse_shares(split), seed)
         elif source.is_dir() and "train" in find_splits(source):
             convert_folder(source, target, how)

@@ -36,7 +36,7 @@ def main(
         mistakes: list[MistakeView] = []
         documents: list[DocumentView] = []
         for name, scores in run["splits"].items():
-            views = make_views(name, *read_split(name, scores, predictions))
+            views = make_views(name, *read_split(name, scores, predictions), scores["sha256"])
             mistakes += views[0]
             documents += views[1]
         figures = make_charts(run, curve, variants)

@@ -12,12 +12,15 @@ import spacy
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
+from spacy.vocab import Vocab
 from typer.testing import CliRunner, Result
 
+import convert
 import evaluate
 import report_page
+from common.files import sha256
 from corpus.conll import read_corpus
-from corpus.docs import make_doc, write_docs
+from corpus.docs import make_doc, read_docs, write_docs
 from reporting import page
 from tests.conftest import TINY
 from training.log import LogRow, format_rows
@@ -203,6 +206,18 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+def convert_with(corrections: Path) -> list[tuple[str, str]]:
+    """RETURNS (list[tuple[str, str]]): The mentions of the first document of the corrected file."""
+    Path("corrections.jsonl").write_bytes(corrections.read_bytes())
+    command = typer.Typer()
+    command.command()(convert.main)
+    gold = "dev.spacy" if sha256(Path("dev.spacy")) in corrections.read_text() else "test.txt"
+    arguments = [gold, "new.spacy", "--corrections", "corrections.jsonl"]
+    assert CliRunner().invoke(command, arguments).exit_code == 0
+    first = next(iter(read_docs(Path("new.spacy"), Vocab())))
+    return [(ent.text, ent.label_) for ent in first.ents]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 400])
 def test_page_in_a_browser(made: Path, browser: Any, width: int) -> None:
@@ -253,5 +268,17 @@ def test_page_in_a_browser(made: Path, browser: Any, width: int) -> None:
     assert "<img/src=x/onerror=alert(1)>" in dialog.inner_text()  # as text, not as HTML
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
+    save = page.locator("#save")
+    assert save.is_disabled()
+    page.locator("input[data-correction]").first.check()
+    assert save.text_content() == "save 1 corrections"
+    with page.expect_download() as download:
+        save.click()
+    (line,) = download.value.path().read_text().splitlines()
+    correction = json.loads(line)
+    assert correction["gold"][2:] == ["ORG"]
+    assert correction["right"] == [*correction["gold"][:2], "LOC"]
+    corrected = convert_with(download.value.path())
+    assert corrected == [("Ada Lindqvist", "PER"), ("Varnholm", "LOC"), ("Norden Bank", "LOC")]
     assert messages == []
     assert [url for url in requests if not url.startswith("data:")] == [address]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from spacy.displacy.render import EntityRenderer
 from spacy.tokens import Doc, Span
 
+from reviewing.corrections import Correction, correction_of
 from scoring.mistakes import Mistake, find_mistakes, mention_key
 from token_ner import sentence_starts
 
@@ -25,6 +26,7 @@ class MistakeView(NamedTuple):
     score: float | None  # confidence score of the predicted mention
     gold: str  # HTML
     predicted: str  # HTML
+    correction: Correction  # of gold, if the prediction is right
 
 
 class DocumentView(NamedTuple):
@@ -37,10 +39,10 @@ class DocumentView(NamedTuple):
 
 
 def make_views(
-    split: str, gold: Sequence[Doc], predicted: Sequence[Doc]
+    split: str, gold: Sequence[Doc], predicted: Sequence[Doc], sha256: str
 ) -> tuple[list[MistakeView], list[DocumentView]]:
     """RETURNS (tuple[list[MistakeView], list[DocumentView]]): The mistakes of a split in document
-    order, and the documents with mistakes."""
+    order, and the documents with mistakes. sha256: of the gold file."""
     mistakes, documents = [], []
     for number, (gold_doc, doc) in enumerate(zip(gold, predicted, strict=True), start=1):
         errors = find_mistakes(gold_doc, doc)
@@ -54,6 +56,7 @@ def make_views(
                 error.predicted._.score if error.predicted is not None else None,
                 render(gold_doc, start, end, [error.gold]),
                 render(doc, start, end, [error.predicted]),
+                correction_of(error, number, sha256),
             )
             mistakes.append(mistake)
         if errors:

@@ -9,8 +9,8 @@ import onnx
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from common.console import InputError
 from slimming.export import silenced
+from token_ner.onnx_shim import WEIGHTS
 
 QUANTIZED = ("MatMul", "Gather")  # Gather: the embeddings, half of a small model
 PROTOBUF_LIMIT = 2**31 - 1  # bytes
@@ -83,15 +83,12 @@ def scaled_nodes(nodes: list[onnx.NodeProto], weights: set[str]) -> Iterator[onn
         yield make_node("Mul", [f"{output}.unit", scale], output)
 
 
-def read_graph(path: Path) -> bytes:
-    """RETURNS (bytes): An ONNX model with its weights in it.
-    RAISES (InputError): If it is larger than protobuf allows."""
+def read_graph(path: Path) -> tuple[bytes, bytes]:
+    """RETURNS (tuple[bytes, bytes]): An ONNX model; and its weights, if it is larger with them than
+    protobuf allows, otherwise nothing."""
     model = onnx.load(path)
-    size = model.ByteSize()
-    if size > PROTOBUF_LIMIT:
-        raise InputError(
-            f"the model has {size / 1e9:.1f} GB, and an ONNX model in one file at most 2; use "
-            "--precision int8, which takes a quarter"
-        )
-    content: bytes = model.SerializeToString()
-    return content
+    if model.ByteSize() <= PROTOBUF_LIMIT:
+        return model.SerializeToString(), b""
+    apart = path.with_suffix(".apart.onnx")
+    onnx.save(model, apart, save_as_external_data=True, location=WEIGHTS)
+    return apart.read_bytes(), apart.with_name(WEIGHTS).read_bytes()

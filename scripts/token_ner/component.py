@@ -23,7 +23,7 @@ from .checks import (
     warn_without_score,
     warn_without_transformer,
 )
-from .lattice import Lattice, find_best_mentions, log_softmax
+from .lattice import Lattice, best_log_probability, find_best_mentions, log_softmax
 from .scores import ScoredMention, keep_scores, mentions_in
 from .targets import list_labels, make_targets
 from .wordpieces import Array
@@ -218,6 +218,13 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             if score >= threshold:
                 mentions[owner].append(ScoredMention(start, end, self.labels[type_], score))
         return mentions
+
+    def log_probability(self, doc: Doc, logits: ModelArray) -> float:
+        """RETURNS (float): The log-probability of the mentions that `decode_docs` finds in a
+        document, all together; 0 for one without words. logits: (n_words, n_labels)."""
+        words = self.flatten([logits])[doc.to_array("IS_SPACE") == 0].astype("float64")
+        chain = numpy.concatenate([log_softmax(words), self.lattice.separator])
+        return best_log_probability(self.lattice, chain)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: list[list[ScoredMention]]) -> None:
         """Write mentions into `doc.ents`, and with their scores into `doc.spans` and

@@ -226,6 +226,16 @@ def find_best_mentions(lattice: Lattice, words: Array) -> ChainMentions:
     return ChainMentions(starts, ends, types, numpy.minimum(scores, 1.0))
 
 
+def best_log_probability(lattice: Lattice, words: Array) -> float:
+    """RETURNS (float): The log-probability of the best legal sequence among all legal ones. words:
+    as for `find_best_mentions`."""
+    labels = best_labels(lattice, words)
+    limited = numpy.where(words == -numpy.inf, words, numpy.maximum(words, LEAST))
+    own = limited[numpy.arange(len(words)), labels].sum()
+    all_ = scan(lattice.moves(numpy.exp(limited.T), SUM)[None], SUM)[0, 0, -1]
+    return float(min(0.0, own - all_))
+
+
 def find_mentions(lattice: Lattice, labels: Array) -> tuple[Array, Array, Array]:
     """RETURNS (tuple[Array, Array, Array]): Starts, ends and types of the mentions of a legal
     sequence of labels (n_words,) that ends with O."""

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from .wordpieces import Array, Specials, WordEncoder, special_tokens
 
 LOADING_PROCESS = os.getpid()
+WEIGHTS = "weights"  # the name by which a graph refers to OnnxClassifier.weights
 INPUTS = ("ids", "mask", "cases")  # the order of `windows.Batch.inputs`
 
 
@@ -29,6 +30,8 @@ class OnnxClassifier:
     pad (int): The wordpiece that fills up windows.
     empty (list[float]): The logits of a word without wordpieces, such as whitespace.
     precision (str): "int8" or "float32".
+    weights (bytes): The weights of a graph that would be larger than 2 GB with them, as its file
+        of external data WEIGHTS; empty if they are in the graph.
     """
 
     graph: bytes
@@ -37,6 +40,7 @@ class OnnxClassifier:
     pad: int
     empty: list[float]
     precision: str
+    weights: bytes = b""
 
 
 class Loaded(NamedTuple):
@@ -87,7 +91,7 @@ class OnnxShim(Shim):
             tokenizer = Tokenizer.from_str(classifier.tokenizer)
             loaded = self._loaded = Loaded(
                 os.getpid(),
-                create_session(classifier.graph, count_threads(self.threads)),
+                create_session(classifier.graph, count_threads(self.threads), classifier.weights),
                 WordEncoder(tokenizer),
                 special_tokens(tokenizer),
                 numpy.array([classifier.empty], dtype="float32"),
@@ -115,7 +119,8 @@ class OnnxShim(Shim):
 def read_classifier(saved: Any) -> OnnxClassifier:
     """RAISES (ValueError): If it has other fields than a classifier."""
     names = {field.name for field in fields(OnnxClassifier)}
-    if not isinstance(saved, Mapping) or saved.keys() != names:
+    # The first slim pipelines have no weights apart.
+    if not isinstance(saved, Mapping) or not names - {"weights"} <= saved.keys() <= names:
         raise ValueError(f"the saved model is not of a slim pipeline: it needs {sorted(names)}")
     return OnnxClassifier(**saved)
 
@@ -131,8 +136,9 @@ def count_threads(threads: int | None) -> int:
     return int(limit) if limit.isdecimal() else 0
 
 
-def create_session(graph: bytes | str, threads: int) -> Any:
-    """RETURNS (InferenceSession): A session on the CPU. graph: an ONNX model, or its path.
+def create_session(graph: bytes | str, threads: int, weights: bytes = b"") -> Any:
+    """RETURNS (InferenceSession): A session on the CPU. graph: an ONNX model, or its path; weights:
+    as in OnnxClassifier.
     RAISES (ImportError): If ONNX Runtime isn't installed."""
     try:
         import onnxruntime
@@ -145,4 +151,6 @@ def create_session(graph: bytes | str, threads: int) -> Any:
     options.log_severity_level = 3  # errors
     # It keeps memory for every shape of a batch.
     options.enable_mem_pattern = False
+    if weights:
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

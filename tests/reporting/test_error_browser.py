@@ -41,7 +41,7 @@ def test_browser_shows_each_kind(
     score: float | None,
     marks: tuple[int, int],
 ) -> None:
-    (mistake,), (document,) = make_views("dev", [doc(gold)], [scored(doc(predicted), [0.7])])
+    (mistake,), (document,) = make_views("dev", [doc(gold)], [scored(doc(predicted), [0.7])], "0")
     assert (mistake.split, mistake.document, mistake.kind) == ("dev", 1, kind)
     assert (mistake.types, mistake.score) == (types, score)
     for shown in (mistake, document):
@@ -51,7 +51,7 @@ def test_browser_shows_each_kind(
 
 def test_browser_marks_the_mistake_among_other_mentions() -> None:
     gold = doc("B-A O B-B")
-    (mistake,), _ = make_views("dev", [gold], [doc("B-A O O")])
+    (mistake,), _ = make_views("dev", [gold], [doc("B-A O O")], "0")
     assert '<mark class="">w0<b>A</b></mark>' in mistake.gold
     assert '<mark class="wrong">w2<b>B</b></mark>' in mistake.gold
     assert "wrong" not in mistake.predicted
@@ -60,7 +60,7 @@ def test_browser_marks_the_mistake_among_other_mentions() -> None:
 
 def test_browser_omits_documents_without_mistakes() -> None:
     docs = [doc("B-A O"), doc("O B-A"), doc("O")]
-    mistakes, documents = make_views("dev", docs, [doc("B-A O"), doc("O O"), doc("O")])
+    mistakes, documents = make_views("dev", docs, [doc("B-A O"), doc("O O"), doc("O")], "0")
     assert [mistake.document for mistake in mistakes] == [2]
     assert [document.number for document in documents] == [2]
 
@@ -68,7 +68,7 @@ def test_browser_omits_documents_without_mistakes() -> None:
 def test_browser_sorts_by_confidence_with_missed_last() -> None:
     gold = doc("B-A O B-A O O")
     predicted = scored(doc("B-B O O B-A B-A"), [0.5, 0.99, 0.9])
-    mistakes = sort_by_confidence(make_views("dev", [gold], [predicted])[0])
+    mistakes = sort_by_confidence(make_views("dev", [gold], [predicted], "0")[0])
     assert [mistake.score for mistake in mistakes] == [0.99, 0.9, 0.5, None]
     assert mistakes[-1].kind == "missed"
 
@@ -100,7 +100,7 @@ def test_context_without_sentences_is_a_number_of_words() -> None:
 def test_browser_escapes_words_and_types() -> None:
     words = ["<script>alert(1)</script>", "<b>", "&", '"']
     gold = doc("B-<i> O O B-{text}", words=words)
-    (first, second), (document,) = make_views("dev", [gold], [doc("O O O O", words=words)])
+    (first, second), (document,) = make_views("dev", [gold], [doc("O O O O", words=words)], "0")
     for html in (first.gold, second.gold, document.gold, document.predicted):
         assert "<script>" not in html
         assert "<i>" not in html

@@ -1,0 +1,87 @@
+"""Choose the texts that are most worth annotating, with a pipeline's mentions to correct."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.console import InputError, exit_on_input_error, msg
+from common.files import check_file
+from common.pipelines import load_on_device
+from corpus.docs import read_gold
+from formats.targets import find_target, write_target
+from formats.writing import WRITERS
+from reviewing.uncertainty import most_uncertain
+from texts.annotating import reject_if_longer
+from texts.records import Record, Reject, list_files, read_records, write_rejects
+from texts.teaching import find_teacher
+
+
+def new_texts(
+    items: Iterable[Record | Reject], known: set[str], rejects: list[Reject]
+) -> Iterator[str]:
+    """YIELDS (str): Each text once, without those that are known. Rejects are added to the list."""
+    for item in items:
+        if isinstance(item, Reject):
+            rejects.append(item)
+        elif (key := text_key(item.text)) not in known:
+            known.add(key)
+            yield item.text
+
+
+def text_key(text: str) -> str:
+    """RETURNS (str): What is the same in a text and in its words."""
+    return "".join(text.split())
+
+
+def main(
+    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help="File or folder of texts, in any format of predict"),
+    ],
+    output: Annotated[Path, typer.Argument(help="File to write")],
+    documents: Annotated[int, typer.Option(min=1, help="Number of texts to choose")] = 100,
+    to: Annotated[
+        str, typer.Option(help=f"Format: auto (by suffix), {', '.join(WRITERS)}")
+    ] = "auto",
+    annotated: Annotated[
+        list[Path] | None,
+        typer.Option(help="Gold documents (.spacy or column files) whose texts are left out"),
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+) -> None:
+    """Annotate texts, and write the least certain ones for correction in an annotation tool, the
+    least certain first. Texts that occur twice are written once. Invalid records are written to
+    OUTPUT.rejects.jsonl."""
+    with exit_on_input_error():
+        if source == Path():
+            raise InputError("name the texts to choose from: --vars.texts FILE")
+        check_file(output)
+        to = find_target(output, to)
+        nlp, _ = load_on_device(pipeline, device)
+        head = find_teacher(nlp, pipeline)
+        known = {text_key(d.text) for path in annotated or [] for d in read_gold(path, nlp.vocab)}
+        items = read_records(list_files(source, None), text_field)
+        rejects: list[Reject] = []
+        checked = (reject_if_longer(item, nlp.max_length) for item in items)
+        n_known = len(known)
+        chosen = most_uncertain(nlp, head, new_texts(checked, known, rejects), documents)
+        if not chosen:
+            first = f"; the first is invalid: {rejects[0].reason}" if rejects else ""
+            raise InputError(f"{source} contains no new texts{first}")
+        write_target((candidate.doc for candidate in chosen), output, to, "iob2")
+        listed = write_rejects(rejects, output)
+        mentions = sum(len(candidate.doc.ents) for candidate in chosen)
+        msg.good(
+            f"{output}: {len(chosen):,} of {len(known) - n_known:,} texts, {mentions:,} mentions "
+            f"to correct ({to})"
+        )
+        if rejects:
+            msg.warn(f"{len(rejects):,} records rejected; the reasons are in {listed}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
