@@ -1,14 +1,20 @@
 """Annotation tools that export JSON: found out by content, and read as the tool means it."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.console import InputError
+from formats.aligning import align_all
+from formats.detecting import FORMATS, detect
 from tests.formats.support import (
     MENTIONS,
+    NLP,
     OBJECTS,
     RESULT,
     SPANS,
@@ -134,3 +140,71 @@ def test_surrogates_in_json_are_an_error(tmp_path: Path) -> None:
     path.write_text('{"text": "Ada \\ud800", "mentions": []}\n')
     with pytest.raises(InputError, match=r"in.jsonl:1: the text has an unpaired surrogate"):
         read(path)
+
+
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        5,
+        0.5,
+        1e30,
+        "",
+        "Ada",
+        "\n",
+        "start",
+        [],
+        [[]],
+        [5],
+        ["Ada"],
+        {},
+        {"a": 1},
+    ]
+)
+
+
+def replace_one(draw: st.DrawFn, value: Any) -> Any:
+    """RETURNS (Any): The value with something in it replaced or, in an object, removed."""
+    if not isinstance(value, dict | list) or not value or draw(st.integers(0, 5)) == 0:
+        return draw(VALUES)
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    key = draw(st.sampled_from(keys))
+    changed: Any = value.copy()
+    if draw(st.integers(0, 5)) == 0:
+        del changed[key]
+    else:
+        changed[key] = replace_one(draw, value[key])
+    return changed
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> tuple[str, Any, Any]:
+    name, record = draw(st.sampled_from(FORMS))
+    changed = record
+    for _ in range(draw(st.integers(1, 3))):
+        changed = replace_one(draw, changed)
+    return name, record, changed
+
+
+@given(damaged())
+def test_a_damaged_record_is_read_or_named_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[str, Any, Any]
+) -> None:
+    name, record, changed = case
+    path = jsonl(tmp_path_factory.mktemp("in") / "in.jsonl", record, changed)
+    try:
+        found = list(align_all(FORMATS[name].read(path, None), NLP.tokenizer, "strict"))
+    except InputError as error:
+        assert f"{path}:2" in str(error)
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert found
+        for _, issues in found:
+            assert all(
+                json.loads(issue.to_json())["record"].startswith(str(path)) for issue in issues
+            )
+    first = jsonl(path, changed)
+    with suppress(InputError):
+        detect(first, None)
