@@ -74,3 +74,16 @@ def get(record: Any, name: str, types: type | tuple[type, ...], where: str) -> A
     if not isinstance(value, types) or isinstance(value, bool):
         raise InputError(f'{where}: the field "{name}" is {shorten(repr(value))}')
     return value
+
+
+def get_objects(record: Any, name: str, where: str) -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): A field of a JSON object that is a list of objects; empty if
+    it is missing or null.
+    RAISES (InputError): As `get`, or if an item is no object."""
+    if isinstance(record, dict) and record.get(name) is None:
+        return []
+    items: list[dict[str, Any]] = get(record, name, list, where)
+    for item in items:
+        if not isinstance(item, dict):
+            raise InputError(f'{where}: {shorten(repr(item))} in the field "{name}" is no object')
+    return items

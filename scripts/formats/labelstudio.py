@@ -2,15 +2,28 @@
 (https://labelstud.io/guide/export, https://labelstud.io/tags/labels)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from common.console import InputError
+from common.console import InputError, shorten
 from formats.annotated import Annotated, Issue, Span
-from formats.json_records import get, read_json_records
-from formats.stated import Stated, check_stated
+from formats.json_records import get, get_objects, read_json_records
+from formats.stated import (
+    Stated,
+    check_stated,
+    count_right,
+    find_text,
+    get_stated,
+    read_units,
+)
 
-NO_VALUES = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
+# Fields of a mention's labels: those of the tags Labels, HyperTextLabels and ParagraphLabels.
+LABELS = ("labels", "hypertextlabels", "paragraphlabels")
+# Strings of JSON-MIN that aren't data.
+NO_TEXTS = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
+DIFFERS = "another annotation of the task, which differs, is used"
+QUOTED = 200  # characters of a text that an issue quotes
 
 
 def is_labelstudio(record: Any) -> bool:
@@ -29,91 +42,169 @@ def is_labelstudio_min(record: Any) -> bool:
 
 def read_labelstudio(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
     """Read the tasks that have an annotation that wasn't cancelled. Of several that differ, the
-    first is used. Predictions aren't used: nobody has confirmed them."""
+    first is used. Predictions aren't used: nobody has confirmed them. A task whose mentions are in
+    several texts is a record for each."""
+    fields = Fields()
     for where, record in read_json_records(path, encoding):
-        data = get(record, "data", dict, where)
-        found = record.get("annotations", record.get("completions")) or []
+        strings = find_strings(get(record, "data", dict, where))
+        name = "annotations" if "annotations" in record else "completions"
+        found = get_objects(record, name, where)
         used = [item for item in found if not item.get("was_cancelled")]
         if not used:
-            problem = "cancelled" if found else "no annotation"
-            yield Issue(where, problem, str(find_text(data, [], where))[:200])
+            text = strings.get(fields.find(strings, "", []) or "", "")[:QUOTED]
+            yield Issue(where, "cancelled" if found else "no annotation", text)
             continue
-        results = [get(item, "result", list, where) for item in used]
-        text = find_text(data, results[0], where)
-        values = [[value_of(item) for item in result] for result in results]
-        for other in values[1:]:
-            if compare(other) != compare(values[0]):
-                yield Issue(where, "another annotation of the task, which differs, is used", text)
-        yield read_values(where, text, [value for value in values[0] if value is not None])
+        mentions = [
+            [item for item in get_objects(annotation, "result", where) if is_mention(item)]
+            for annotation in used
+        ]
+        tags: dict[str, list[Any]] = {}  # the text's tag in the interface -> values
+        for item in mentions[0]:
+            tags.setdefault(str(item.get("to_name", "")), []).append(item["value"])
+        read = [
+            read_values(where, strings, values, fields, tag)
+            for tag, values in (tags or {"": []}).items()
+        ]
+        for other in mentions[1:]:
+            if compare(other) != compare(mentions[0]):
+                yield Issue(where, DIFFERS, read[0].text[:QUOTED])
+        yield from read
 
 
 def read_labelstudio_min(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
-    """Read annotations one by one. Of several on one text, the first is used."""
-    seen: dict[str, list[Any]] = {}
+    """Read annotations one by one. Of several of one task, the first is used."""
+    fields = Fields()
+    seen: dict[str, tuple[set[str], str]] = {}  # task -> mentions and text of its first annotation
     for where, record in read_json_records(path, encoding):
         if not isinstance(record, dict):
             raise InputError(f"{where}: not an object")
         values = find_values(record)
-        texts = {k: v for k, v in record.items() if isinstance(v, str) and k not in NO_VALUES}
-        text = texts.get("text") or max(texts.values(), key=len, default=None)
-        if text is None:
-            raise InputError(f"{where}: no field with a text")
-        if text in seen:
-            if compare(values) != compare(seen[text]):
-                yield Issue(where, "another annotation of the text, which differs, is used", text)
-            continue
-        seen[text] = values
-        yield read_values(where, text, values)
+        strings = {k: v for k, v in find_strings(record).items() if k not in NO_TEXTS}
+        mentions = compare([{"value": value} for value in values])
+        task = repr((record.get("id"), strings if record.get("id") is None else None))
+        if task not in seen:
+            read = read_values(where, strings, values, fields)
+            seen[task] = mentions, read.text[:QUOTED]
+            yield read
+        elif mentions != seen[task][0]:
+            yield Issue(where, DIFFERS, seen[task][1])
 
 
-def find_text(data: dict[str, Any], result: list[Any], where: str) -> str:
-    """RETURNS (str): The text that the mentions are in: the data's field "text", its only string,
-    or the one that the control names."""
-    names = {str(item.get("to_name")) for item in result if isinstance(item, dict)}
-    strings = {name: value for name, value in data.items() if isinstance(value, str)}
-    for name in ("text", *sorted(names)):
-        if name in strings:
-            return strings[name]
-    if len(strings) != 1:
-        listed = ", ".join(sorted(strings)) or "none"
-        raise InputError(f'{where}: no field "text" in data; its strings are {listed}')
-    return next(iter(strings.values()))
+class Fields:
+    """Finds the field of a task's data that is the text. Only the labelling interface of the
+    project says which one it is."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}  # the text's tag in the interface -> field
+
+    def find(self, strings: dict[str, str], tag: str, stated: list[Stated]) -> str | None:
+        """RETURNS (str | None): The field that fits the stated texts best. Of equal ones, that of
+        the tag in earlier tasks, the one with the tag's name, that of another tag, "text", or the
+        only one. None if that doesn't decide."""
+        likely = [self.found.get(tag, ""), tag, *self.found.values(), "text"]
+        likely = [name for name in likely if name in strings]
+        candidates = list(dict.fromkeys([*likely, *strings]))
+        if len(candidates) == 1:
+            likely = candidates
+        fits = {name: count_best(strings[name], stated) for name in candidates}
+        best = [name for name in candidates if fits[name] == max(fits.values())]
+        if not best or (not likely and len(best) > 1):
+            return None
+        if fits[best[0]]:
+            self.found[tag] = best[0]
+        return best[0]
 
 
-def value_of(item: Any) -> dict[str, Any] | None:
-    """RETURNS (dict[str, Any] | None): The value of a result that is a mention, None for others,
-    such as relations and choices."""
-    value = item.get("value") if isinstance(item, dict) else None
-    return value if isinstance(value, dict) and is_value(value) else None
+def count_best(text: str, stated: list[Stated]) -> int:
+    return max(count_right(text, reading) for reading in read_units(text, stated))
+
+
+def find_strings(data: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in data.items() if isinstance(value, str)}
+
+
+def is_mention(item: dict[str, Any]) -> bool:
+    """RETURNS (bool): Whether a result is a mention, with labels or without. Others are relations,
+    choices and so on."""
+    value = item.get("value")
+    return is_value(value) or (item.get("type") in LABELS and is_region(value))
 
 
 def is_value(value: Any) -> bool:
-    return isinstance(value, dict) and "start" in value and "end" in value and "labels" in value
+    return is_region(value) and find_labels(value) is not None
 
 
-def find_values(record: dict[str, Any]) -> list[Any]:
-    """RETURNS (list[Any]): The mentions of a JSON-MIN record, in a field of any name."""
+def is_region(value: Any) -> bool:
+    return isinstance(value, dict) and "start" in value and "end" in value
+
+
+def find_labels(value: dict[str, Any]) -> list[Any] | None:
+    return next((value[name] for name in LABELS if isinstance(value.get(name), list)), None)
+
+
+def find_values(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): The mentions of a JSON-MIN record, in fields of any name."""
     lists = [value for value in record.values() if isinstance(value, list)]
-    return next((items for items in lists if items and all(map(is_value, items))), [])
+    return [value for values in lists if all(map(is_value, values)) for value in values]
 
 
-def compare(values: list[Any]) -> set[tuple[Any, ...]]:
-    """RETURNS (set): What has to be equal for two annotations to be the same."""
-    return {(v["start"], v["end"], *v["labels"]) for v in values if v is not None}
+def compare(mentions: list[Any]) -> set[str]:
+    """RETURNS (set[str]): What has to be equal for two annotations to be the same."""
+    return {
+        repr((item.get("to_name"), sorted((k, v) for k, v in item["value"].items() if k != "text")))
+        for item in mentions
+    }
 
 
-def read_values(where: str, text: str, values: list[Any]) -> Annotated:
-    """RETURNS (Annotated): The text with its mentions. Offsets of hypertext are the global ones;
-    without these, its mentions are left out."""
+def read_values(
+    where: str, strings: dict[str, str], values: list[Any], fields: Fields, tag: str = ""
+) -> Annotated | Issue:
+    """RETURNS (Annotated | Issue): A text of a task with its mentions. What can't be placed is
+    listed, and unknown where its text occurs; if it doesn't, all other words are unknown.
+
+    strings (dict[str, str]): What could be the text.
+    tag (str): The name of the text's tag in the labelling interface.
+    """
     stated: list[Stated] = []
-    issues = []
+    hidden: list[tuple[str, str, str]] = []  # reason, text, label
     for value in values:
-        offsets = value.get("globalOffsets", value)
-        start, end = offsets.get("start"), offsets.get("end")
-        if not isinstance(start, int) or not isinstance(end, int):
-            reason = "a position in hypertext, without global offsets"
-            issues.append(Issue(where, reason, str(value.get("text", "")), str(value["labels"])))
-            continue
-        for label in value["labels"]:
-            stated.append((Span(start, end, str(label)), value.get("text")))
-    return check_stated(where, text, stated, issues)
+        words = get_stated(value, where)
+        offsets, problem = find_offsets(value, words, strings)
+        for label in find_labels(value) or [""]:
+            if not isinstance(label, str):
+                raise InputError(f"{where}: the label {shorten(repr(label))} is no string")
+            if offsets is None:
+                hidden.append((problem, words or "", label))
+            else:
+                stated.append((Span(*offsets, label), words))
+    field = fields.find(strings, tag, stated)
+    if field is None:
+        names = ", ".join(map(shorten, strings)) or "none"
+        reason = f"which of its strings is the text isn't known: {names}"
+        return Issue(where, reason, next(iter(strings.values()), "")[:QUOTED])
+    text = strings[field]
+    issues = [Issue(where, reason, words, label) for reason, words, label in hidden]
+    record = check_stated(where, text, stated, issues)
+    places = [find_text(text, words) for _, words, _ in hidden]
+    unknown = [*record.unknown, *(bounds for found in places for bounds in found)]
+    return replace(record, unknown=unknown, is_complete=all(places))
+
+
+def find_offsets(
+    value: dict[str, Any], words: str | None, strings: dict[str, str]
+) -> tuple[tuple[int, int] | None, str]:
+    """RETURNS (tuple[tuple[int, int] | None, str]): Start and end of a mention, or the reason why
+    there are none. In hypertext, start and end are XPaths; the global offsets count characters of
+    what the browser shows, so that only the mention's text tells whether they fit the source
+    (https://github.com/HumanSignal/label-studio/issues/4843)."""
+    in_hypertext = isinstance(value["start"], str)
+    offsets = value.get("globalOffsets") if in_hypertext else value
+    start, end = (
+        (offsets.get("start"), offsets.get("end")) if isinstance(offsets, dict) else (None, None)
+    )
+    if not isinstance(start, int) or not isinstance(end, int):
+        kind = "in hypertext, without global offsets" if in_hypertext else "that is no character"
+        return None, f"a position {kind}"
+    if in_hypertext and words is None and any("<" in text for text in strings.values()):
+        return None, "a position in hypertext, without its text"
+    return (start, end), ""

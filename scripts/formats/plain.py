@@ -7,6 +7,7 @@ from typing import Any
 from common.console import InputError, shorten
 from formats.annotated import Annotated, Span
 from formats.json_records import get, read_json_records
+from formats.stated import Stated, check_stated, get_stated
 
 FIELDS = ("mentions", "spans", "entities", "ents")
 
@@ -18,7 +19,8 @@ def is_plain(record: Any) -> bool:
 
 def read_plain(path: Path, encoding: str | None) -> Iterator[Annotated]:
     """Read `{"text": …, "mentions": [{"start": 0, "end": 3, "label": "PER"}]}`, one per line. The
-    field of mentions may be any of FIELDS, and a mention a list [start, end, label]."""
+    field of mentions may be any of FIELDS, and a mention a list [start, end, label]. Mentions that
+    state another text than theirs are left out."""
     for where, record in read_json_records(path, encoding):
         text = get(record, "text", str, where)
         names = [name for name in FIELDS if name in record]
@@ -26,7 +28,12 @@ def read_plain(path: Path, encoding: str | None) -> Iterator[Annotated]:
             found = "no field" if not names else "more than one field"
             raise InputError(f"{where}: {found} of mentions ({', '.join(names or FIELDS)})")
         items = get(record, names[0], list, where)
-        yield Annotated(where, text, [read_span(item, where) for item in items])
+        yield check_stated(where, text, [read_stated(item, where) for item in items])
+
+
+def read_stated(item: Any, where: str) -> Stated:
+    """RETURNS (Stated): A mention as `read_span` reads it, and its text if an object states it."""
+    return read_span(item, where), get_stated(item, where) if isinstance(item, dict) else None
 
 
 def read_span(item: Any, where: str) -> Span:

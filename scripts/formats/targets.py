@@ -1,16 +1,16 @@
 """Write gold documents to a file of any format."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from spacy.tokens import Doc
 
-from common.console import InputError
+from common.console import InputError, msg
 from common.files import atomic_write
 from corpus.conll import format_corpus
 from corpus.docs import to_document, write_docs
 from formats.detecting import COLUMNS, SPACY
-from formats.writing import WRITERS
+from formats.writing import WRITERS, count_lost
 
 TARGET_NAMES = (SPACY, COLUMNS, *WRITERS)
 SUFFIXES = {".spacy": SPACY, ".jsonl": "jsonl", ".json": "labelstudio"}
@@ -27,16 +27,30 @@ def find_target(target: Path, name: str) -> str:
 
 
 def write_target(docs: Iterable[Doc], target: Path, name: str, scheme: str) -> None:
-    """Write documents in one of TARGET_NAMES; columns in a label scheme.
+    """Write documents in one of TARGET_NAMES; columns in a label scheme. Warns of words without a
+    label that the format can't express.
 
     RAISES (InputError): If the format can't hold them.
     """
     if name == SPACY:
         write_docs(docs, target)
         return
+    lost = 0
+
+    def counted() -> Iterator[Doc]:
+        nonlocal lost
+        for doc in docs:
+            lost += count_lost(doc, name)
+            yield doc
+
     with atomic_write(target) as temporary:
         if name == COLUMNS:
             text = format_corpus(map(to_document, docs), scheme=scheme)
             temporary.write_text(text, encoding="utf-8", newline="\n")
         else:
-            WRITERS[name](docs, temporary)
+            WRITERS[name](counted(), temporary)
+    if lost:
+        msg.warn(
+            f"{target}: {lost:,} words without a label read as no mention, because {name} has no "
+            "unknown labels"
+        )

@@ -48,4 +48,5 @@ def read_tuple(where: str, item: Any) -> Annotated:
     if not is_tuple(item):
         raise InputError(f"{where}: {shorten(repr(item))} is no text with entities")
     text, annotation = item
-    return Annotated(where, text, [read_span(span, where) for span in annotation["entities"]])
+    entities = get(annotation, "entities", list, where)
+    return Annotated(where, text, [read_span(span, where) for span in entities])

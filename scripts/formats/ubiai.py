@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from formats.annotated import Annotated, Issue, Span
-from formats.json_records import get, read_json_records
-from formats.stated import check_stated
+from formats.json_records import get, get_objects, read_json_records
+from formats.stated import Stated, check_stated, count_right, get_stated
 
 
 def is_ubiai(record: Any) -> bool:
@@ -16,13 +16,15 @@ def is_ubiai(record: Any) -> bool:
 
 def read_ubiai(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
     """Read `{"document": …, "tokens": [{"text": "Ada", "start": 0, "end": 3, "entityLabel":
-    "PER"}]}`. Mentions whose text isn't the stated one are left out."""
+    "PER"}]}`. Whether ends are exclusive isn't documented: the stated texts of a record decide.
+    Mentions whose text isn't the stated one are left out."""
     for where, record in read_json_records(path, encoding):
         text = get(record, "document", str, where)
-        stated = []
-        for item in get(record, "tokens", list, where):
+        exclusive: list[Stated] = []
+        for item in get_objects(record, "tokens", where):
             start, end = get(item, "start", int, where), get(item, "end", int, where)
-            stated.append(
-                (Span(start, end, get(item, "entityLabel", str, where)), item.get("text"))
-            )
-        yield check_stated(where, text, stated)
+            label = get(item, "entityLabel", str, where)
+            exclusive.append((Span(start, end, label), get_stated(item, where)))
+        inclusive = [(Span(s.start, s.end + 1, s.label), words) for s, words in exclusive]
+        best = max((exclusive, inclusive), key=lambda reading: count_right(text, reading))
+        yield check_stated(where, text, best)

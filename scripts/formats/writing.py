@@ -1,6 +1,7 @@
 """Write documents in the formats of annotation tools, one by one, in constant memory.
 
-None of these formats can say that a word's label is unknown: it reads as no mention.
+Except for Prodigy's partial tasks, none of these formats can say that a word's label is unknown: it
+reads as no mention. `count_lost` counts such words.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +31,9 @@ def doccano_record(doc: Doc) -> dict[str, Any]:
 
 def prodigy_record(doc: Doc) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): A task of ner.manual, with words and mentions; `token_end` is
-    inclusive (https://prodi.gy/docs/api-interfaces#ner_manual)."""
+    inclusive (https://prodi.gy/docs/api-interfaces#ner_manual). If all words outside of mentions
+    are without a label, it is one of ner.teach, which says nothing about them."""
+    is_binary = is_partial(doc)
     return {
         "text": doc.text,
         "tokens": [
@@ -54,7 +57,8 @@ def prodigy_record(doc: Doc) -> dict[str, Any]:
             }
             for ent, mention in zip(doc.ents, list_mentions(doc), strict=True)
         ],
-        "_view_id": "ner_manual",
+        "_is_binary": is_binary,
+        "_view_id": "ner" if is_binary else "ner_manual",
         "answer": "accept",
     }
 
@@ -62,7 +66,13 @@ def prodigy_record(doc: Doc) -> dict[str, Any]:
 def labelstudio_record(doc: Doc) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): A task of Label Studio. The mentions of a pipeline with confidence
     scores are a prediction, which annotators correct; others, such as gold ones, an annotation
-    (https://labelstud.io/guide/predictions)."""
+    (https://labelstud.io/guide/predictions). The project's labelling interface has to be
+
+    <View>
+      <Labels name="label" toName="text"><Label value="PER"/><Label value="LOC"/></Labels>
+      <Text name="text" value="$text"/>
+    </View>
+    """
     mentions = list_mentions(doc)
     scores = [mention["score"] for mention in mentions if mention["score"] is not None]
     result = [
@@ -86,6 +96,20 @@ def labelstudio_record(doc: Doc) -> dict[str, Any]:
         return task | {"annotations": [{"result": result}]}
     score = {"score": min(scores)} if scores else {}
     return task | {"predictions": [{"result": result, **score}]}
+
+
+def is_partial(doc: Doc) -> bool:
+    """RETURNS (bool): Whether nothing is known but the mentions."""
+    labels = {token.ent_iob_ for token in doc}
+    return "" in labels and "O" not in labels
+
+
+def count_lost(doc: Doc, name: str) -> int:
+    """RETURNS (int): How many words without a label would read as no mention in a format, a key of
+    WRITERS."""
+    if name == "prodigy" and is_partial(doc):
+        return 0
+    return sum(not token.ent_iob_ for token in doc)
 
 
 def write_lines(docs: Iterable[Doc], path: Path, make: Callable[[Doc], dict[str, Any]]) -> None:

@@ -14,6 +14,18 @@ from formats.detecting import FORMATS, detect
 NLP = spacy.blank("en")
 TEXT = "Ada left Oslo."
 MENTIONS = [("Ada", "PER"), ("Oslo", "LOC")]
+SPANS: list[Any] = [[0, 3, "PER"], [9, 13, "LOC"]]
+OBJECTS = [{"start": a, "end": b, "label": label} for a, b, label in SPANS]
+RESULT = [
+    {
+        "id": str(a),
+        "from_name": "label",
+        "to_name": "text",
+        "type": "labels",
+        "value": {"start": a, "end": b, "text": TEXT[a:b], "labels": [label]},
+    }
+    for a, b, label in SPANS
+]
 
 
 def jsonl(path: Path, *records: Any) -> Path:
@@ -38,3 +50,12 @@ def mentions(doc: Doc) -> list[tuple[str, str]]:
 def labels(doc: Doc) -> list[str]:
     """RETURNS (list[str]): The label of each word; "?" where it is unknown."""
     return ["?" if token.ent_iob == 0 else token.ent_iob_ for token in doc]
+
+
+def task(*results: Any, text: str = TEXT, **fields: Any) -> dict[str, Any]:
+    annotations = [{"result": result, "was_cancelled": False} for result in results]
+    return {"id": 1, "data": {"text": text}, "annotations": annotations, "predictions": []} | fields
+
+
+def prodigy(answer: str = "accept", view: str = "ner_manual", **fields: Any) -> dict[str, Any]:
+    return {"text": TEXT, "spans": OBJECTS, "answer": answer, "_view_id": view} | fields
