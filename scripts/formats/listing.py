@@ -88,7 +88,7 @@ class Counts:
         numbers = ", ".join(f"{number:,} {shorten(name)}" for name, number in counts.items())
         msg.good(f"{target}: {numbers} ({format_})")
         if self.unlabelled:
-            msg.info(f"{self.unlabelled:,} words have no label: training learns nothing from them")
+            msg.info(f"{self.unlabelled:,} words have no label")
 
 
 def keep_documents(
