@@ -1,0 +1,92 @@
+"""Small invented corpora of four languages: learned from column files, found in raw text."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+import torch
+import transformers
+from spacy.language import Language
+from spacy.training import Example
+from thinc.api import Adam, fix_random_seed
+
+from corpus.conll import read_corpus
+from corpus.docs import make_doc
+from scoring.perturbations import f1_on_gold_tokens
+from scoring.raw_text import score_raw
+from tests.token_ner.component_helpers import add_backbone
+
+# Words and labels; MasakhaNER's form, and MSRA's with a label per character.
+CORPORA = {
+    "de": "Ada B-PER\nLindqvist I-PER\nverließ O\nKöln B-LOC\n. O\n\n"
+    "Die O\nNordbank B-ORG\nist O\nin O\nOslo B-LOC\n, O\nnicht O\nin O\nBonn B-LOC\n. O",
+    "es": "¿ O\nDónde O\nestá O\nInés B-PER\nPeña I-PER\n? O\n\n"
+    "El O\nBanco B-ORG\nde I-ORG\nLugo I-ORG\ncerró O\nen O\nMálaga B-LOC\n. O",
+    "zh": "李 B-PER\n明 I-PER\n去 O\n上 B-LOC\n海 I-LOC\n。 O\n\n"
+    "北 B-ORG\n方 I-ORG\n银 I-ORG\n行 I-ORG\n在 O\n2 O\n0 O\n0 O\n3 O\n年 O\n关 O\n了 O\n。 O",
+    "ar": "ذهب O\nأحمد B-PER\nعلي I-PER\nإلى O\nالقاهرة B-LOC\n. O\n\n"
+    "أغلق O\nبنك B-ORG\nالشمال I-ORG\nفي O\nعمان B-LOC\n. O",
+}
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A multilingual two-layer BERT with random weights and a vocabulary of characters."""
+    folder = tmp_path_factory.mktemp("multilingual")
+    letters = sorted({letter for text in CORPORA.values() for letter in text if letter.strip()})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
+    (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    tokenizer = transformers.BertTokenizerFast(
+        str(folder / "vocab.txt"), do_lower_case=False, strip_accents=False
+    )
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_pipeline(lang: str, backbone: Path, tokenizer: str = "conll_ner.Tokenizer.v1") -> Language:
+    nlp = spacy.blank(lang, config={"nlp": {"tokenizer": {"@tokenizers": tokenizer}}})
+    nlp.add_pipe("sentencizer")
+    add_backbone(nlp, backbone, window=64)
+    nlp.add_pipe("token_ner")
+    return nlp
+
+
+def learn(nlp: Language, lang: str, path: Path) -> list[Any]:
+    """RETURNS (list[Doc]): The gold documents, after updates on them."""
+    path.write_text(CORPORA[lang], encoding="utf-8")
+    gold = [make_doc(document, nlp.vocab) for document in read_corpus(path).documents]
+    examples = [Example(spacy.tokens.Doc(nlp.vocab, words=[t.text for t in d]), d) for d in gold]
+    fix_random_seed(0)
+    nlp.initialize(lambda: examples)
+    optimizer = Adam(0.005, use_averages=False, L2=0.0)
+    for _ in range(80):
+        nlp.update(examples, sgd=optimizer)
+    return gold
+
+
+@pytest.mark.parametrize("lang", CORPORA)
+def test_gold_words_and_raw_text_read_the_same(lang: str, backbone: Path, tmp_path: Path) -> None:
+    nlp = make_pipeline(lang, backbone)
+    gold = learn(nlp, lang, tmp_path / "in.txt")
+    assert f1_on_gold_tokens(nlp, gold) == 1.0
+    assert score_raw(nlp, gold) == {"f1": 1.0, "unreachable": 0.0}
+    nlp.to_disk(tmp_path / "model")
+    loaded = spacy.load(tmp_path / "model")
+    assert score_raw(loaded, gold)["f1"] == 1.0
+
+
+def test_chinese_needs_its_own_tokenizer(backbone: Path, tmp_path: Path) -> None:
+    nlp = make_pipeline("zh", backbone, "spacy.Tokenizer.v1")
+    gold = learn(nlp, "zh", tmp_path / "in.txt")
+    assert f1_on_gold_tokens(nlp, gold) == 1.0
+    assert score_raw(nlp, gold)["f1"] == 0.0
