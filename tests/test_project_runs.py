@@ -8,9 +8,11 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import srsly
 import weasel.cli.run
 from weasel.cli.run import project_run
 from weasel.util.config import load_project_config
@@ -32,8 +34,9 @@ class Stubs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copy(ROOT / "project.yml", folder)
-        config = load_project_config(folder, overrides=VARIABLES)
-        self.steps = {step["name"]: step for step in config["commands"] if step["name"] in ALL}
+        self.config = load_project_config(folder, overrides=VARIABLES)
+        commands = self.config["commands"]
+        self.steps = {step["name"]: step for step in commands if step["name"] in ALL}
         made = {path for step in self.steps.values() for path in step["outputs"]}
         corpus = {path for path in made if path.startswith("assets/sample/")}
         named = {path for step in self.steps.values() for path in step["deps"]}
@@ -98,6 +101,11 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stubs]:
     stubs = Stubs(tmp_path_factory.mktemp("stubs"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weasel.cli.run, "run_commands", stubs.run_commands)
+        # weasel reads project.yml again for every step; it doesn't change here.
+        patch.setattr(weasel.cli.run, "load_project_config", lambda *_, **__: stubs.config)
+        # The lock file as JSON, which is read a hundred times as fast as YAML.
+        json_files = SimpleNamespace(read_yaml=srsly.read_json, write_yaml=srsly.write_json)
+        patch.setattr(weasel.cli.run, "srsly", json_files)
         assert stubs.run() == ALL
         yield stubs
 
