@@ -17,13 +17,11 @@ import weasel.cli.run
 from weasel.cli.run import project_run
 from weasel.util.config import load_project_config
 
-from corpus import conll
 from tests.conftest import CONLL2003, ROOT, SPLITS
-from tests.project_helpers import copy_project, run, steps
+from tests.project_helpers import ALL, copy_project, cut, run, steps
 
 # --- Which steps run again, on stubs ---
 
-ALL = ["fetch", "convert", "train", "evaluate", "package", "install"]
 VARIABLES = {"vars.corpus": "sample", "vars.run": "demo", "vars.package": "en_ner_sample_trf"}
 
 
@@ -217,12 +215,6 @@ def test_project_clean_removes_what_was_made(tmp_path: Path) -> None:
     assert run(tmp_path, "clean").returncode == 0
     after = {p for p in tmp_path.rglob("*") if p.is_file() and p.name != "project.lock"}
     assert after == before
-
-
-def cut(source: Path, target: Path, documents: int) -> None:
-    corpus = conll.read_corpus(source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(conll.format_corpus(corpus.documents[:documents]), encoding="utf-8")
 
 
 @pytest.mark.slow
