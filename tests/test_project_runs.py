@@ -150,6 +150,7 @@ def test_project_change_of_any_file_runs_what_depends_on_it(stubs: Stubs) -> Non
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, run by the interpreter itself: every process imports what it needs."""
     folder = tmp_path_factory.mktemp("demo")
     copy_project(folder)
     result = run(folder, "demo")
@@ -175,30 +176,30 @@ def test_project_demo_finds_names(demo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_project_demo_second_run_skips_everything(demo: Path) -> None:
-    result = run(demo, "demo")
+def test_project_demo_second_run_skips_everything(demo: Path, python: Path) -> None:
+    result = run(demo, "demo", python=python)
     assert result.returncode == 0
     assert steps(result.stdout) == (["demo", "scores"], ALL)
 
 
 @pytest.mark.slow
-def test_project_demo_change_runs_what_depends_on_it(demo: Path) -> None:
+def test_project_demo_change_runs_what_depends_on_it(demo: Path, python: Path) -> None:
     """The one case that the stubs' tests above are checked against."""
     path = demo / "scripts" / "install.py"
     path.write_text(f"{path.read_text('utf-8')}\n# changed\n", encoding="utf-8")
-    result = run(demo, "demo")
+    result = run(demo, "demo", python=python)
     assert result.returncode == 0, result.stdout + result.stderr
     assert [name for name in steps(result.stdout)[0] if name in ALL] == ["install"]
 
 
 @pytest.mark.slow
-def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
+def test_project_broken_corpus_stops_the_run(demo: Path, python: Path) -> None:
     path = demo / "assets" / "sample" / "train.txt"
     old = path.read_text("utf-8")
     lines = old.splitlines()
     path.write_text("\n".join(lines[: len(lines) // 2]).rstrip() + "\nhalf", encoding="utf-8")
     try:
-        result = run(demo, "demo")
+        result = run(demo, "demo", python=python)
         assert result.returncode != 0
         assert re.search(r"train\.txt:\d+: 1 columns where the first row has 4", result.stderr)
     finally:
@@ -206,13 +207,13 @@ def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_project_clean_removes_what_was_made(tmp_path: Path) -> None:
+def test_project_clean_removes_what_was_made(python: Path, tmp_path: Path) -> None:
     copy_project(tmp_path)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     for made in ("corpus/a", "training/b/c", "metrics/d", "packages/e", "assets/backbone/f"):
         (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / made).touch()
-    assert run(tmp_path, "clean").returncode == 0
+    assert run(tmp_path, "clean", python=python).returncode == 0
     after = {p for p in tmp_path.rglob("*") if p.is_file() and p.name != "project.lock"}
     assert after == before
 
@@ -240,9 +241,9 @@ def test_project_all_on_a_cut_of_conll2003(python: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_project_all_without_hub_or_corpus_says_what_to_do(tmp_path: Path) -> None:
+def test_project_all_without_hub_or_corpus_says_what_to_do(python: Path, tmp_path: Path) -> None:
     copy_project(tmp_path)
-    result = run(tmp_path, "all", CONLL2003_DIR="")
+    result = run(tmp_path, "all", python=python, CONLL2003_DIR="")
     assert result.returncode != 0
     assert "No source has the corpus conll2003" in result.stderr
     assert "--vars.corpus_dir FOLDER, or set CONLL2003_DIR" in result.stderr
