@@ -31,6 +31,20 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "assets" / "sample"
 CONLL2003 = ROOT.parent / "shared" / "conll2003"
 SPLITS = ("train", "valid", "test")
+# Slow files by their time, longest first: begun last, one would keep a single worker busy.
+LONGEST = (
+    "test_project_runs.py",
+    "test_docs.py",
+    "test_docs_training.py",
+    "test_predict.py",
+    "test_benchmark.py",
+    "test_annotate.py",
+    "test_hf_train.py",
+    "test_serve_process.py",
+    "test_pickle.py",
+    "test_pipeline.py",
+    "test_train_resume.py",
+)
 # Variables for a short run: the sample corpus, one epoch; and the small backbone.
 SHORT = (
     "--vars.corpus sample --vars.epochs 1 --vars.eval_frequency 80 --vars.device cpu "
@@ -67,6 +81,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        rank = {name: i for i, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
     for option, mark in (("--slow", "slow"), ("--gpu", "gpu"), ("--stress", "stress")):
         if not config.getoption(option):
             skip = pytest.mark.skip(reason=f"{mark}: run with {option}")
