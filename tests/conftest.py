@@ -1,7 +1,9 @@
 """Shared fixtures: tiny backbones, a tiny corpus and pipelines. Skips slow tests by default."""
 
 import os
+import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,11 +31,26 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "assets" / "sample"
 CONLL2003 = ROOT.parent / "shared" / "conll2003"
 SPLITS = ("train", "valid", "test")
-# Variables for a short run of `all`: the sample corpus, the small backbone, one epoch.
-SMALL = (
-    "--vars.corpus sample --vars.backbone minilm --vars.epochs 1 --vars.eval_frequency 80 "
-    "--vars.device cpu --vars.learn_rate 5e-4"
+# Slow files by their time, longest first: begun last, one would keep a single worker busy.
+LONGEST = (
+    "test_project_runs.py",
+    "test_docs.py",
+    "test_docs_training.py",
+    "test_predict.py",
+    "test_benchmark.py",
+    "test_annotate.py",
+    "test_hf_train.py",
+    "test_serve_process.py",
+    "test_pickle.py",
+    "test_pipeline.py",
+    "test_train_resume.py",
 )
+# Variables for a short run: the sample corpus, one epoch; and the small backbone.
+SHORT = (
+    "--vars.corpus sample --vars.epochs 1 --vars.eval_frequency 80 --vars.device cpu "
+    "--vars.learn_rate 5e-4"
+)
+SMALL = f"{SHORT} --vars.backbone minilm"
 
 # Invented text: a document of two sentences and a document of one headline, with B- and I-.
 TINY = """\
@@ -64,6 +81,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        rank = {name: i for i, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
     for option, mark in (("--slow", "slow"), ("--gpu", "gpu"), ("--stress", "stress")):
         if not config.getoption(option):
             skip = pytest.mark.skip(reason=f"{mark}: run with {option}")
@@ -200,13 +220,31 @@ def python() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
-    """A copy of the project after `all`: the sample corpus, the small backbone, one epoch."""
-    from tests.project_helpers import copy_project, run  # imports from this file
+    """A copy of the project after `all`: the sample corpus, the small backbone, one epoch. All
+    workers have the same; `project` is a copy of one's own."""
+    from tests.project_helpers import copy_project, run, shared  # imports from this file
 
-    folder = tmp_path_factory.mktemp("project")
-    copy_project(folder)
-    result = run(folder, "all", ".", python=python, WEASEL_CONFIG_OVERRIDES=SMALL)
-    assert result.returncode == 0, result.stdout + result.stderr
+    def make(folder: Path) -> None:
+        copy_project(folder)
+        result = run(folder, "all", ".", python=python, WEASEL_CONFIG_OVERRIDES=SMALL)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return shared(tmp_path_factory, "trained", make)
+
+
+@pytest.fixture
+def project(trained: Path, python: Path, tmp_path: Path) -> Path:
+    """A copy of the trained project, with its wheel unpacked, and files of one's own."""
+    from tests.docs_helpers import add_own_files
+
+    folder = tmp_path / "project"
+    shutil.copytree(trained, folder)
+    (wheel,) = folder.glob("packages/*/dist/*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / ".venv" / "bin" / "python").symlink_to(python)
+    add_own_files(folder)
     return folder
 
 

@@ -5,10 +5,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from filelock import FileLock
+
+from corpus import conll
 from tests.conftest import ROOT
 
+ALL = ["fetch", "convert", "train", "evaluate", "package", "install"]  # the steps of `all`
 COPIED = (
     "assets/sample",
     "configs",
@@ -29,6 +35,30 @@ def copy_project(folder: Path) -> None:
     wheels = ROOT / "assets" / "wheels"
     if wheels.is_dir():
         shutil.copytree(wheels, folder / "assets" / "wheels")
+
+
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Make a folder once for all workers. Those that ask for it meanwhile wait.
+
+    make (Callable): Fills an empty folder.
+    RETURNS (Path): The folder, which no test may change.
+    """
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # it contains the workers' own ones
+    with FileLock(base / f"{name}.lock"):
+        if not (base / name).exists():
+            folder = factory.mktemp(name)
+            make(folder)
+            folder.rename(base / name)
+    return base / name
+
+
+def cut(source: Path, target: Path, documents: int) -> None:
+    """Write a corpus's first documents."""
+    corpus = conll.read_corpus(source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(conll.format_corpus(corpus.documents[:documents]), encoding="utf-8")
 
 
 def run(

@@ -8,20 +8,20 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import srsly
 import weasel.cli.run
 from weasel.cli.run import project_run
 from weasel.util.config import load_project_config
 
-from corpus import conll
 from tests.conftest import CONLL2003, ROOT, SPLITS
-from tests.project_helpers import copy_project, run, steps
+from tests.project_helpers import ALL, copy_project, cut, run, steps
 
 # --- Which steps run again, on stubs ---
 
-ALL = ["fetch", "convert", "train", "evaluate", "package", "install"]
 VARIABLES = {"vars.corpus": "sample", "vars.run": "demo", "vars.package": "en_ner_sample_trf"}
 
 
@@ -32,8 +32,9 @@ class Stubs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copy(ROOT / "project.yml", folder)
-        config = load_project_config(folder, overrides=VARIABLES)
-        self.steps = {step["name"]: step for step in config["commands"] if step["name"] in ALL}
+        self.config = load_project_config(folder, overrides=VARIABLES)
+        commands = self.config["commands"]
+        self.steps = {step["name"]: step for step in commands if step["name"] in ALL}
         made = {path for step in self.steps.values() for path in step["outputs"]}
         corpus = {path for path in made if path == "assets/sample"}
         named = {path for step in self.steps.values() for path in step["deps"]}
@@ -98,6 +99,11 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stubs]:
     stubs = Stubs(tmp_path_factory.mktemp("stubs"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weasel.cli.run, "run_commands", stubs.run_commands)
+        # weasel reads project.yml again for every step; it doesn't change here.
+        patch.setattr(weasel.cli.run, "load_project_config", lambda *_, **__: stubs.config)
+        # The lock file as JSON, which is read a hundred times as fast as YAML.
+        json_files = SimpleNamespace(read_yaml=srsly.read_json, write_yaml=srsly.write_json)
+        patch.setattr(weasel.cli.run, "srsly", json_files)
         assert stubs.run() == ALL
         yield stubs
 
@@ -145,6 +151,7 @@ def test_project_change_of_any_file_runs_what_depends_on_it(stubs: Stubs) -> Non
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, run by the interpreter itself: every process imports what it needs."""
     folder = tmp_path_factory.mktemp("demo")
     copy_project(folder)
     result = run(folder, "demo")
@@ -170,30 +177,30 @@ def test_project_demo_finds_names(demo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_project_demo_second_run_skips_everything(demo: Path) -> None:
-    result = run(demo, "demo")
+def test_project_demo_second_run_skips_everything(demo: Path, python: Path) -> None:
+    result = run(demo, "demo", python=python)
     assert result.returncode == 0
     assert steps(result.stdout) == (["demo", "scores"], ALL)
 
 
 @pytest.mark.slow
-def test_project_demo_change_runs_what_depends_on_it(demo: Path) -> None:
+def test_project_demo_change_runs_what_depends_on_it(demo: Path, python: Path) -> None:
     """The one case that the stubs' tests above are checked against."""
     path = demo / "scripts" / "install.py"
     path.write_text(f"{path.read_text('utf-8')}\n# changed\n", encoding="utf-8")
-    result = run(demo, "demo")
+    result = run(demo, "demo", python=python)
     assert result.returncode == 0, result.stdout + result.stderr
     assert [name for name in steps(result.stdout)[0] if name in ALL] == ["install"]
 
 
 @pytest.mark.slow
-def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
+def test_project_broken_corpus_stops_the_run(demo: Path, python: Path) -> None:
     path = demo / "assets" / "sample" / "train.txt"
     old = path.read_text("utf-8")
     lines = old.splitlines()
     path.write_text("\n".join(lines[: len(lines) // 2]).rstrip() + "\nhalf", encoding="utf-8")
     try:
-        result = run(demo, "demo")
+        result = run(demo, "demo", python=python)
         assert result.returncode != 0
         assert re.search(r"train\.txt:\d+: 1 columns where the first row has 4", result.stderr)
     finally:
@@ -201,21 +208,15 @@ def test_project_broken_corpus_stops_the_run(demo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_project_clean_removes_what_was_made(tmp_path: Path) -> None:
+def test_project_clean_removes_what_was_made(python: Path, tmp_path: Path) -> None:
     copy_project(tmp_path)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     for made in ("corpus/a", "training/b/c", "metrics/d", "packages/e", "assets/backbone/f"):
         (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / made).touch()
-    assert run(tmp_path, "clean").returncode == 0
+    assert run(tmp_path, "clean", python=python).returncode == 0
     after = {p for p in tmp_path.rglob("*") if p.is_file() and p.name != "project.lock"}
     assert after == before
-
-
-def cut(source: Path, target: Path, documents: int) -> None:
-    corpus = conll.read_corpus(source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(conll.format_corpus(corpus.documents[:documents]), encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -241,9 +242,9 @@ def test_project_all_on_a_cut_of_conll2003(python: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_project_all_without_hub_or_corpus_says_what_to_do(tmp_path: Path) -> None:
+def test_project_all_without_hub_or_corpus_says_what_to_do(python: Path, tmp_path: Path) -> None:
     copy_project(tmp_path)
-    result = run(tmp_path, "all", CONLL2003_DIR="")
+    result = run(tmp_path, "all", python=python, CONLL2003_DIR="")
     assert result.returncode != 0
     assert "No source has the corpus conll2003" in result.stderr
     assert "--vars.corpus_dir FOLDER, or set CONLL2003_DIR" in result.stderr
