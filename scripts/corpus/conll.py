@@ -71,19 +71,20 @@ def detect_scheme(blocks: Sequence[Block], path: str, *, repair: bool = False) -
     repair (bool): Whether illegal labels are allowed: the scheme is that of the prefixes.
     RAISES (InputError): If no scheme matches. Names the conflicting lines.
     """
-    first: dict[str, tuple[int, str]] = {}  # prefix -> line and label of its first occurrence
+    first: dict[str, tuple[str, str]] = {}  # prefix -> place and label of its first occurrence
     for block in blocks:
         for offset, label in enumerate(block.labels):
             prefix = label[:1]
             if prefix not in first:
-                first[prefix] = block.line + offset, label
+                first[prefix] = block.place(path, offset), label
     bilou = [first[p] for p in "LU" if p in first]
     iobes = [first[p] for p in "ESM" if p in first]
     if bilou and iobes:
-        (line, label), (other_line, other_label) = bilou[0], iobes[0]
+        (place, label), (other_place, other_label) = bilou[0], iobes[0]
+        place = place.replace(f"{path}:", "line ")
         raise InputError(
-            f"{path}:{other_line}: label {shorten(other_label)} belongs to IOBES or BMES but "
-            f"{shorten(label)} in line {line} to BILOU; use one scheme per file"
+            f"{other_place}: label {shorten(other_label)} belongs to IOBES or BMES but "
+            f"{shorten(label)} in {place} to BILOU; use one scheme per file"
         )
     if bilou or iobes:
         return "bilou" if bilou else "bmes" if "M" in first else "iobes"
@@ -110,7 +111,7 @@ def decode_block(block: Block, scheme: str, path: str, *, repair: bool = False) 
     try:
         return decode_mentions(block.labels, scheme, repair=repair)
     except LabelError as error:
-        raise InputError(f"{path}:{block.line + error.index}: {error}") from None
+        raise InputError(f"{block.place(path, error.index)}: {error}") from None
 
 
 def keep_columns(blocks: Sequence[Block], columns: Columns, path: str) -> None:

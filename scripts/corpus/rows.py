@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.console import InputError, shorten
 from common.encodings import read_text
-from corpus.columns import MAX_COLUMNS, is_comment
+from corpus.columns import MAX_COLUMNS, find_header, is_comment
 
 DOCSTART = "-DOCSTART-"
 UNKNOWN = "-"  # a label that isn't known, as in spaCy's formats
@@ -19,6 +19,11 @@ class Block:
 
     line: int  # line number of the first row, from 1
     rows: list[list[str]] = field(default_factory=list)
+    where: str = ""  # its place, for formats whose words have no lines
+
+    def place(self, path: str, index: int) -> str:
+        """RETURNS (str): File and line of a row, for messages."""
+        return f"{self.where}, word {index + 1}" if self.where else f"{path}:{self.line + index}"
 
     @property
     def labels(self) -> list[str]:
@@ -51,6 +56,10 @@ def read_blocks(path: Path, encoding: str | None = None) -> Blocks:
         columns, or not as many as the first row.
     """
     text = read_text(path, encoding).replace("\r\n", "\n").replace("\r", "\n")
+    if encoding is None and "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8
+        line = text.count("\n", 0, text.index("\0")) + 1
+        name = "utf-16-le" if text.index("\0") % 2 else "utf-16-be"
+        raise InputError(f"{path}:{line}: NUL characters; if it is UTF-16, --encoding {name}")
     split = split_csv if path.suffix.lower() == ".csv" else split_lines
     blocks = split(text, str(path))
     if not blocks.documents:
@@ -128,7 +137,8 @@ def split_lines(text: str, path: str) -> Blocks:
 def split_csv(text: str, path: str) -> Blocks:
     """Split a CSV file whose first row names the columns, as Kaggle's ner_dataset.csv
     (https://www.kaggle.com/datasets/abhinavwalia95/entity-annotated-corpus): a column "Sentence #"
-    has a value in the first row of each sentence. Without it, blank lines end sentences.
+    has a value in the first row of each sentence, or in all of its rows. Without it, blank lines
+    end sentences.
 
     RETURNS (Blocks): The sentences, without the column "Sentence #" but with the row of names.
     RAISES (InputError): If a row is wrong.
@@ -136,20 +146,26 @@ def split_csv(text: str, path: str) -> Blocks:
     sentences: list[Block] = []
     begins = True
     width = number = None
+    current = ""
     for line, row in read_csv(text, path):
         if width is None and row:
             width = len(row)
             number = next(
                 (i for i, name in enumerate(row) if name.lower().startswith("sent")), None
             )
-            sentences.append(Block(line, [without(row, number)]))
+            names = without(row, number)
+            if len(names) < 2 or (len(names) > MAX_COLUMNS and not find_header(names)):
+                check_row(names, None, f"{path}:{line}", ",".join(row))
+            sentences.append(Block(line, [names]))
         elif not any(row):
             begins = True
         elif width is not None:
             values = without(row, number)
             check_row(values, width - (number is not None), f"{path}:{line}", ",".join(row))
-            if begins or (number is not None and row[number]):
+            value = "" if number is None else row[number]
+            if begins or value not in ("", current):
                 sentences.append(Block(line))
+            current = value or current
             sentences[-1].rows.append(values)
             begins = False
     # The names belong to the first sentence, as in other files.
@@ -159,8 +175,8 @@ def split_csv(text: str, path: str) -> Blocks:
 
 
 def without(row: list[str], index: int | None) -> list[str]:
-    """RETURNS (list[str]): The stripped values of a row, but for one column."""
-    return [value.strip() for i, value in enumerate(row) if i != index]
+    """RETURNS (list[str]): The values of a row without spaces around them, but for one column."""
+    return [value.strip(" \t") for i, value in enumerate(row) if i != index]
 
 
 def read_csv(text: str, path: str) -> Iterator[tuple[int, list[str]]]:

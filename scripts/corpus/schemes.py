@@ -164,13 +164,14 @@ def encode_iob2(length: int, mentions: Iterable[Mention]) -> list[str]:
     return labels
 
 
+NO_TYPES = ("O", "-")  # labels without a prefix, which IO can't tell from types
 # First, middle and last prefix, and that of a mention of one word.
 PREFIXES = {"iob2": "BIIB", "bilou": "BILU", "iobes": "BIES", "bmes": "BMES"}
 
 
 def encode_mentions(length: int, mentions: Iterable[Mention], scheme: str) -> list[str]:
     """RETURNS (list[str]): The labels of `length` words in a scheme, a key of SCHEMES.
-    RAISES (InputError): If IO would join two adjacent mentions."""
+    RAISES (InputError): If IO would join two adjacent mentions, or lose one."""
     labels = ["O"] * length
     before = Mention(0, 0, "")
     for mention in mentions:
@@ -178,6 +179,8 @@ def encode_mentions(length: int, mentions: Iterable[Mention], scheme: str) -> li
         touches = before.end == start and before.type == type_
         if scheme == "io" and touches:
             raise InputError(f"IO can't separate two adjacent mentions of {shorten(type_)}")
+        if scheme == "io" and type_ in NO_TYPES:
+            raise InputError(f"IO can't write the type {type_}, which would be no mention there")
         if scheme in PREFIXES:
             p = PREFIXES[scheme]
             prefixes = p[0] + p[1] * (end - start - 2) + p[2] if end - start > 1 else p[3]

@@ -23,9 +23,9 @@ def read_brat(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
         text_file = file.with_suffix(".txt")
         if not text_file.is_file():
             raise InputError(f"{file}: its text, {text_file.name}, is missing")
-        yield read_document(
-            str(file), read_text(text_file, encoding), read_text(file, encoding).splitlines()
-        )
+        # Only line feeds end lines: a mention's text can contain U+2028 and others.
+        lines = read_text(file, encoding).replace("\r\n", "\n").split("\n")
+        yield read_document(str(file), read_text(text_file, encoding), lines)
 
 
 def read_document(where: str, text: str, lines: list[str]) -> Annotated:
@@ -58,7 +58,7 @@ def read_mentions(
         try:
             _, annotation, expected = line.split("\t", 2)
             label, offsets = annotation.split(" ", 1)
-            parts = [(int(a), int(b)) for a, b in map(str.split, offsets.split(";"))]
+            parts = sorted((int(a), int(b)) for a, b in map(str.split, offsets.split(";")))
         except ValueError:
             raise InputError(f"{where}:{number}: no mention: {shorten(repr(line))}") from None
         start, end = parts[0][0], parts[-1][1]

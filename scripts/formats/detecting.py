@@ -10,7 +10,7 @@ from formats.annotated import Reader
 from formats.argilla import is_argilla, read_argilla
 from formats.brat import is_brat, read_brat
 from formats.doccano import is_doccano, read_doccano
-from formats.json_records import first_record
+from formats.json_records import first_record, read_json_records
 from formats.labelstudio import (
     is_labelstudio,
     is_labelstudio_min,
@@ -79,6 +79,9 @@ def detect(path: Path, encoding: str | None) -> str:
     for name, format_ in FORMATS.items():
         if format_.matches(record):
             return name
-    if record is None:  # such as a word "[" in a column file
-        return COLUMNS
+    if record is None:
+        if path.suffix.lower().startswith(".json"):
+            next(read_json_records(path, encoding), None)  # raises what is wrong
+            raise InputError(f"{path} has no records")
+        return COLUMNS  # with a word "[", for example
     raise InputError(f"{path} is JSON, but of no known format: {', '.join(FORMATS)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from spacy.language import Language
@@ -12,6 +13,7 @@ from corpus.conll import read_corpus
 from corpus.docs import make_doc, read_docs
 from formats.aligning import Aligned, align_all
 from formats.detecting import COLUMNS, FORMATS, SPACY, detect
+from formats.token_tags import read_token_tags
 
 FORMAT_NAMES = (SPACY, COLUMNS, *FORMATS)
 
@@ -23,7 +25,8 @@ class Reading:
     format (str): One of FORMAT_NAMES, or "auto" to find it out.
     alignment (str): What becomes of mentions that don't meet words.
     encoding (str | None): None: UTF-8.
-    scheme, columns, repair: For column files, as in `read_corpus`.
+    scheme, repair: For column files and Hugging Face's rows, as in `read_corpus`.
+    columns: For column files.
     """
 
     format: str = "auto"
@@ -62,5 +65,8 @@ def read_source(source: Path, format_: str, reading: Reading, nlp: Language) -> 
         )
         yield from (Aligned(make_doc(document, nlp.vocab), []) for document in corpus.documents)
     else:
-        records = FORMATS[format_].read(source, reading.encoding)
+        read = FORMATS[format_].read
+        if read is read_token_tags:
+            read = partial(read_token_tags, scheme=reading.scheme, repair=reading.repair)
+        records = read(source, reading.encoding)
         yield from align_all(records, nlp.tokenizer, reading.alignment)

@@ -10,7 +10,7 @@ from formats.annotated import Annotated, Issue, Span
 from formats.json_records import get, read_json_records
 from formats.words import find_words
 
-UNKNOWN = ("-", "")
+UNKNOWN = "-"
 
 
 def is_spacy_json(record: Any) -> bool:
@@ -37,7 +37,7 @@ def read_paragraph(where: str, paragraph: Any) -> Annotated:
     text = raw if isinstance(raw, str) else " ".join(words)
     bounds = find_words(words, text, where)
     first = [sum(map(len, sentences[:i])) for i in range(len(sentences)) if sentences[i]]
-    labels = [str(token.get("ner", "-")) for token in tokens]
+    labels = [str(token.get("ner") or "-") for token in tokens]
     return Annotated(
         where,
         text,
@@ -45,14 +45,14 @@ def read_paragraph(where: str, paragraph: Any) -> Annotated:
         words=words,
         has_spaces=isinstance(raw, str),
         sentence_starts=[bounds[i][0] for i in first],
-        unknown=[pair for pair, label in zip(bounds, labels, strict=True) if label in UNKNOWN],
+        unknown=[pair for pair, label in zip(bounds, labels, strict=True) if label == UNKNOWN],
     )
 
 
 def decode(labels: Sequence[str], where: str) -> list[Any]:
     """RETURNS (list[Mention]): The mentions of labels in BILUO.
     RAISES (InputError): If they are illegal."""
-    known = ["O" if label in UNKNOWN else label for label in labels]
+    known = ["O" if label == UNKNOWN else label for label in labels]
     try:
         return decode_mentions(known, "bilou")
     except LabelError as error:

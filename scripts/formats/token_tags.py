@@ -1,8 +1,7 @@
 """Hugging Face's form of annotated words: rows with `tokens` and `ner_tags`, as JSONL or Parquet
 (https://huggingface.co/docs/datasets/about_dataset_features)."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +10,12 @@ import pyarrow
 import pyarrow.parquet
 
 from common.console import InputError, first_line, shorten
+from common.encodings import read_text
 from corpus.conll import decode_block, detect_scheme
 from corpus.rows import Block
+from corpus.schemes import Mention, find_illegal
 from formats.annotated import Annotated, Issue, Span
-from formats.json_records import get, read_json_records
+from formats.json_records import get, parse, read_json_records
 
 TAGS = ("ner_tags", "ner_labels", "tags", "labels", "ner")
 DOCUMENT = "document_id"
@@ -24,8 +25,22 @@ BESIDE = ("label2id.json", "dataset_info.json", "dataset_infos.json")
 class Row(NamedTuple):
     where: str
     words: list[str]
+    column: str  # of TAGS
     tags: list[Any]
     document: Any  # None: a document of its own
+
+
+class Decoded(NamedTuple):
+    """A row as a sentence.
+
+    unknown (Sequence[int]): Indices of the words whose label is unknown.
+    illegal (Sequence[int]): Indices of the words whose label was read as conlleval does.
+    """
+
+    row: Row
+    mentions: Sequence[Mention]
+    unknown: Sequence[int]
+    illegal: Sequence[int]
 
 
 def is_token_tags(record: Any) -> bool:
@@ -38,40 +53,68 @@ def is_token_tags(record: Any) -> bool:
     )
 
 
-def read_token_tags(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
-    """Read rows of words and labels in any scheme. Labels that are numbers have their names in the
-    Parquet file, or in a label2id.json or dataset_info.json beside it. Adjacent rows with the same
-    `document_id` are the sentences of a document.
+def read_token_tags(
+    path: Path, encoding: str | None, scheme: str = "auto", *, repair: bool = False
+) -> Iterator[Annotated | Issue]:
+    """Read rows of words and labels. Labels that are numbers have their names in the Parquet file,
+    or in a label2id.json or dataset_info.json beside it. Adjacent rows with the same `document_id`
+    are the sentences of a document.
 
+    scheme (str): As for column files, "auto" to detect it. Labels "-" are unknown.
+    repair (bool): Whether illegal labels are read as conlleval does, and listed.
     RAISES (InputError): If there are no names for the numbers, or the labels are illegal.
     """
     rows = list(read_parquet(path) if path.suffix == ".parquet" else read_rows(path, encoding))
-    names = find_names(path) if any(isinstance(t, int) for row in rows for t in row.tags) else []
+    numbered = next((row for row in rows if any(isinstance(tag, int) for tag in row.tags)), None)
+    names = {} if numbered is None else find_names(path, numbered.column)
     blocks = [
-        Block(number, [[w, t] for w, t in zip(row.words, to_labels(row, names), strict=True)])
-        for number, row in enumerate(rows, start=1)
+        Block(0, [[w, t] for w, t in zip(row.words, to_labels(row, names), strict=True)], row.where)
+        for row in rows
     ]
-    scheme = detect_scheme(blocks, str(path))
-    numbered = zip(range(len(rows)), rows, blocks, strict=True)
-    for _, group in groupby(numbered, lambda i: i[0] if i[1].document is None else i[1].document):
-        sentences = [(row, decode_block(block, scheme, str(path))) for _, row, block in group]
-        yield join_sentences(sentences)
+    if scheme == "auto":
+        scheme = detect_scheme(blocks, str(path), repair=repair)
+    pairs = enumerate(zip(rows, blocks, strict=True))
+    for _, group in groupby(
+        pairs, lambda i: i[0] if i[1][0].document is None else i[1][0].document
+    ):
+        yield join_sentences(
+            [
+                Decoded(
+                    row,
+                    decode_block(block, scheme, str(path), repair=repair),
+                    block.unknown,
+                    find_illegal(block.labels, scheme) if repair else (),
+                )
+                for _, (row, block) in group
+            ]
+        )
 
 
-def join_sentences(sentences: Sequence[tuple[Row, Sequence[Any]]]) -> Annotated:
-    """RETURNS (Annotated): A document of sentences, each with its mentions by words."""
-    words = [word for row, _ in sentences for word in row.words]
+def join_sentences(sentences: Sequence[Decoded]) -> Annotated:
+    """RETURNS (Annotated): A document of sentences."""
+    words = [word for sentence in sentences for word in sentence.row.words]
     starts = [0, *accumulate(len(word) + 1 for word in words)]
-    mentions, firsts, done = [], [], 0
-    for row, found in sentences:
+    mentions, firsts, unknown, issues, done = [], [], [], [], 0
+    for row, found, unlabelled, illegal in sentences:
         firsts.append(starts[done])
         for start, end, type_ in found:
             last = done + end - 1
             mentions.append(Span(starts[done + start], starts[last] + len(words[last]), type_))
+        unknown += [(starts[done + i], starts[done + i + 1] - 1) for i in unlabelled]
+        for i in illegal:
+            reason = f"illegal label {row.tags[i]}, read as conlleval does"
+            issues.append(Issue(row.where, reason, row.words[i], used=row.words[i]))
         done += len(row.words)
-    where = sentences[0][0].where
-    text = " ".join(words)
-    return Annotated(where, text, mentions, words, has_spaces=False, sentence_starts=firsts)
+    return Annotated(
+        sentences[0].row.where,
+        " ".join(words),
+        mentions,
+        words,
+        has_spaces=False,
+        sentence_starts=firsts,
+        unknown=unknown,
+        issues=issues,
+    )
 
 
 def read_rows(path: Path, encoding: str | None) -> Iterator[Row]:
@@ -98,55 +141,63 @@ def make_row(where: str, words: list[Any], record: dict[str, Any]) -> Row:
     for word in words:
         if not isinstance(word, str) or not word.strip():
             raise InputError(f"{where}: the word {shorten(repr(word))} is empty")
-    return Row(where, words, tags, record.get(DOCUMENT))
+    return Row(where, words, name, tags, record.get(DOCUMENT))
 
 
-def to_labels(row: Row, names: Sequence[str]) -> list[str]:
+def to_labels(row: Row, names: Mapping[int, str]) -> list[str]:
     """RETURNS (list[str]): The names of a row's labels."""
     labels = []
     for tag in row.tags:
-        if isinstance(tag, int) and not 0 <= tag < len(names):
+        if isinstance(tag, int) and tag not in names:
             raise InputError(
                 f"{row.where}: no name for the label {tag}; put a label2id.json beside the file, "
                 'such as {"O": 0, "B-PER": 1}'
             )
-        labels.append(names[tag] if isinstance(tag, int) else str(tag))
+        if not isinstance(tag, int | str):
+            raise InputError(f"{row.where}: {shorten(repr(tag))} is no label")
+        labels.append(names[tag] if isinstance(tag, int) else tag)
     return labels
 
 
-def find_names(path: Path) -> list[str]:
-    """RETURNS (list[str]): The names of labels by number; empty if there are none."""
+def find_names(path: Path, column: str) -> dict[int, str]:
+    """RETURNS (dict[int, str]): The names of a column's labels by number; empty if there are
+    none."""
     if path.suffix == ".parquet":
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
-        names = find_class_names(json.loads(metadata.get(b"huggingface", b"{}")))
+        features = parse(metadata.get(b"huggingface", b"{}").decode(), f"{path}, metadata")
+        names = find_class_names(features, column)
         if names:
             return names
     for file in (path.with_name(name) for name in BESIDE):
         if file.is_file():
-            return names_from(file)
-    return []
+            value = parse(read_text(file, None), str(file))
+            return (
+                invert(value, file) if file.name == BESIDE[0] else find_class_names(value, column)
+            )
+    return {}
 
 
-def names_from(file: Path) -> list[str]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-        if file.name == BESIDE[0]:
-            return sorted(value, key=value.__getitem__)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{file}: {shorten(first_line(error))}") from None
-    return find_class_names(value)
+def invert(label2id: Any, file: Path) -> dict[int, str]:
+    """RETURNS (dict[int, str]): The names by number.
+    RAISES (InputError): If the file has anything else than a number for each name."""
+    numbers = list(label2id.values()) if isinstance(label2id, dict) else [None]
+    if not all(type(number) is int for number in numbers) or len({*numbers}) < len(numbers):
+        raise InputError(f'{file} doesn\'t number the labels, such as {{"O": 0, "B-PER": 1}}')
+    return {number: name for name, number in label2id.items()}
 
 
-def find_class_names(value: Any) -> list[str]:
-    """RETURNS (list[str]): The names of the ClassLabel of a column of TAGS, anywhere in the
-    features of a dataset."""
+def find_class_names(value: Any, column: str) -> dict[int, str]:
+    """RETURNS (dict[int, str]): The names of the ClassLabel of a column, anywhere in the features
+    of a dataset. Lists are {"feature": …}, or […] in older versions of datasets."""
     if not isinstance(value, dict):
-        return []
+        return {}
     for name, item in value.items():
-        feature = item.get("feature", item) if isinstance(item, dict) else None
-        if name in TAGS and isinstance(feature, dict) and isinstance(feature.get("names"), list):
-            return list(map(str, feature["names"]))
-        found = find_class_names(item)
+        feature = item.get("feature", item) if isinstance(item, dict) else item
+        if isinstance(feature, list) and len(feature) == 1:
+            feature = feature[0]
+        if name == column and isinstance(feature, dict) and isinstance(feature.get("names"), list):
+            return dict(enumerate(map(str, feature["names"])))
+        found = find_class_names(item, column)
         if found:
             return found
-    return []
+    return {}

@@ -64,7 +64,7 @@ def read_document(where: str, lines: list[str]) -> Annotated:
     mentions, issues, unknown = [], [], []
     for (label, _), found in group_mentions(rows).items():
         start, end = characters(found[0].start, found[-1].end)
-        if label == NO_VALUE:
+        if not label:
             issues.append(Issue(where, "without a value", text[start:end], "", start, end))
             unknown.append((start, end))
         else:
@@ -103,15 +103,24 @@ def find_column(where: str, lines: list[str]) -> int:
 
 
 def read_rows(where: str, lines: list[str], column: int) -> Iterator[Row]:
+    """YIELDS (Row): The lines of words and of parts of words.
+    RAISES (InputError): If a line is wrong, or the offsets of a word aren't its own."""
+    before = 0
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         columns = line.split("\t")
         try:
             start, end = map(int, columns[1].split("-"))
-            yield Row(number, columns[0], start, end, unescape(columns[2]), columns[column])
+            row = Row(number, columns[0], start, end, unescape(columns[2]), columns[column])
         except (IndexError, ValueError):
             raise InputError(f"{where}:{number}: no word: {shorten(repr(line))}") from None
+        if "." not in row.number:
+            if start < before or end - start != utf16_offsets(row.word)[-1]:
+                word = shorten(repr(row.word))
+                raise InputError(f"{where}:{number}: {word} doesn't fit its offsets {columns[1]}")
+            before = end
+        yield row
 
 
 def make_text(words: list[Row]) -> str:
@@ -125,19 +134,19 @@ def make_text(words: list[Row]) -> str:
 
 
 def group_mentions(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
-    """RETURNS (dict): The rows of each mention, by its label and its number; those without a number
-    are in one row."""
+    """RETURNS (dict): The rows of each mention, by its label, empty if it has no value, and its
+    number; those without a number are in one row."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         for value in STACKED.split(row.value):
             match = NUMBERED.fullmatch(value)
             if value != NONE and match is not None:
-                key = unescape(match[1]), match[2] or f"line {row.line}"
-                found.setdefault(key, []).append(row)
+                label = "" if match[1] == NO_VALUE else unescape(match[1])
+                found.setdefault((label, match[2] or f"line {row.line}"), []).append(row)
     return found
 
 
 def unescape(text: str) -> str:
     """RETURNS (str): A value without the backslashes before special characters."""
-    names = {"t": "\t", "n": "\n", "r": "\r"}
+    names = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "b": "\b"}
     return re.sub(r"\\(->|.)", lambda match: names.get(match[1], match[1]), text)

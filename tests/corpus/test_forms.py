@@ -87,6 +87,26 @@ def test_kaggles_csv_is_read(tmp_path: Path) -> None:
     assert found(corpus) == [("Ada Lin", "per"), ("Oslo", "geo")]
 
 
+def test_sentences_of_csv_can_be_named_in_every_row(tmp_path: Path) -> None:
+    text = ",sentence_id,words,labels\n0,7,Ada,B-PER\n1,7,Lin,I-PER\n2,8,Oslo,B-LOC\n"
+    corpus = parse(tmp_path, text, None, "in.csv")
+    assert [s.words for d in corpus.documents for s in d.sentences] == [["Ada", "Lin"], ["Oslo"]]
+    assert found(corpus) == PER_LOC
+
+
+def test_other_whitespace_in_csv_belongs_to_the_word(tmp_path: Path) -> None:
+    corpus = parse(tmp_path, "word,tag\n Ada , B-PER\n\u00a0,O\n", None, "in.csv")
+    assert corpus.documents[0].sentences[0].words == ["Ada", "\u00a0"]
+
+
+def test_csv_with_named_columns_can_have_many(tmp_path: Path) -> None:
+    others = ",".join(f"x{i}" for i in range(20))
+    text = f"{others},word,tag\n{others},Ada,B-PER\n"
+    assert found(parse(tmp_path, text, None, "in.csv")) == [("Ada", "PER")]
+    with pytest.raises(InputError, match=r"in\.csv:1: 22 columns, not 2 to 10"):
+        parse(tmp_path, text.replace("word", "y"), None, "in.csv")
+
+
 def test_csv_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes("word,tag\nZoë,B-PER\n".encode("cp1252"))
@@ -109,6 +129,7 @@ def test_blank_lines_of_csv_end_sentences(tmp_path: Path) -> None:
         ("word,tag\nAda,B-PER,x\n", "in.csv:2: 3 columns where the first row has 2"),
         ("word,tag\n,B-PER\n", "in.csv:2: column 1 is empty"),
         ("word,tag\n", "in.csv has no rows but the names of its columns"),
+        ("word;tag\nAda;B-PER\n", "in.csv:1: 1 columns, not 2 to 10"),
         ("", "in.csv contains no sentences"),
     ],
 )
@@ -137,6 +158,21 @@ def test_unknown_labels_stay_unknown(tmp_path: Path) -> None:
     (sentence,) = corpus.documents[0].sentences
     assert sentence.unknown == (1,)
     assert format_corpus(corpus.documents, docstarts=False) == text
+
+
+@pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_byte_order_mark_is_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes("Ada B-PER\nleft O\n".encode(name))
+    with pytest.raises(InputError, match=rf"in\.txt:1: NUL .* --encoding {name}$"):
+        read_corpus(path)
+    assert found(read_corpus(path, encoding=name)) == [("Ada", "PER")]
+
+
+@pytest.mark.parametrize("type_", ["O", "-"])
+def test_io_refuses_types_that_would_be_lost(type_: str) -> None:
+    with pytest.raises(InputError, match="IO can't write the type"):
+        encode_mentions(1, [Mention(0, 1, type_)], "io")
 
 
 @st.composite

@@ -47,6 +47,19 @@ def test_mentions_in_several_parts_are_listed(tmp_path: Path) -> None:
     ]
 
 
+def test_parts_can_be_in_any_order(tmp_path: Path) -> None:
+    _, (doc,), issues = read(brat(tmp_path, TEXT, "T1\tPER 9 13;0 3\tOslo Ada\n"))
+    assert labels(doc) == ["?", "O", "?", "O"]
+    assert [(i.reason, i.start, i.end) for i in issues] == [("in several parts", 0, 13)]
+
+
+def test_only_line_feeds_end_an_annotation(tmp_path: Path) -> None:
+    text = "Ada\u2028Lin left."
+    _, (doc,), issues = read(brat(tmp_path, text, "T1\tPER 0 7\tAda\u2028Lin\r\n"))
+    assert mentions(doc) == [("Ada\u2028Lin", "PER")]
+    assert issues == []
+
+
 def test_a_mention_over_a_line_feed_has_two_parts(tmp_path: Path) -> None:
     text = "Ada\nLin left."
     _, (doc,), issues = read(brat(tmp_path, text, "T1\tPER 0 3;4 7\tAda Lin\n"))

@@ -61,9 +61,11 @@ def test_a_mention_of_a_part_of_a_word_is_listed(tmp_path: Path) -> None:
 
 def test_special_characters_are_escaped(tmp_path: Path) -> None:
     rows = "1-1\t0-3\tA\\_B\t_\tX\\[1\\]\\|Y\t\n1-2\t4-6\t\\->\t_\t_\t\n"
-    _, (doc,), _ = read(tsv(tmp_path, rows))
-    assert [token.text for token in doc] == ["A_B", "->"]
-    assert mentions(doc) == [("A_B", "X[1]|Y")]
+    rows += "1-3\t7-10\tx\\fy\t_\t\\*\t\n"
+    _, (doc,), issues = read(tsv(tmp_path, rows))
+    assert [token.text for token in doc] == ["A_B", "->", "x\fy"]
+    assert mentions(doc) == [("A_B", "X[1]|Y"), ("x\fy", "*")]
+    assert issues == []
 
 
 def test_other_layers_are_passed_over(tmp_path: Path) -> None:
@@ -93,6 +95,12 @@ def test_a_span_layer_of_another_name_is_read_if_it_is_the_only_one(tmp_path: Pa
         ),
         ("1-1\t0-3\tAda\n", LAYER, "in.tsv:5: no word: '1-1"),
         ("1-1\tx\tAda\t_\t_\t\n", LAYER, "in.tsv:5: no word: '1-1"),
+        ("1-1\t0-9\tAda\t_\t_\t\n", LAYER, "in.tsv:5: 'Ada' doesn't fit its offsets 0-9"),
+        (
+            "1-1\t0-3\tAda\t_\t_\t\n1-2\t2-5\tLin\t_\t_\t\n",
+            LAYER,
+            "in.tsv:6: 'Lin' doesn't fit its offsets 2-5",
+        ),
     ],
 )
 def test_a_broken_file_is_one_line(rows: str, layers: str, words: str, tmp_path: Path) -> None:

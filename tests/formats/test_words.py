@@ -8,7 +8,8 @@ import datasets
 import pytest
 
 from common.console import InputError
-from tests.formats.support import MENTIONS, TEXT, jsonl, labels, mentions, read
+from formats.sources import Reading, read_source
+from tests.formats.support import MENTIONS, NLP, TEXT, jsonl, labels, mentions, read
 
 WORDS = ["Ada", "left", "Oslo", "."]
 BILUO = ["U-PER", "O", "U-LOC", "-"]
@@ -35,6 +36,15 @@ def test_spacy_json_with_its_text(tmp_path: Path) -> None:
     assert labels(doc) == ["B", "O", "B", "?"]
     assert [token.text for token in doc if token.is_sent_start] == ["Ada", "Oslo"]
     assert issues == []
+
+
+def test_spacy_json_without_a_label_is_unknown(tmp_path: Path) -> None:
+    document = spacy_json(BILUO, TEXT)
+    tokens = document["paragraphs"][0]["sentences"][0]["tokens"]
+    tokens[0]["ner"] = None
+    del tokens[1]["ner"]
+    _, (doc,), _ = read(jsonl(tmp_path / "in.json", [document]))
+    assert labels(doc) == ["?", "?", "B", "?"]
 
 
 def test_spacy_json_without_its_text_has_unknown_spaces(tmp_path: Path) -> None:
@@ -76,6 +86,55 @@ def test_rows_with_numbers_and_the_names_beside(tmp_path: Path) -> None:
     assert mentions(read(path)[1][0]) == MENTIONS
 
 
+@pytest.mark.parametrize(
+    "value", ['{"0": "O", "1": "B-PER"}', '["O"]', '{"O": 0, "B-PER": 0}', "{"]
+)
+def test_names_beside_that_are_wrong_are_one_line(value: str, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "in.jsonl", {"tokens": ["Ada"], "ner_tags": [1]})
+    (tmp_path / "label2id.json").write_text(value)
+    with pytest.raises(InputError, match=r"label2id\.json") as error:
+        read(path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_numbers_without_a_name_are_not_those_of_other_labels(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "in.jsonl", {"tokens": ["Ada", "Oslo"], "ner_tags": [3, 2]})
+    (tmp_path / "label2id.json").write_text('{"O": 0, "B-PER": 1, "B-LOC": 3}')
+    with pytest.raises(InputError, match="no name for the label 2"):
+        read(path)
+
+
+@pytest.mark.parametrize("kind", ["feature", "older"])
+def test_names_are_those_of_the_column_that_is_read(kind: str, tmp_path: Path) -> None:
+    names = {"names": ["O", "B-PER"], "_type": "ClassLabel"}
+    column = {"feature": names, "_type": "List"} if kind == "feature" else [names]
+    features = {"labels": {"feature": {"names": ["X", "Y"]}}, "ner_tags": column}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"features": features}))
+    row = {"tokens": ["Ada"], "labels": [0], "ner_tags": [1]}
+    _, (doc,), _ = read(jsonl(tmp_path / "in.jsonl", row))
+    assert mentions(doc) == [("Ada", "PER")]
+
+
+def test_rows_with_unknown_labels(tmp_path: Path) -> None:
+    row = {"tokens": WORDS, "ner_tags": ["B-PER", "-", "B-LOC", "O"], "document_id": 1}
+    _, (doc,), _ = read(jsonl(tmp_path / "in.jsonl", row, row))
+    assert labels(doc) == ["B", "?", "B", "O"] * 2
+
+
+def test_scheme_and_repair_are_those_of_column_files(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "io.jsonl", {"tokens": WORDS, "ner_tags": ["PER", "O", "LOC", "O"]})
+    ((doc, _),) = read_source(path, "huggingface", Reading(scheme="io"), NLP)
+    assert doc is not None
+    assert mentions(doc) == MENTIONS
+    path = jsonl(tmp_path / "in.jsonl", {"tokens": WORDS, "ner_tags": ["B-PER", "O", "I-LOC", "O"]})
+    ((doc, issues),) = read_source(path, "huggingface", Reading(repair=True), NLP)
+    assert doc is not None
+    assert mentions(doc) == MENTIONS
+    assert [(i.reason, i.text) for i in issues] == [
+        ("illegal label I-LOC, read as conlleval does", "Oslo")
+    ]
+
+
 def test_parquet_of_datasets_has_the_names(tmp_path: Path) -> None:
     features = datasets.Features(
         {
@@ -103,7 +162,12 @@ def test_rows_of_one_document_are_its_sentences(tmp_path: Path) -> None:
     [
         ({"tokens": WORDS, "ner_tags": IOB2[:3]}, "in.jsonl:1: 4 words and 3 labels"),
         ({"tokens": ["Ada", " "], "ner_tags": ["O", "O"]}, "in.jsonl:1: the word ' ' is empty"),
-        ({"tokens": ["Ada"], "ner_tags": ["PER"]}, "label 'PER' fits no scheme"),
+        ({"tokens": WORDS, "ner_tags": ["O", "O", "O", "PER"]}, "in.jsonl:1, word 4: label 'PER'"),
+        ({"tokens": ["Ada"], "ner_tags": [None]}, "in.jsonl:1: None is no label"),
+        (
+            {"tokens": WORDS, "ner_tags": ["U-A", "O", "S-A", "O"]},
+            "word 3: label S-A belongs to IOBES or BMES but U-A in ",
+        ),
     ],
 )
 def test_a_broken_row_is_named(row: dict[str, Any], words: str, tmp_path: Path) -> None:
