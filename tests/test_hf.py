@@ -1,6 +1,7 @@
 """Checkpoint import and export, compared with transformers on the same weights."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy
@@ -81,7 +82,9 @@ def test_labels_of_each_scheme(names: list[str], scheme: str, types: list[str]) 
     ("names", "message"),
     [
         (["LABEL_0", "LABEL_1"], "fits no scheme.*LABEL_0, LABEL_1"),
-        (["O", "B-A", "I-A", "[CLS]"], r"fits no scheme.*\[CLS\]"),
+        (["O", "B-A", "I-A", "A"], "fits no scheme.*B-A, I-A, A"),
+        (["A", "B"], "fits no scheme.*A, B"),
+        (["O", "[PAD]", "X"], "labels must be"),
         (["B-A", "I-A"], "labels must be O and B-, I-.*B-A, I-A"),
         (["O"], "labels must be"),
         (["O", "B-A", "L-A", "E-A"], "labels must be"),
@@ -92,6 +95,38 @@ def test_labels_of_each_scheme(names: list[str], scheme: str, types: list[str]) 
 def test_labels_without_a_scheme_are_listed_in_the_error(names: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_labels(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "scheme", "ids"),
+    [
+        (["O", "B-A", "I-A", "X", "[CLS]", "[SEP]"], "bio", {"O": 0, "B-A": 1, "I-A": 2}),
+        (["<PAD>", "O", "B-A", "I-A"], "bio", {"O": 1, "B-A": 2, "I-A": 3}),
+        (["O", "A", "C-D"], "io", {"O": 0, "B-A": 1, "I-A": 1, "B-C-D": 2, "I-C-D": 2}),
+        (["[PAD]", "I-A", "O"], "io", {"O": 2, "B-A": 1, "I-A": 1}),
+    ],
+)
+def test_special_labels_and_types_without_prefix(
+    names: list[str], scheme: str, ids: dict[str, int]
+) -> None:
+    labels = read_labels(names)
+    assert (labels.scheme, labels.ids) == (scheme, ids)
+
+
+def test_import_of_io_decodes_each_words_best_label(tmp_path: Path) -> None:
+    """Also after export and import."""
+    names = ["[PAD]", "O", "PER", "LOC"]
+    folder = make_checkpoint(tmp_path / "io", names=names)
+    nlp = import_checkpoint(str(folder))
+    assert pipe(nlp, "token_ner").cfg["scheme"] == "io"
+    best = reference_logits(folder, WORDS)[:, 1:].argmax(axis=1)
+    expected = [names[1:][i] for i in best]
+    assert len({*expected} - {"O"}) == 2  # else nothing is tested
+    export_pipeline(nlp, "io", tmp_path / "again")
+    for pipeline in (nlp, import_checkpoint(str(tmp_path / "again"))):
+        doc = pipeline(Doc(pipeline.vocab, words=WORDS))
+        assert [token.ent_type_ or "O" for token in doc] == expected
+        assert all(a.end < b.start or a.label != b.label for a, b in pairwise(doc.ents))
 
 
 def test_import_of_a_checkpoint_with_missing_labels(tmp_path: Path) -> None:

@@ -22,9 +22,11 @@ IGNORED = {"PAD", "[PAD]", "<PAD>", "X", "[CLS]", "[SEP]", "CLS", "SEP", "<S>", 
 class LabelMapping(NamedTuple):
     """The label scheme of a checkpoint, and its columns under the labels of `token_ner`."""
 
-    scheme: str  # "bio" or "bilou"
+    scheme: str  # "bio", "bilou" or "io"
     types: list[str]  # sorted
-    ids: dict[str, int]  # from token_ner's label to the checkpoint's column
+    ids: dict[
+        str, int
+    ]  # from token_ner's label to the checkpoint's column; in IO, B and I share it
 
 
 def read_labels(names: Sequence[str]) -> LabelMapping:
@@ -34,16 +36,20 @@ def read_labels(names: Sequence[str]) -> LabelMapping:
     RAISES (InputError): If they match no scheme, or a type has no label that begins a mention.
     """
     listed = ", ".join(names)
+    types_of = find_io_types(names)
+    if types_of:
+        ids = {f"{p}-{type_}": i for type_, i in types_of.items() for p in "BI"}
+        return LabelMapping("io", sorted(types_of), {"O": names.index("O"), **ids})
     try:
-        tags = [OUTSIDE if name.upper() in IGNORED else parse_tag(name) for name in names]
+        tags = [OUTSIDE if is_special(name) else parse_tag(name) for name in names]
     except ValueError as error:
         raise InputError(f"{error}; the checkpoint's labels are {listed}") from None
     prefixes = {tag.prefix for tag in tags} - {"O"}
     scheme = next((s for s, known in SCHEMES.items() if prefixes <= known.keys()), None)
     if scheme is None or not prefixes or "O" not in names or len(set(names)) != len(names):
         raise InputError(
-            f"labels must be O and B-, I- (BIO), with L-, U- for BILOU or E-, S- for IOBES, and "
-            f"unique; the checkpoint's labels are {listed}"
+            f"labels must be O and B-, I- (BIO), with L-, U- for BILOU or E-, S- for IOBES, or all "
+            f"without prefix (IO), and unique; the checkpoint's labels are {listed}"
         )
     ours = SCHEMES[scheme]
     ids = {"O": names.index("O")} | {
@@ -57,3 +63,29 @@ def read_labels(names: Sequence[str]) -> LabelMapping:
                 f"missing; the checkpoint's labels are {listed}"
             )
     return LabelMapping("bio" if scheme == "bio" else "bilou", types, ids)
+
+
+def find_io_types(names: Sequence[str]) -> dict[str, int]:
+    """RETURNS (dict[str, int]): The column of each type if the scheme is IO: beside O, all labels
+    are types, or all are types with I-. Otherwise empty."""
+    others = {
+        name: i for i, name in enumerate(names) if name != OUTSIDE.prefix and not is_special(name)
+    }
+    if "O" not in names or len(set(names)) != len(names):
+        return {}
+    if all(name.startswith("I-") for name in others):
+        return {name[2:]: i for name, i in others.items()}
+    return {} if any(map(has_prefix, others)) else others
+
+
+def has_prefix(name: str) -> bool:
+    """RETURNS (bool): Whether a label is one of a scheme with prefixes, such as B-PER."""
+    try:
+        parse_tag(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_special(name: str) -> bool:
+    return name.upper() in IGNORED

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy
 from spacy.errors import Errors
@@ -29,7 +29,7 @@ from .targets import list_labels, make_targets
 from .wordpieces import Array
 
 ModelArray = Any  # numpy or CuPy, depending on the device
-Scheme = Literal["bio", "bilou"]
+Scheme = Literal["bio", "bilou", "io"]
 DEFAULT_CONFIG = Config().from_str(
     """
 [model]
@@ -77,7 +77,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     vocab (Vocab): The shared vocabulary.
     model (Model): Gives each word of a document a row of logits.
     name (str): The component's name.
-    scheme (str): "bio" or "bilou": the labels that the model learns.
+    scheme (str): "bio" or "bilou": the labels that the model learns. "io": those of BIO, but
+        adjacent words of one type are one mention, as in checkpoints that have no B.
     threshold (float | None): Mentions with a lower (calibrated) score are dropped; None keeps all.
     learn_rate_factor (float): The head's learning rate, as a multiple of the optimizer's.
     scorer (Callable | None): Scores `doc.ents`.
@@ -94,8 +95,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         learn_rate_factor: float = 1.0,
         scorer: Callable[..., Any] | None = None,
     ) -> None:
-        if scheme not in ("bio", "bilou"):
-            raise ValueError(f'{name}: scheme must be "bio" or "bilou", not "{scheme}"')
+        if scheme not in get_args(Scheme):
+            raise ValueError(f'{name}: scheme must be "bio", "bilou" or "io", not "{scheme}"')
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -139,7 +140,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
 
     @property
     def lattice(self) -> Lattice:
-        return Lattice(n_types=len(self.labels), bilou=self.cfg["scheme"] == "bilou")
+        scheme = self.cfg["scheme"]
+        return Lattice(len(self.labels), bilou=scheme == "bilou", joined=scheme == "io")
 
     @property
     def word_labels(self) -> list[str]:

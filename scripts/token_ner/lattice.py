@@ -4,11 +4,13 @@ A label scheme is a lattice. Its states are 0, no mention is open, and k = 1 …
 k-th type is open. A word moves from state to state by its label:
 
     bio     any -> 0 by O     any -> k by B-k     k -> k by I-k
+    io      as bio, but k -> k by I-k only: adjacent words of one type are one mention
     bilou   0 -> 0 by O or any U-k     0 -> k by B-k     k -> k by I-k     k -> 0 by L-k
 
-So in BIO a mention stays open until the word after it. The columns of labels are O, then all B,
-then all I, and in BILOU all L and all U, with the types in one order. A word is a matrix of weights
-from state to state, and a chain of words is the product of their matrices. Needs numpy only.
+So in BIO and IO a mention stays open until the word after it. The columns of labels are O, then all
+B, then all I, and in BILOU all L and all U, with the types in one order. A word is a matrix of
+weights from state to state, and a chain of words is the product of their matrices. Needs numpy
+only.
 """
 
 import math
@@ -52,10 +54,12 @@ class Lattice:
 
     n_types (int): K above.
     bilou (bool): Whether L and U labels are there, beside O, B and I.
+    joined (bool): Without these: whether the scheme is IO, rather than BIO.
     """
 
     n_types: int
     bilou: bool
+    joined: bool = False
 
     @property
     def n_labels(self) -> int:
@@ -91,7 +95,7 @@ class Lattice:
         else:
             moves[:, 0] = outside
             moves[:, 1:] = begin
-            moves[on, on] = ring.plus(begin, inside)
+            moves[on, on] = inside if self.joined else ring.plus(begin, inside)
         return moves
 
     def labels(self, words: Array, states: Array) -> Array:
@@ -106,7 +110,8 @@ class Lattice:
             return numpy.where(after == 0, closing, numpy.where(before == 0, after, k + after))
         inside = k + after
         stays = (before == after) & (after > 0)
-        stays &= words[rows, numpy.where(stays, inside, 0)] > words[rows, after]
+        if not self.joined:
+            stays &= words[rows, numpy.where(stays, inside, 0)] > words[rows, after]
         return numpy.where(stays, inside, after)
 
 
@@ -216,13 +221,23 @@ def find_best_mentions(lattice: Lattice, words: Array) -> ChainMentions:
     words = numpy.where(words == -numpy.inf, words, numpy.maximum(words, LEAST))
     moves = lattice.moves(numpy.exp(words.T), SUM)
     before, after = scan(numpy.stack([moves, moves.swapaxes(0, 1)[..., ::-1]]), SUM)
+    after = after[:, ::-1]
+    outside = after[0, ends]
     if lattice.bilou:
         before_mention = before[0, starts]
     else:
-        before_mention = numpy.logaddexp.reduce(before[:, starts], axis=0)
+        states = before[:, starts]
+        if lattice.joined:  # neither before nor after the mention is another one of its type
+            same = types + 1, numpy.arange(len(types))
+            states[same] = -numpy.inf
+            with numpy.errstate(divide="ignore"):
+                nexts = numpy.log(moves[0][:, ends]) + after[:, ends + 1]
+            nexts[same] = -numpy.inf
+            outside = numpy.logaddexp.reduce(nexts, axis=0)
+        before_mention = numpy.logaddexp.reduce(states, axis=0)
     label_scores = numpy.append(0.0, numpy.cumsum(words[numpy.arange(len(words)), labels]))
     own = label_scores[ends] - label_scores[starts]
-    scores = numpy.exp(before_mention + own + after[0, ::-1][ends] - before[0, -1])
+    scores = numpy.exp(before_mention + own + outside - before[0, -1])
     return ChainMentions(starts, ends, types, numpy.minimum(scores, 1.0))
 
 

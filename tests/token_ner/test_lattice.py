@@ -21,7 +21,11 @@ from token_ner.lattice import (
     scan,
 )
 
-LATTICES = [Lattice(n_types=k, bilou=bilou) for k in (1, 2) for bilou in (False, True)]
+LATTICES = [
+    Lattice(n_types=k, bilou=bilou, joined=joined)
+    for k in (1, 2)
+    for bilou, joined in ((False, False), (True, False), (False, True))
+]
 Found = tuple[int, int, int]  # start, end, type
 
 
@@ -30,14 +34,15 @@ def names(lattice: Lattice) -> list[str]:
     return ["O", *(f"{p}{k}" for p in prefixes for k in range(lattice.n_types))]
 
 
-def is_legal(sequence: tuple[str, ...], bilou: bool) -> bool:
+def is_legal(sequence: tuple[str, ...], lattice: Lattice) -> bool:
     """The rules of the schemes, label by label."""
+    bilou = lattice.bilou
     for before, label in itertools.pairwise(("O", *sequence, "O")):
         open_before = before[0] in ("BI" if bilou else "")
         if label[0] in "IL":
             if before[0] not in "BI" or before[1:] != label[1:]:
                 return False
-        elif open_before:
+        elif open_before or (lattice.joined and label[0] == "B" and before[1:] == label[1:]):
             return False
     return True
 
@@ -59,7 +64,7 @@ def enumerate_all(words: numpy.ndarray, lattice: Lattice) -> tuple[float, dict[F
     columns = names(lattice)
     for path in itertools.product(range(len(columns)), repeat=len(words)):
         sequence = tuple(columns[i] for i in path)
-        if not is_legal(sequence, lattice.bilou):
+        if not is_legal(sequence, lattice):
             continue
         log_weight = float(words[numpy.arange(len(words)), path].sum())
         best = max(best, log_weight)
@@ -145,6 +150,17 @@ def test_decode_scores_of_one_word_by_hand() -> None:
     assert found.scores.tolist() == pytest.approx([0.6 / 0.9])
 
 
+def test_decode_of_io_joins_adjacent_words_of_a_type() -> None:
+    """With the same columns for B and I, the score of a mention is the product of its words'
+    probabilities and of those that it ends there."""
+    lattice = Lattice(n_types=2, bilou=False, joined=True)
+    types = numpy.array([[0.2, 0.7, 0.1], [0.3, 0.6, 0.1], [0.1, 0.1, 0.8]])  # O, 0, 1
+    words = numpy.log(types[:, [0, 1, 2, 1, 2]])
+    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
+    assert as_tuples(found) == [(0, 2, 0), (2, 3, 1)]
+    assert found.scores.tolist() == pytest.approx([0.7 * 0.6 * 0.9, 0.8 * 0.9])
+
+
 def test_decode_stays_exact_over_a_long_document() -> None:
     """100,000 words: no underflow, and scores equal those of a short one around the mention."""
     lattice = Lattice(n_types=2, bilou=False)
@@ -164,13 +180,13 @@ def test_decode_stays_exact_over_a_long_document() -> None:
 @given(
     n=st.integers(0, 200),
     k=st.integers(1, 4),
-    bilou=st.booleans(),
+    scheme=st.sampled_from(["bio", "bilou", "io"]),
     seed=st.integers(0, 2**32 - 1),
     ring=st.sampled_from([BEST, SUM]),
 )
-def test_scan_equals_word_by_word(n: int, k: int, bilou: bool, seed: int, ring: Ring) -> None:
+def test_scan_equals_word_by_word(n: int, k: int, scheme: str, seed: int, ring: Ring) -> None:
     """Two chains at once, one of them backwards."""
-    lattice = Lattice(n_types=k, bilou=bilou)
+    lattice = Lattice(n_types=k, bilou=scheme == "bilou", joined=scheme == "io")
     moves = lattice.moves(ring.exp(random_words(lattice, n, seed).T), ring)
     chains = [moves, moves.swapaxes(0, 1)[..., ::-1]]
     for chain, found in zip(chains, scan(numpy.stack(chains), ring), strict=True):
@@ -187,15 +203,15 @@ def test_scan_equals_word_by_word(n: int, k: int, bilou: bool, seed: int, ring: 
 @settings(max_examples=50, deadline=None)
 @given(
     n=st.integers(1, 300),
-    bilou=st.booleans(),
+    scheme=st.sampled_from(["bio", "bilou", "io"]),
     seed=st.integers(0, 2**32 - 1),
     scale=st.sampled_from([1e-3, 1.0, 30.0, 1e3, 1e6]),
 )
 def test_decode_of_any_logits_gives_probabilities(
-    n: int, bilou: bool, seed: int, scale: float
+    n: int, scheme: str, seed: int, scale: float
 ) -> None:
     """Also where the labels that are sure are not legal, for hundreds of words in a row."""
-    lattice = Lattice(n_types=3, bilou=bilou)
+    lattice = Lattice(n_types=3, bilou=scheme == "bilou", joined=scheme == "io")
     words = random_words(lattice, n, seed, scale)
     found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
     assert ((found.scores >= 0) & (found.scores <= 1)).all()
