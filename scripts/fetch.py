@@ -17,7 +17,9 @@ app = typer.Typer(add_completion=False)
 def corpus(
     name: Annotated[str, typer.Argument(help="conll2003, or the name of your own corpus")],
     target: Annotated[Path, typer.Argument(help="Target folder")],
-    source: Annotated[str, typer.Option(help="Folder with train.txt, valid.txt and test.txt")] = "",
+    source: Annotated[
+        str, typer.Option(help="Folder with train, valid and test files, or a hub id")
+    ] = "",
 ) -> None:
     """Fetch a corpus from a folder or the hub. If the target is complete, keep it."""
     with exit_on_input_error():

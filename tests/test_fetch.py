@@ -8,9 +8,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import fetch
+from common.console import InputError
 from corpus import conll, schemes
 from fetching import corpora
 from tests.conftest import CONLL2003, SAMPLE, SPLITS, TINY
+from tests.formats.support import read as read_annotated
 
 
 def run(*args: object) -> Result:
@@ -170,6 +172,41 @@ def test_fetch_corpus_from_parquet(
     text = (tmp_path / "target" / "valid.txt").read_text("utf-8")
     expected = TINY if with_documents else TINY.replace("-DOCSTART- -X- -X- O\n\n", "")
     assert text == expected
+
+
+def test_fetch_any_dataset_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is saved as Parquet with the names of its labels, and `convert` reads it."""
+    features = datasets.Features(
+        {
+            "tokens": datasets.List(datasets.Value("string")),
+            "ner_tags": datasets.List(datasets.ClassLabel(names=["O", "B-PER"])),
+        }
+    )
+    rows = {"tokens": [["Ada", "left"]], "ner_tags": [[1, 0]]}
+    dataset = datasets.Dataset.from_dict(rows, features=features)
+    hub = {"mine/ner": datasets.DatasetDict({"train": dataset, "validation": dataset})}
+    monkeypatch.setattr(datasets, "load_dataset", hub.__getitem__)
+    monkeypatch.setattr(corpora, "go_offline_without_hub", lambda: None)
+    target = tmp_path / "target"
+    assert corpora.fetch_corpus("mine", target, Path("mine/ner")) == "mine/ner on the hub"
+    assert corpora.fetch_corpus("mine", target, None) == str(target)
+    for split in ("train", "valid"):
+        _, (doc,), _ = read_annotated(target / f"{split}.parquet")
+        assert [(ent.text, ent.label_) for ent in doc.ents] == [("Ada", "PER")]
+    del hub["mine/ner"]["validation"]
+    with pytest.raises(InputError, match="mine/ner on the hub: no split valid; it has train"):
+        corpora.fetch_corpus("mine", tmp_path / "other", Path("mine/ner"))
+
+
+def test_fetch_copies_the_names_of_labels(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for split in ("train", "dev"):
+        (source / f"{split}.jsonl").write_text('{"tokens": ["Ada"], "ner_tags": [1]}\n')
+    (source / "label2id.json").write_text('{"O": 0, "B-PER": 1}')
+    corpora.fetch_corpus("mine", tmp_path / "target", source)
+    _, (doc,), _ = read_annotated(tmp_path / "target" / "valid.jsonl")
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [("Ada", "PER")]
 
 
 def test_fetch_counts_match_the_publication() -> None:

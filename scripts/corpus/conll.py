@@ -127,6 +127,11 @@ def keep_columns(blocks: Sequence[Block], columns: Columns, path: str) -> None:
     sentences = [(block.line, block.rows) for block in blocks if block.rows]
     if not sentences:
         raise InputError(f"{path} has no rows but the names of its columns")
+    if path.lower().endswith(".csv") and not header and columns == DEFAULT:
+        raise InputError(
+            f"{path}:{sentences[0][0]}: this row doesn't name the columns of words and labels; "
+            "--word-column and --label-column do, by number"
+        )
     word, label = choose_columns(sentences, columns, header, path)
     labels = [row[label] for block in blocks for row in block.rows]
     check_header(labels, f"{path}:{sentences[0][0]}")

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.console import InputError, msg
 from common.files import atomic_write
@@ -14,6 +14,10 @@ from corpus.schemes import Mention, decode_mentions
 from fetching.sources import go_offline_without_hub, try_sources
 from formats.detecting import COLUMNS, detect
 from formats.folders import NAMES, find_splits
+from formats.token_tags import BESIDE
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SPLITS = ("train", "valid", "test")
 COUNTED = ("documents", "sentences", "words", "PER", "LOC", "ORG", "MISC")
@@ -31,8 +35,9 @@ HUB_CORPORA = {"conll2003": ("tomaarsen/conll2003", "lhoestq/conll2003")}
 HUB_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 FOLDER_VARIABLES = {"conll2003": "CONLL2003_DIR"}
 # A split of column files is read and written again in canonical form; of any other format, its file
-# or folder is copied as it is, and `convert` reads it.
-Splits = dict[str, Corpus | Path]
+# or folder is copied as it is, and `convert` reads it. Of any dataset of the hub it is a `Dataset`,
+# which is written as Parquet, with the names of its labels.
+Splits = dict[str, "Corpus | Path | Dataset"]
 
 
 def read_folder(folder: Path, name: str) -> Splits:
@@ -61,8 +66,8 @@ def verify(name: str, splits: Splits) -> None:
     """
     for split, expected in KNOWN_COUNTS.get(name, {}).items():
         corpus = splits[split]
-        if isinstance(corpus, Path):
-            raise InputError(f"{corpus} is not a column file, as {name} has")
+        if not isinstance(corpus, Corpus):
+            raise InputError(f"{split} is not a column file, as {name} has")
         counts = count(corpus.documents)
         for what, number in zip(COUNTED, expected, strict=True):
             found = counts.get(what, 0)
@@ -109,6 +114,28 @@ def read_hub(dataset_id: str) -> Splits:
     return splits
 
 
+def read_any_hub(dataset_id: str) -> Splits:
+    """RETURNS (Splits): The splits of a dataset with `tokens` and `ner_tags` on the hub.
+    RAISES (InputError): If it has no train or validation split."""
+    go_offline_without_hub()
+    from datasets import load_dataset
+
+    found = load_dataset(dataset_id)
+    splits: Splits = {}
+    for split, names in NAMES.items():
+        name = next((name for name in names if name in found), None)
+        if name is not None:
+            splits[split] = found[name]
+        elif split != "test":
+            raise InputError(f"no split {split}; it has {', '.join(found)}")
+    return splits
+
+
+def is_hub_id(source: Path) -> bool:
+    """RETURNS (bool): Whether a folder that doesn't exist is OWNER/NAME."""
+    return len(source.parts) == 2 and not source.is_absolute() and not source.exists()
+
+
 def corpus_sources(
     name: str, target: Path, folder: Path | None
 ) -> list[tuple[str, Callable[[], Splits]]]:
@@ -119,6 +146,9 @@ def corpus_sources(
     variable = FOLDER_VARIABLES.get(name, "")
     if folder is not None:
         sources.append((str(folder), partial(read_folder, folder, name)))
+        if name not in KNOWN_COUNTS and is_hub_id(folder):
+            hub_id = folder.as_posix()
+            sources.append((f"{hub_id} on the hub", partial(read_any_hub, hub_id)))
     elif os.environ.get(variable):
         named = Path(os.environ[variable])
         sources.append((f"{named} ({variable})", partial(read_folder, named, name)))
@@ -134,10 +164,15 @@ def write_corpus(splits: Splits, target: Path) -> None:
             if isinstance(corpus, Corpus):
                 text = format_corpus(corpus.documents, docstarts=corpus.has_docstarts)
                 (temporary / f"{split}.txt").write_text(text, encoding="utf-8", newline="\n")
+            elif not isinstance(corpus, Path):
+                corpus.to_parquet(temporary / f"{split}.parquet")
             elif corpus.is_dir():
                 shutil.copytree(corpus, temporary / split)
             else:
                 shutil.copyfile(corpus, temporary / f"{split}{corpus.suffix}")
+                for names in (corpus.with_name(name) for name in BESIDE):
+                    if names.is_file():
+                        shutil.copyfile(names, temporary / names.name)
 
 
 def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
@@ -170,6 +205,9 @@ def print_splits(splits: Splits) -> None:
     for split, corpus in splits.items():
         if isinstance(corpus, Path):
             msg.text(f"  {split}: {corpus.name} ({detect(corpus, None)})")
+            continue
+        if not isinstance(corpus, Corpus):
+            msg.text(f"  {split}: {len(corpus):,} rows")
             continue
         counts = ", ".join(f"{n:,} {what}" for what, n in count(corpus.documents).items())
         msg.text(f"  {split}: {counts}")

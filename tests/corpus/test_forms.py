@@ -107,6 +107,11 @@ def test_csv_with_named_columns_can_have_many(tmp_path: Path) -> None:
         parse(tmp_path, text.replace("word", "y"), None, "in.csv")
 
 
+def test_csv_without_names_is_read_by_numbers(tmp_path: Path) -> None:
+    corpus = parse(tmp_path, "x,Ada,B-PER\ny,Lin,I-PER\n\nz,Oslo,B-LOC\n", Columns(2, 3), "in.csv")
+    assert found(corpus) == PER_LOC
+
+
 def test_csv_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes("word,tag\nZoë,B-PER\n".encode("cp1252"))
@@ -131,6 +136,7 @@ def test_blank_lines_of_csv_end_sentences(tmp_path: Path) -> None:
         ("word,tag\n", "in.csv has no rows but the names of its columns"),
         ("word;tag\nAda;B-PER\n", "in.csv:1: 1 columns, not 2 to 10"),
         ("", "in.csv contains no sentences"),
+        ("Ada,B-PER\n", "in.csv:1: this row doesn't name the columns"),
     ],
 )
 def test_broken_csv_is_one_line(text: str, words: str, tmp_path: Path) -> None:
