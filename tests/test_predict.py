@@ -224,9 +224,9 @@ def test_predict_threshold_and_labels(pipeline: Path, source: Path) -> None:
 
 
 @pytest.mark.slow
-def test_predict_reads_standard_input(pipeline: Path, tmp_path: Path) -> None:
+def test_predict_reads_standard_input(python: Path, pipeline: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    command = [sys.executable, SCRIPT, str(pipeline), "-", "-o", str(output), "--format", "jsonl"]
+    command = [str(python), SCRIPT, str(pipeline), "-", "-o", str(output), "--format", "jsonl"]
     text = '{"text": "Ada", "id": 1}\n'
     subprocess.run(command, input=text.encode(), check=True)
     assert [(row["id"], row["text"]) for row in read(output)] == [(1, "Ada")]
@@ -294,7 +294,8 @@ def test_predict_on_a_full_disk_can_be_resumed(
     assert result.stderr.splitlines()[-1] == f"Error: [Errno 27] File too large; {kept}"
     assert "Traceback" not in result.stderr
     assert not output.exists()
-    subprocess.run([*command, "--resume"], check=True)
+    again = run(pipeline, source, "-o", output, "--processes", processes, "--resume")
+    assert again.exit_code == 0, again.output
     assert len(read(output)) == len(source.read_text(encoding="utf-8").splitlines())
 
 

@@ -100,9 +100,11 @@ def test_predict_reports_a_damaged_parquet_file_in_one_line(pipeline: Path, tmp_
 
 
 @pytest.mark.slow
-def test_predict_reads_utf16_from_standard_input(pipeline: Path, tmp_path: Path) -> None:
+def test_predict_reads_utf16_from_standard_input(
+    python: Path, pipeline: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "out.jsonl"
-    command = [sys.executable, SCRIPT, str(pipeline), "-", "-o", str(output), "--format", "csv"]
+    command = [str(python), SCRIPT, str(pipeline), "-", "-o", str(output), "--format", "csv"]
     subprocess.run(command, input='id,text\r\n1,"Åda, left"\r\n'.encode("utf-16"), check=True)
     assert [(row["id"], row["text"]) for row in read(output)] == [("1", "Åda, left")]
 
