@@ -87,8 +87,16 @@ def read_graph(path: Path) -> tuple[bytes, bytes]:
     """RETURNS (tuple[bytes, bytes]): An ONNX model; and its weights, if it is larger with them than
     protobuf allows, otherwise nothing."""
     model = onnx.load(path)
+    drop_notes(model.graph)
     if model.ByteSize() <= PROTOBUF_LIMIT:
         return model.SerializeToString(), b""
     apart = path.with_suffix(".apart.onnx")
     onnx.save(model, apart, save_as_external_data=True, location=WEIGHTS)
     return apart.read_bytes(), apart.with_name(WEIGHTS).read_bytes()
+
+
+def drop_notes(graph: onnx.GraphProto) -> None:
+    """Remove the exporter's notes: stack traces, with the paths of the machine, and names."""
+    parts: Any = (graph, *graph.node, *graph.value_info, *graph.initializer)
+    for part in (*parts, *graph.input, *graph.output):
+        del part.metadata_props[:]

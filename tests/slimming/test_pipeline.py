@@ -111,6 +111,12 @@ def test_slim_pipeline_has_no_paths_of_the_training(pipeline: Path, slim_pipelin
     assert "@annotation_setters" not in slim.config.to_str()
 
 
+def test_slim_pipeline_has_no_paths_of_the_exporter(slim_pipeline: Path) -> None:
+    graph = classifier_of(slim_pipeline).graph
+    assert b"site-packages" not in graph
+    assert b"stack_trace" not in graph
+
+
 def test_slim_refuses_a_wrong_export(pipeline: Path, slim_pipeline: Path) -> None:
     """A right one is 1e-6 away."""
     session = create_session(classifier_of(slim_pipeline).graph, 1)
