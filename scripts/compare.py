@@ -17,7 +17,7 @@ def type_rows(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, 
     rows = []
     for name in sorted({*types[0], *types[1]}):
         f1 = [100 * found.get(name, {"f1": 0.0})["f1"] for found in types]
-        rows.append((f"  {name}", *(f"{v:.2f}" for v in f1), f"{f1[1] - f1[0]:+.2f}", "", ""))
+        rows.append((f"  {name}", *(f"{v:.2f}" for v in f1), f"{f1[0] - f1[1]:+.2f}", "", ""))
     return rows
 
 

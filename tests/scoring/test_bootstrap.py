@@ -121,7 +121,9 @@ def test_compare_command(tmp_path: Path) -> None:
 
     def write(name: str, rows: list[list[int]], sha256: str) -> str:
         f1 = float(f1_of(rows))
-        scores = {"by_document": rows, "sha256": sha256, "conlleval": {"overall": {"f1": f1}}}
+        types = {"PER": {"f1": f1}} | ({"LOC": {"f1": 0.25}} if name == "b" else {})
+        conlleval = {"overall": {"f1": f1}, "types": types}
+        scores = {"by_document": rows, "sha256": sha256, "conlleval": conlleval}
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({"name": name, "splits": {"dev": scores}}), encoding="utf-8")
         return str(path)
@@ -134,6 +136,9 @@ def test_compare_command(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "90.00" in result.stdout
     assert "+50.00" in result.stdout
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["PER", "90.00", "40.00", "+50.00"] in rows
+    assert ["LOC", "0.00", "25.00", "-25.00"] in rows  # a new type
     (tmp_path / "bad.json").write_text("{}", encoding="utf-8")
     for second, message in [
         (other, "have no file in common; evaluate both on the same files"),
