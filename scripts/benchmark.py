@@ -10,6 +10,7 @@ import json
 import os
 import statistics
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from benchmarking.results import SPLITS, format_results, plot_curves, prepare_co
 from benchmarking.systems import (
     OURS,
     SYSTEMS,
+    System,
     predict_spacy,
     predict_trainer,
     train_spacy,
@@ -51,7 +53,7 @@ def work(
     else:
         install_clock()
     (system,) = [system for system in SYSTEMS if system.name == name]
-    trainer = system.recipe == "trainer"
+    trainer = system.recipe in ("trainer", "optimum")
     result: dict[str, Any]
     if phase == "train":
         result = (train_trainer if trainer else train_spacy)(system, corpus, backbone, number, gpu)
@@ -63,7 +65,7 @@ def work(
 def measure_systems(
     names: list[str], corpus: Path, backbone: Path, output: Path, epochs: int, passes: int, gpu: int
 ) -> dict[str, dict[str, Any]]:
-    """Train with all systems, then predict with all.
+    """Train with all systems that are trained, then predict with all.
 
     names (list[str]): Of the systems.
     gpu (int): Number of the GPU; -1 for the CPU.
@@ -71,7 +73,7 @@ def measure_systems(
     RAISES (InputError): If a system fails.
     """
 
-    def run(phase: str, number: int) -> dict[str, dict[str, Any]]:
+    def run(phase: str, number: int, names: list[str]) -> dict[str, dict[str, Any]]:
         arguments = [str(corpus), str(backbone), str(number), "--gpu", str(gpu)]
         start = [sys.executable, __file__, "work", phase]
         commands = {name: [*start, name, *arguments] for name in names}
@@ -79,8 +81,11 @@ def measure_systems(
         files = {name: output / f"{name}.{phase}.json" for name in names}
         return {name: json.loads(path.read_text("utf-8")) for name, path in files.items()}
 
-    systems = run("train", epochs)
-    rounds = [run("predict", passes)] if gpu < 0 else [run("predict", 1) for _ in range(passes)]
+    trained = [s.name for s in SYSTEMS if s.name in names and s.model_of is None]
+    systems: dict[str, dict[str, Any]] = {name: {} for name in names}
+    systems |= run("train", epochs, trained)
+    turns = [passes] if gpu < 0 else [1] * passes
+    rounds = [run("predict", number, names) for number in turns]
     for name, row in systems.items():
         row["words_per_second"] = {
             size: statistics.median(found[name][size] for found in rounds)
@@ -89,9 +94,10 @@ def measure_systems(
     return systems
 
 
-def check_names(systems: str) -> list[str]:
-    """RETURNS (list[str]): The names of the systems to compare.
-    RAISES (InputError): If one is unknown, or `token_ner`, which is compared, isn't one."""
+def check_names(systems: str, gpu: int) -> list[str]:
+    """RETURNS (list[str]): The names of the systems to compare, without those that can't run here.
+    RAISES (InputError): If one is unknown, or `token_ner`, which is compared, isn't one, or one
+        predicts with the model of another that isn't."""
     names = [name.strip() for name in systems.split(",")]
     known = [system.name for system in SYSTEMS]
     for name in names:
@@ -99,7 +105,29 @@ def check_names(systems: str) -> list[str]:
             raise InputError(f"--systems {name} is not one of {', '.join(known)}")
     if OURS not in names:
         raise InputError(f"--systems must name {OURS}, which is compared with the others")
-    return [name for name in known if name in names]
+    chosen = [system for system in SYSTEMS if system.name in names]
+    for system in chosen:
+        if system.model_of not in (None, *names):
+            raise InputError(
+                f"--systems {system.name} needs {system.model_of}, whose model it uses"
+            )
+    return [system.name for system in chosen if can_run(system, gpu)]
+
+
+def can_run(system: System, gpu: int) -> bool:
+    """RETURNS (bool): Whether a system can run here. If not, a message says why."""
+    if system.model_of is not None and gpu >= 0:
+        msg.info(f"{system.name} is left out: it runs on the CPU only (--device cpu)")
+        return False
+    if system.recipe == "optimum" and not has_optimum():
+        msg.info(f"{system.name} is left out: pip install optimum optimum-onnx")
+        return False
+    return True
+
+
+def has_optimum() -> bool:
+    """RETURNS (bool): Whether Optimum is installed, and optimum-onnx, its half for ONNX Runtime."""
+    return find_spec("optimum") is not None and find_spec("optimum.onnxruntime") is not None
 
 
 @app.command()
@@ -124,8 +152,8 @@ def run(
                 raise InputError(f"{corpus / name}.txt: no such file; run fetch first")
         if not (backbone / "config.json").is_file():
             raise InputError(f"{backbone} contains no backbone; run fetch first")
-        names = check_names(systems)
         gpu = resolve_device(device)
+        names = check_names(systems, gpu)
         fresh_folder(output)
         documents = QUICK_DOCUMENTS if quick else dict.fromkeys(SPLITS)
         prepare_corpus(corpus, output / "corpus", documents)

@@ -147,6 +147,31 @@ def test_ratios_without_reaching_the_f1(systems: dict[str, dict[str, Any]]) -> N
     assert "| never |" in results.format_results(systems)
 
 
+def test_systems_that_are_not_trained_are_compared_in_prediction_only(
+    systems: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    before = results.ratios(systems)
+    systems["token_ner-slim"] = {"words_per_second": {"16": 1600, "128": 1200}}
+    assert results.ratios(systems) == before | {
+        "token_ner-slim: words/s at its best batch size": 800 / 1600
+    }
+    row = "| `token_ner-slim` |  |  |  |  | 1,600 (16), 1,200 (128) |  |"
+    assert row in results.format_results(systems)
+    results.plot_curves(systems, tmp_path / "curves.png")
+
+
+def test_systems_that_can_not_run_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(benchmark, "has_optimum", lambda: False)
+    everything = ",".join(system.name for system in SYSTEMS)
+    assert "trainer-onnx" not in benchmark.check_names(everything, -1)
+    assert "trainer-onnx is left out: pip install optimum optimum-onnx" in capsys.readouterr().out
+    assert benchmark.check_names("token_ner-slim,token_ner", -1) == ["token_ner", "token_ner-slim"]
+    assert benchmark.check_names("token_ner-slim,token_ner", 0) == ["token_ner"]
+    assert "token_ner-slim is left out: it runs on the CPU only" in capsys.readouterr().out
+
+
 def test_results_are_tables(systems: dict[str, dict[str, Any]]) -> None:
     table = results.format_results(systems)
     assert "| `trainer-2e-5` | 100.0 | 300 | 90.00 (88.00) | 85.00 (83.00) |" in table
@@ -173,7 +198,7 @@ def test_invalid_input_is_reported_in_one_line(tmp_path: Path, tiny_backbone: Pa
     no_backbone = run(SAMPLE, tmp_path, tmp_path / "out")
     assert no_backbone.exit_code == 1
     assert "contains no backbone; run fetch first" in " ".join(no_backbone.output.split())
-    for names in ("token_ner,bert", "trainer-2e-5"):
+    for names in ("token_ner,bert", "trainer-2e-5", "token_ner,trainer-onnx"):
         result = run(SAMPLE, tiny_backbone, tmp_path / "out", "--systems", names)
         assert result.exit_code == 1
         assert f"--systems {names.removeprefix('token_ner,')}"[:10] in result.output
@@ -189,10 +214,14 @@ def test_benchmark_runs_completely(tiny_backbone: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["quick"] is True
-    assert results["systems"].keys() == {system.name for system in SYSTEMS}
+    runnable = {system.name for system in SYSTEMS if benchmark.can_run(system, -1)}
+    assert results["systems"].keys() == runnable >= {"token_ner", "token_ner-slim"}
+    for system in SYSTEMS:
+        row = results["systems"].get(system.name)
+        if row and system.model_of is None:
+            assert row["seconds_per_epoch"] > 0
+            assert row["peak_memory_mb"] > 100
     for row in results["systems"].values():
-        assert row["seconds_per_epoch"] > 0
-        assert row["peak_memory_mb"] > 100
         assert all(speed > 0 for speed in row["words_per_second"].values())
     assert {"dev_f1_bfloat16", "dev_f1_float32"} <= results["systems"]["token_ner"].keys()
     assert (tmp_path / "out" / "results.md").read_text() in result.output

@@ -9,6 +9,9 @@ import spacy
 from spacy.tokens import Doc
 
 import evaluate
+import report
+import report_page
+import robustness
 import slim
 from common.files import MARK
 from corpus.conll import read_corpus
@@ -70,6 +73,21 @@ def test_slim_int8_is_measured_and_calibrated_on_dev(
     assert record["evaluation"]["precision"] == "int8"
     assert "onnxruntime" in record["evaluation"]["versions"]
     assert record["splits"]["dev"]["conlleval"]["overall"]["f1"] == pytest.approx(dev["f1"])
+
+
+def test_slim_pipeline_is_reported_as_any_other(
+    slim_pipeline: Path, gold: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By evaluate, robustness, report and report_page."""
+    metrics, perturbed = tmp_path / "metrics.json", tmp_path / "robustness.json"
+    evaluate.main(str(slim_pipeline), [gold], metrics, predictions=tmp_path, device="cpu")
+    robustness.main(str(slim_pipeline), [gold], perturbed, "cpu")
+    scores = json.loads(metrics.read_text())["splits"]["dev"]
+    capsys.readouterr()
+    report.main([metrics])
+    assert f"{100 * scores['conlleval']['overall']['f1']:.2f}" in capsys.readouterr().out
+    report_page.main(metrics, tmp_path / "page.html", tmp_path, robustness=perturbed)
+    assert "typos" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_slim_loss_of_f1_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 """The benchmark's corpus, tables and chart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +41,25 @@ def ratios(systems: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     for name, theirs in systems.items():
         if name == OURS:
             continue
-        until = seconds_until(ours["curve"], theirs["dev_f1"])
         speeds = theirs["words_per_second"]
-        found |= {
-            f"{name}: seconds per epoch": ours["seconds_per_epoch"] / theirs["seconds_per_epoch"],
-            f"{name}: seconds until its dev F1": until and until / theirs["training_seconds"],
-            f"{name}: peak memory": ours["peak_memory_mb"] / theirs["peak_memory_mb"],
-        }
-        if "peak_gpu_memory_mb" in ours:
-            found[f"{name}: peak GPU memory"] = (
-                ours["peak_gpu_memory_mb"] / theirs["peak_gpu_memory_mb"]
-            )
+        if "curve" in theirs:
+            found |= {f"{name}: {key}": ratio for key, ratio in training_ratios(ours, theirs)}
         found[f"{name}: words/s at its best batch size"] = best / max(speeds.values())
         if str(SPACY_BATCH_SIZE) in speeds and name == "transition_ner":
             found[f"{name}: words/s in spaCy's batches"] = best / speeds[str(SPACY_BATCH_SIZE)]
     return found
+
+
+def training_ratios(
+    ours: dict[str, Any], theirs: dict[str, Any]
+) -> Iterator[tuple[str, float | None]]:
+    """YIELDS (tuple[str, float | None]): What is compared of the training, and the ratio."""
+    until = seconds_until(ours["curve"], theirs["dev_f1"])
+    yield "seconds per epoch", ours["seconds_per_epoch"] / theirs["seconds_per_epoch"]
+    yield "seconds until its dev F1", until and until / theirs["training_seconds"]
+    yield "peak memory", ours["peak_memory_mb"] / theirs["peak_memory_mb"]
+    if "peak_gpu_memory_mb" in ours:
+        yield "peak GPU memory", ours["peak_gpu_memory_mb"] / theirs["peak_gpu_memory_mb"]
 
 
 def format_results(systems: dict[str, dict[str, Any]]) -> str:
@@ -65,6 +69,11 @@ def format_results(systems: dict[str, dict[str, Any]]) -> str:
     header += ["GPU MiB in training"] if has_gpu else []
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, row in systems.items():
+        speeds = ", ".join(f"{speed:,} ({n})" for n, speed in row["words_per_second"].items())
+        if "curve" not in row:  # it isn't trained
+            empty = [""] * (len(header) - 2)
+            lines.append([f"`{name}`", *empty[:4], speeds, *empty[4:]])
+            continue
         wordpiece = {
             split: f" ({100 * row[key]:.2f})" if (key := f"{split}_f1_wordpiece") in row else ""
             for split in ("dev", "test")
@@ -75,7 +84,7 @@ def format_results(systems: dict[str, dict[str, Any]]) -> str:
                 f"{row['seconds_per_epoch']:,.1f}",
                 f"{row['training_seconds']:,.0f}",
                 *(f"{100 * row[f'{s}_f1']:.2f}{wordpiece[s]}" for s in ("dev", "test")),
-                ", ".join(f"{speed:,} ({n})" for n, speed in row["words_per_second"].items()),
+                speeds,
                 f"{row['peak_memory_mb']:,}",
                 *([f"{row['peak_gpu_memory_mb']:,}"] if has_gpu else []),
             ]
@@ -94,10 +103,11 @@ def plot_curves(systems: dict[str, dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    for name, row in systems.items():
+    trained = {name: row for name, row in systems.items() if "curve" in row}
+    for name, row in trained.items():
         seconds, f1 = zip(*row["curve"], strict=True)
         axes.plot(seconds, [100 * value for value in f1], marker="o", markersize=3, label=name)
-    best = max(value for row in systems.values() for _, value in row["curve"])
+    best = max(value for row in trained.values() for _, value in row["curve"])
     axes.set_ylim(100 * best - 15, 100 * best + 1)
     axes.set_xlabel("training seconds (without evaluation)")
     axes.set_ylabel("dev F1 by word, %")

@@ -22,14 +22,18 @@ SPACY_BATCH_SIZE = 128  # documents: nlp.batch_size of spaCy's quickstart for tr
 class System(NamedTuple):
     """A system to compare.
 
-    recipe (str): "trainer", or the name of a config.
+    recipe (str): "trainer", or the name of a config; of systems that aren't trained, "optimum" (the
+        transformers pipeline on ONNX Runtime) or "slim".
+    learn_rate (float): 0 for systems that aren't trained.
     bfloat16 (bool): Whether the Trainer and the transformers pipeline run in bfloat16.
+    model_of (str | None): The system with whose model it predicts; None if it is trained itself.
     """
 
     name: str
     recipe: str
     learn_rate: float
     bfloat16: bool = False
+    model_of: str | None = None
 
 
 # 2e-5 is the recipe's learning rate; 2e-4 suits the small backbone.
@@ -39,6 +43,8 @@ SYSTEMS = (
     System("trainer-bfloat16", "trainer", 2e-5, bfloat16=True),
     System("transition_ner", "transition_ner", 2e-4),
     System("token_ner", "token_ner", 2e-4),
+    System("trainer-onnx", "optimum", 0, model_of="trainer-2e-5"),
+    System("token_ner-slim", "slim", 0, model_of="token_ner"),
 )
 OURS = "token_ner"
 
@@ -145,7 +151,8 @@ def predict_spacy(system: System, corpus: Path, passes: int, gpu: int) -> dict[s
 
     if gpu >= 0:
         require_gpu(gpu)
-    nlp = load_pipeline(str(corpus.parent / system.name / "model"))
+    folder = corpus.parent / (system.model_of or system.name) / "model"
+    nlp = load_pipeline(str(folder if system.model_of is None else make_slim_model(folder)))
     gold = read_gold(corpus / "dev.spacy", nlp.vocab)
     words = sum(map(len, gold))
 
@@ -166,10 +173,10 @@ def predict_trainer(system: System, corpus: Path, passes: int, gpu: int) -> dict
 
     from corpus.wordpiece_labels import read_sentences
 
-    folder = corpus.parent / system.name / "model"
+    folder = corpus.parent / (system.model_of or system.name) / "model"
     recognise = transformers.pipeline(
         "token-classification",
-        model=str(folder),
+        model=str(folder) if system.model_of is None else load_optimum(folder),
         tokenizer=str(folder),
         aggregation_strategy="simple",
         device=gpu if gpu >= 0 else "cpu",
@@ -184,6 +191,33 @@ def predict_trainer(system: System, corpus: Path, passes: int, gpu: int) -> dict
 
     sizes = BATCH_SIZES["gpu" if gpu >= 0 else "cpu"]
     return time_passes({str(size): run(size) for size in sizes}, words, passes)
+
+
+def make_slim_model(folder: Path) -> Path:
+    """RETURNS (Path): The slim pipeline, in int8, of a trained one; beside it."""
+    from common.pipelines import load_pipeline
+    from slimming.pipeline import make_slim
+    from slimming.sources import find_source
+
+    slim = folder.with_name("slim")
+    if not slim.exists():
+        nlp = load_pipeline(str(folder))
+        make_slim(nlp, find_source(nlp, str(folder)), str(folder), "int8").to_disk(slim)
+    return slim
+
+
+def load_optimum(folder: Path) -> Any:
+    """RETURNS (ORTModelForTokenClassification): A checkpoint on ONNX Runtime, in float32, with as
+    many threads as torch has."""
+    import onnxruntime
+    import torch
+    from optimum.onnxruntime import ORTModelForTokenClassification
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return ORTModelForTokenClassification.from_pretrained(
+        str(folder), export=True, session_options=options
+    )
 
 
 def time_passes(runs: dict[str, Callable[[], object]], words: int, passes: int) -> dict[str, float]:
