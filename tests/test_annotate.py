@@ -7,6 +7,7 @@ import sys
 import time
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
-from cluster import partitions
+from cluster import driver, partitions
 from tests.annotate_helpers import (
     assert_same,
     descendants,
@@ -87,6 +88,31 @@ def test_annotate_with_a_killed_worker_loses_no_row(
     assert [row["id"] for row in rows] == list(range(10 * len(texts)))
     assert [row["text"] for row in rows] == texts * 10
     assert not any(row["rejected"] for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own, in this process
+def test_annotate_gives_a_slim_pipeline_one_thread_per_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray tells a worker how many CPUs it has."""
+    pytest.importorskip("ray")
+
+    class Threads:  # in a function, so that Ray takes it along
+        def __init__(self, job: Any) -> None:
+            pass
+
+        def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+            from token_ner.onnx_shim import count_threads
+
+            return {"name": row["name"], "threads": count_threads(None)}
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(driver, "Worker", Threads)
+    job: Any = None
+    rows = [partitions.Partition("in.parquet", 0, 1, name) for name in "ab"]
+    found = list(driver.annotate_partitions(job, rows, workers=2, gpus=0, address="local"))
+    assert sorted((row["name"], row["threads"]) for row in found) == [("a", 1), ("b", 1)]
 
 
 @pytest.mark.slow

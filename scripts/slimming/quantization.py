@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 import onnx
 from onnx import helper, numpy_helper
+from onnx.external_data_helper import load_external_data_for_model
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from slimming.export import silenced
@@ -84,15 +85,23 @@ def scaled_nodes(nodes: list[onnx.NodeProto], weights: set[str]) -> Iterator[onn
 
 
 def read_graph(path: Path) -> tuple[bytes, bytes]:
-    """RETURNS (tuple[bytes, bytes]): An ONNX model; and its weights, if it is larger with them than
-    protobuf allows, otherwise nothing."""
-    model = onnx.load(path)
+    """Read an ONNX model whose weights are in a file beside it.
+
+    RETURNS (tuple[bytes, bytes]): The model; and its weights, if it is larger with them than
+        protobuf allows, otherwise nothing.
+    """
+    model = onnx.load(path, load_external_data=False)
     drop_notes(model.graph)
-    if model.ByteSize() <= PROTOBUF_LIMIT:
+    entries = [e for tensor in model.graph.initializer for e in tensor.external_data]
+    sizes = [int(entry.value) for entry in entries if entry.key == "length"]
+    if path.stat().st_size + sum(sizes) <= PROTOBUF_LIMIT:
+        load_external_data_for_model(model, str(path.parent))
         return model.SerializeToString(), b""
-    apart = path.with_suffix(".apart.onnx")
-    onnx.save(model, apart, save_as_external_data=True, location=WEIGHTS)
-    return apart.read_bytes(), apart.with_name(WEIGHTS).read_bytes()
+    locations = [entry for entry in entries if entry.key == "location"]
+    (file,) = {entry.value for entry in locations}
+    for entry in locations:
+        entry.value = WEIGHTS
+    return model.SerializeToString(), (path.parent / file).read_bytes()
 
 
 def drop_notes(graph: onnx.GraphProto) -> None:

@@ -169,22 +169,35 @@ def make_windows(
 
 
 def batch_windows(
-    windows: Windows, specials: Specials, size: int, batch_wordpieces: int, multiple: int
+    windows: Windows,
+    specials: Specials,
+    size: int,
+    batch_wordpieces: int,
+    multiple: int,
+    batch_cost: float = math.inf,
 ) -> Iterator[tuple[Array, int]]:
     """Batch windows of similar length.
 
     size (int): Maximum wordpieces in a window, with special tokens.
+    batch_cost (float): What a batch costs by itself, in wordpieces: more padding than that is worth
+        another batch.
     YIELDS (tuple[Array, int]): Indices of windows, and the length that they are padded to: the
         longest's, rounded up to a multiple. The padded size is at most `batch_wordpieces`, or it is
         one window alone.
     """
     lengths = windows.last - windows.first + sum(map(len, specials))
     order = numpy.argsort(-lengths, kind="stable")
+    padded = numpy.minimum(size, -(-lengths[order] // multiple) * multiple)
     start = 0
     while start < len(order):
-        longest = int(lengths[order[start]])
-        length = min(size, math.ceil(longest / multiple) * multiple)
-        end = start + max(1, batch_wordpieces // length)
+        length = int(padded[start])
+        end = min(len(order), start + max(1, batch_wordpieces // length))
+        while True:
+            # By a cut before each of the windows; of the first, which stays, nothing.
+            saved = (length - padded[start:end]) * numpy.arange(end - start, 0, -1)
+            if saved.max() <= batch_cost:
+                break
+            end = start + int(saved.argmax())
         yield order[start:end], length
         start = end
 
@@ -221,14 +234,16 @@ def make_batches(
     windowing: Windowing,
     pad: int,
     multiple: int = PAD_MULTIPLE,
+    batch_cost: float = math.inf,
 ) -> list[Batch]:
     """RETURNS (list[Batch]): All windows of the documents. size: wordpieces in a window, with
-    special tokens; pad: the wordpiece that fills up; multiple: of which lengths are."""
+    special tokens; pad: the wordpiece that fills up; multiple: of which lengths are; batch_cost: as
+    in `batch_windows`."""
     windows = make_windows(docs, wordpieces, size - sum(map(len, specials)), windowing)
     limit = cast(int, windowing.batch_wordpieces)
     return [
         stack_windows(
             Windows(*(column[indices] for column in windows)), wordpieces, specials, length, pad
         )
-        for indices, length in batch_windows(windows, specials, size, limit, multiple)
+        for indices, length in batch_windows(windows, specials, size, limit, multiple, batch_cost)
     ]

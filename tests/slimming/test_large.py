@@ -17,6 +17,12 @@ from token_ner.onnx_shim import OnnxClassifier, create_session
 TEXTS = ["Ada Lindqvist left Varnholm.", "The Norden Bank fell.", "Nothing else did. " * 30]
 
 
+def write_with_data(graph: bytes, path: Path) -> None:
+    """Write a graph as the exporter does, with the weights in a file beside it."""
+    model = onnx.load_from_string(graph)
+    onnx.save(model, path, save_as_external_data=True, location="any.data")
+
+
 def test_weights_apart_are_saved_loaded_and_copied(
     slim_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -26,8 +32,10 @@ def test_weights_apart_are_saved_loaded_and_copied(
     head: Any = nlp.get_pipe("token_ner")
     shim = head.model.shims[0]
     whole: OnnxClassifier = shim.classifier
-    (tmp_path / "whole.onnx").write_bytes(whole.graph)
-    assert read_graph(tmp_path / "whole.onnx") == (whole.graph, b"")
+    write_with_data(whole.graph, tmp_path / "whole.onnx")
+    graph, weights = read_graph(tmp_path / "whole.onnx")
+    assert weights == b""
+    assert create_session(graph, 1)
 
     monkeypatch.setattr(quantization, "PROTOBUF_LIMIT", 1000)
     graph, weights = read_graph(tmp_path / "whole.onnx")
@@ -54,7 +62,7 @@ def test_weights_apart_are_saved_loaded_and_copied(
 
 def test_a_graph_without_its_weights_is_an_error(slim_pipeline: Path, tmp_path: Path) -> None:
     head: Any = spacy.load(slim_pipeline).get_pipe("token_ner")
-    (tmp_path / "whole.onnx").write_bytes(head.model.shims[0].classifier.graph)
+    write_with_data(head.model.shims[0].classifier.graph, tmp_path / "whole.onnx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quantization, "PROTOBUF_LIMIT", 1000)
         graph, weights = read_graph(tmp_path / "whole.onnx")
