@@ -8,7 +8,7 @@ import typer
 from common.console import InputError, exit_on_input_error, msg
 from common.pipelines import load_on_device
 from corpus.docs import read_gold, write_docs
-from reviewing.rehearsal import complete, sample_words
+from reviewing.rehearsal import complete, leave_open, sample_words
 from scoring.scores import unknown_types
 
 
@@ -45,6 +45,7 @@ def main(
         if old is not None and old != Path():
             gold = read_gold(old, nlp.vocab)
             repeated = sample_words(gold, words if rehearsal is None else rehearsal, seed)
+            repeated = leave_open(repeated) if new_types else repeated
         write_docs([*completed, *repeated], output)
         listed = ", ".join(new_types) or "none"
         msg.good(

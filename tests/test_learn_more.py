@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import learn_more
 from corpus.docs import read_docs, write_docs
-from reviewing.rehearsal import complete, sample_words
+from reviewing.rehearsal import complete, leave_open, sample_words
 from token_ner import ScoredMention
 from token_ner.scores import keep_scores
 
@@ -77,6 +77,15 @@ def test_a_sample_has_at_least_as_many_words(nlp: Language) -> None:
     assert sample_words(docs, 9, 0) != sample_words(docs, 9, 1)
 
 
+@pytest.mark.parametrize("missing", [None, 3])
+def test_words_outside_old_mentions_are_left_open_in_a_copy(
+    missing: int | None, nlp: Language
+) -> None:
+    doc = gold(nlp, (0, 2, "PER"), missing=missing)
+    assert labels(leave_open([doc])[0]) == ["B-PER", "I-PER", *["?"] * 5]
+    assert labels(doc) == ["B-PER", "I-PER", "O", "O" if missing is None else "?", "O", "O", "O"]
+
+
 def run(*arguments: Any) -> tuple[int, str]:
     result = CliRunner().invoke(app, [*map(str, arguments), "--device", "cpu"])
     return result.exit_code, result.stderr if result.exit_code else result.stdout
@@ -89,7 +98,7 @@ def test_new_documents_and_a_sample_of_the_old_ones(
     vocab = Vocab()
     new = Doc(vocab, words=WORDS, ents=["B-TOWN", *["O"] * 6])
     write_docs([new], tmp_path / "new.spacy")
-    old = [Doc(vocab, words=WORDS[:n], ents=["O"] * n) for n in (7, 7, 7)]
+    old = [Doc(vocab, words=WORDS, ents=["B-PER", *["O"] * 6]) for _ in range(3)]
     write_docs(old, tmp_path / "old.spacy")
     more = tmp_path / "more.spacy"
     code, printed = run(
@@ -99,6 +108,8 @@ def test_new_documents_and_a_sample_of_the_old_ones(
     docs = list(read_docs(more, vocab))
     assert len(docs) == 1 + n_old
     assert docs[0].ents[0].label_ == "TOWN"
+    # "O" in the old documents doesn't say that a word is no TOWN.
+    assert [labels(doc) for doc in docs[1:]] == [["B-PER", *["?"] * 6]] * n_old
     printed = " ".join(printed.split())
     assert f"1 new documents with 1 mentions and {len(docs[0].ents) - 1} that" in printed
     assert f"{n_old} old documents; new types: TOWN" in printed

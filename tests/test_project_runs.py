@@ -82,6 +82,7 @@ class Stubs:
 
 
 def write(path: Path, text: str) -> None:
+    path = path / "file" if path.is_dir() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 

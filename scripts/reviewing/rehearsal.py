@@ -41,6 +41,17 @@ def complete(nlp: Language, docs: Sequence[Doc]) -> list[Doc]:
     return copies
 
 
+def leave_open(docs: Sequence[Doc]) -> list[Doc]:
+    """RETURNS (list[Doc]): Copies with the mentions, in which all other words have no label: that
+    they are no mention of an old type doesn't say that they are none of a new one."""
+    copies = []
+    for doc in docs:
+        copy = copy_gold(doc, [token.text for token in doc])
+        copy.set_ents(list(copy.ents), default="missing")
+        copies.append(copy)
+    return copies
+
+
 def sample_words(docs: Sequence[Doc], words: int, seed: int) -> list[Doc]:
     """RETURNS (list[Doc]): Random documents that together have at least so many words, or all."""
     order = list(docs)
