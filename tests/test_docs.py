@@ -94,6 +94,23 @@ def test_evaluation_every_block_runs(project: Path) -> None:
     assert json.loads((project / "metrics" / "token_ner.json").read_text())["training"]["seed"] == 0
 
 
+def test_formats_every_block_runs(project: Path) -> None:
+    printed = run_blocks(project, runnable(ROOT / "docs" / "formats.md"))
+    assert "(prodigy)" in printed
+    assert sorted(path.name for path in (project / "folds").glob("*/*.spacy")) == (
+        ["dev.spacy"] * 5 + ["train.spacy"] * 5
+    )
+
+
+def test_loop_every_block_runs(project: Path) -> None:
+    run_blocks(project, runnable(ROOT / "docs" / "loop.md"))
+    tasks = json.loads((project / "metrics" / "token_ner" / "review.json").read_text("utf-8"))
+    assert 50 < len(tasks) <= 100
+    assert all(len(task["predictions"]) == 1 for task in tasks)
+    lines = (project / "review.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(lines[0])["_view_id"] == "ner_manual"
+
+
 def test_slim_every_block_runs(project: Path) -> None:
     found = runnable(ROOT / "docs" / "slim.md")
     printed = run_blocks(project, [block for block in found if block[0] == "bash"])
