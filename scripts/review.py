@@ -8,26 +8,21 @@ import typer
 
 from common.console import InputError, exit_on_input_error, msg
 from common.files import check_file
-from common.pipelines import load_on_device
+from common.pipelines import find_single_head, load_on_device
 from corpus.docs import read_gold
 from formats.targets import find_target, write_target
 from formats.writing import WRITERS
 from reviewing.uncertainty import most_uncertain
-from texts.annotating import reject_if_longer
-from texts.records import Record, Reject, list_files, read_records, write_rejects
-from texts.teaching import find_teacher
+from texts.annotating import name_first, read_texts
+from texts.records import Reject, write_rejects
 
 
-def new_texts(
-    items: Iterable[Record | Reject], known: set[str], rejects: list[Reject]
-) -> Iterator[str]:
-    """YIELDS (str): Each text once, without those that are known. Rejects are added to the list."""
-    for item in items:
-        if isinstance(item, Reject):
-            rejects.append(item)
-        elif (key := text_key(item.text)) not in known:
+def new_texts(texts: Iterable[str], known: set[str]) -> Iterator[str]:
+    """YIELDS (str): Each text once, without those that are known. Its key is added to these."""
+    for text in texts:
+        if (key := text_key(text)) not in known:
             known.add(key)
-            yield item.text
+            yield text
 
 
 def text_key(text: str) -> str:
@@ -62,16 +57,14 @@ def main(
         check_file(output)
         to = find_target(output, to)
         nlp, _ = load_on_device(pipeline, device)
-        head = find_teacher(nlp, pipeline)
+        _, head = find_single_head(nlp, pipeline, "a pipeline for review")
         known = {text_key(d.text) for path in annotated or [] for d in read_gold(path, nlp.vocab)}
-        items = read_records(list_files(source, None), text_field)
-        rejects: list[Reject] = []
-        checked = (reject_if_longer(item, nlp.max_length) for item in items)
         n_known = len(known)
-        chosen = most_uncertain(nlp, head, new_texts(checked, known, rejects), documents)
+        rejects: list[Reject] = []
+        texts = new_texts(read_texts(source, text_field, nlp.max_length, rejects), known)
+        chosen = most_uncertain(nlp, head, texts, documents)
         if not chosen:
-            first = f"; the first is invalid: {rejects[0].reason}" if rejects else ""
-            raise InputError(f"{source} contains no new texts{first}")
+            raise InputError(f"{source} contains no new texts{name_first(rejects)}")
         write_target((candidate.doc for candidate in chosen), output, to, "iob2")
         listed = write_rejects(rejects, output)
         mentions = sum(len(candidate.doc.ents) for candidate in chosen)

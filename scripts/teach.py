@@ -1,26 +1,16 @@
 """Annotate unlabelled texts with a teacher pipeline, as training data for a smaller pipeline."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from common.console import InputError, exit_on_input_error, msg
-from common.pipelines import load_on_device
+from common.pipelines import find_single_head, load_on_device
 from corpus.docs import write_docs
-from texts.annotating import reject_if_longer
-from texts.records import Record, Reject, list_files, read_records, write_rejects
-from texts.teaching import find_teacher, teach_texts
-
-
-def keep_texts(items: Iterable[Record | Reject], rejects: list[Reject]) -> Iterator[str]:
-    """YIELDS (str): The texts of the records. Rejects are added to the list."""
-    for item in items:
-        if isinstance(item, Reject):
-            rejects.append(item)
-        else:
-            yield item.text
+from texts.annotating import name_first, read_texts
+from texts.records import Reject, write_rejects
+from texts.teaching import teach_texts
 
 
 def main(
@@ -54,14 +44,12 @@ def main(
         if output.suffix != ".spacy":
             raise InputError(f"{output} must end in .spacy")
         nlp, _ = load_on_device(teacher, device)
-        head = find_teacher(nlp, teacher)
-        items = read_records(list_files(source, None), text_field)
+        _, head = find_single_head(nlp, teacher, "a teacher")
         rejects: list[Reject] = []
-        texts = keep_texts((reject_if_longer(item, nlp.max_length) for item in items), rejects)
+        texts = read_texts(source, text_field, nlp.max_length, rejects)
         docs = list(teach_texts(nlp, head, texts, words, moses))
         if not docs:
-            first = f"; the first is invalid: {rejects[0].reason}" if rejects else ""
-            raise InputError(f"{source} contains no texts{first}")
+            raise InputError(f"{source} contains no texts{name_first(rejects)}")
         write_docs(docs, output)
         listed = write_rejects(rejects, output)
         n_words = sum(map(len, docs))

@@ -130,27 +130,13 @@ def tiny_file(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A two-layer BERT with random weights and a vocabulary of letters, saved as by fetch."""
-    import torch
-    import transformers
+    from tests.hf_helpers import save_bert
 
     folder = tmp_path_factory.mktemp("backbone")
     raw = folder / "raw"
     raw.mkdir()
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,-()'\""
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
-    (raw / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
-    tokenizer = transformers.BertTokenizerFast(str(raw / "vocab.txt"), do_lower_case=False)
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=512,
-    )
-    transformers.BertModel(config).save_pretrained(raw)
-    tokenizer.save_pretrained(raw)
+    save_bert(raw, letters)
     backbones.save_backbone(raw, folder / "tiny", {"name": "tiny", "source": "folder"})
     return folder / "tiny"
 

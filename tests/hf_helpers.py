@@ -1,6 +1,6 @@
 """Small checkpoints and reference logits that the tests of import and export share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,18 @@ SIZES: dict[str, Any] = {
     "num_attention_heads": 2,
     "intermediate_size": 64,
 }
+
+
+def save_bert(folder: Path, letters: Sequence[str], **tokenizer: Any) -> None:
+    """Save a BERT with random weights and a vocabulary of letters, which keeps their case."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
+    (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(vocab_size=len(pieces), max_position_embeddings=512, **SIZES)
+    transformers.BertModel(config).save_pretrained(folder)
+    transformers.BertTokenizerFast(
+        str(folder / "vocab.txt"), do_lower_case=False, **tokenizer
+    ).save_pretrained(folder)
 
 
 def bert_tokenizer(folder: Path, cls: Any) -> Any:

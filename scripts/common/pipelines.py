@@ -46,6 +46,16 @@ def find_heads(nlp: Language) -> dict[str, TokenNER]:
     }
 
 
+def find_single_head(nlp: Language, path: str, role: str) -> tuple[str, TokenNER]:
+    """RETURNS (tuple[str, TokenNER]): Name and component of the only `token_ner`.
+    RAISES (InputError): If the pipeline has none, or several. role: what needs one, for the
+        message."""
+    heads = find_heads(nlp)
+    if len(heads) != 1:
+        raise InputError(f"{path} has {len(heads)} token_ner components; {role} has one")
+    return next(iter(heads.items()))
+
+
 def describe_runtime(nlp: Language) -> dict[str, str]:
     """RETURNS (dict[str, str]): `runtime` ("torch" or "onnxruntime") and `precision` of the
     transformer; empty without one that this project knows."""

@@ -6,16 +6,16 @@ from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow
 import pyarrow.parquet
 
-from common.console import InputError, first_line, shorten
+from common.console import InputError, shorten
 from common.encodings import read_text
 from corpus.conll import decode_block, detect_scheme
 from corpus.rows import Block
 from corpus.schemes import Mention, find_illegal
 from formats.annotated import Annotated, Issue, Span
 from formats.json_records import get, parse, read_json_records
+from texts.parquet_rows import open_parquet, read_fields
 
 TAGS = ("ner_tags", "ner_labels", "tags", "labels", "ner")
 DOCUMENT = "document_id"
@@ -124,13 +124,12 @@ def read_rows(path: Path, encoding: str | None) -> Iterator[Row]:
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
-    try:
-        records = pyarrow.parquet.read_table(path).to_pylist()
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path} is not a complete Parquet file: {first_line(error)}") from None
-    for number, record in enumerate(records, start=1):
-        where = f"{path}, row {number}"
-        yield make_row(where, get(record, "tokens", list, where), record)
+    with open_parquet(path) as table:
+        for number, record in enumerate(read_fields(table, path), start=1):
+            where = f"{path}, row {number}"
+            if isinstance(record, str):
+                raise InputError(f"{where}: {record}")
+            yield make_row(where, get(record, "tokens", list, where), record)
 
 
 def make_row(where: str, words: list[Any], record: dict[str, Any]) -> Row:

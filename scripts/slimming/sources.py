@@ -6,7 +6,7 @@ from spacy.language import Language
 from thinc.api import Model
 
 from common.console import InputError
-from common.pipelines import find_heads
+from common.pipelines import find_single_head
 from token_ner import ONNX_CLASSIFIER, WINDOWED_TRANSFORMER, TokenNER
 from token_ner.checks import LISTENER
 from token_ner.shim import AdamWShim
@@ -43,10 +43,7 @@ class Source(NamedTuple):
 def find_source(nlp: Language, path: str) -> Source:
     """RETURNS (Source): What a pipeline's slim one is made from.
     RAISES (InputError): If it can't be made."""
-    heads = find_heads(nlp)
-    if len(heads) != 1:
-        raise InputError(f"{path} has {len(heads)} token_ner components; a slim pipeline has one")
-    ((name, head),) = heads.items()
+    name, head = find_single_head(nlp, path, "a slim pipeline")
     if head.model.name == ONNX_CLASSIFIER:
         raise InputError(f"{path} is a slim pipeline already")
     own = find_nodes(head.model, WINDOWED_TRANSFORMER)

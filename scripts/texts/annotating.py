@@ -1,13 +1,14 @@
 """Annotate texts with a pipeline, in batches of similar length."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from common.console import InputError
 from common.pipelines import find_heads, load_on_device
-from texts.records import Record, Reject
+from texts.records import Record, Reject, list_files, read_records
 
 # Maximum size of a part. An interrupted run loses only the parts in progress.
 PART_RECORDS = 1000
@@ -73,6 +74,25 @@ def reject_if_longer(item: Record | Reject, limit: int) -> Record | Reject:
         return item
     reason = f"{len(item.text):,} characters, more than the pipeline's max_length of {limit:,}"
     return Reject(item.source, item.line, reason)
+
+
+def read_texts(source: Path, text_field: str, limit: int, rejects: list[Reject]) -> Iterator[str]:
+    """YIELDS (str): The texts of a file or folder, in any format of predict. Rejects are added to
+    the list.
+    limit (int): The most characters of a text.
+    RAISES (InputError): If a file can't be read."""
+    for item in read_records(list_files(source, None), text_field):
+        item = reject_if_longer(item, limit)
+        if isinstance(item, Reject):
+            rejects.append(item)
+        else:
+            yield item.text
+
+
+def name_first(rejects: Sequence[Reject]) -> str:
+    """RETURNS (str): Why the first record was rejected, to end a message that there are no texts;
+    empty without one."""
+    return f"; the first is invalid: {rejects[0].reason}" if rejects else ""
 
 
 def reject_overwritten(item: Record | Reject) -> Record | Reject:

@@ -8,22 +8,11 @@ import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from common.console import InputError
-from common.pipelines import find_heads
 from texts.annotating import batch_by_length
 from token_ner import SoftLabels, TokenNER, copy_gold, moses_doc, set_soft_labels
 from token_ner.lattice import log_softmax
 
 CHUNK = 500  # texts that are sorted by length together
-
-
-def find_teacher(nlp: Language, name: str) -> TokenNER:
-    """RETURNS (TokenNER): The component whose distributions are used.
-    RAISES (InputError): If the pipeline has none, or several."""
-    heads = list(find_heads(nlp).values())
-    if len(heads) != 1:
-        raise InputError(f"{name} has {len(heads)} token_ner components; a teacher has one")
-    return heads[0]
 
 
 def teach_texts(

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 import spacy
-import torch
-import transformers
 from spacy.language import Language
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
@@ -15,6 +13,7 @@ from corpus.conll import read_corpus
 from corpus.docs import make_doc
 from scoring.perturbations import f1_on_gold_tokens
 from scoring.raw_text import score_raw
+from tests.hf_helpers import save_bert
 from tests.token_ner.component_helpers import add_backbone
 
 # Words and labels; MasakhaNER's form, and MSRA's with a label per character.
@@ -35,21 +34,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A multilingual two-layer BERT with random weights and a vocabulary of characters."""
     folder = tmp_path_factory.mktemp("multilingual")
     letters = sorted({letter for text in CORPORA.values() for letter in text if letter.strip()})
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
-    (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
-    tokenizer = transformers.BertTokenizerFast(
-        str(folder / "vocab.txt"), do_lower_case=False, strip_accents=False
-    )
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-    )
-    transformers.BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_bert(folder, letters, strip_accents=False)
     return folder
 
 
