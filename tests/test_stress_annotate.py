@@ -32,7 +32,8 @@ def run_and_kill(command: Sequence[str], seconds: float, *, worker: bool) -> tup
     driver = subprocess.Popen(command, env=environment)
     deadline = time.monotonic() + seconds
     workers = 0
-    while driver.poll() is None and (time.monotonic() < deadline or worker > workers):
+    limit = time.monotonic() + 300  # for a worker to be busy
+    while driver.poll() is None and time.monotonic() < (limit if worker > workers else deadline):
         busy = [pid for pid in descendants(driver.pid) if is_busy_worker(pid)]
         if worker and busy and not workers:
             os.kill(busy[0], signal.SIGKILL)
