@@ -1,9 +1,10 @@
 """Train a pipeline from a spaCy config for whole epochs, with a log of every evaluation."""
 
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
@@ -19,6 +20,17 @@ from training.record import describe_training, finish_earlier, finish_training
 from training.state import load_state
 
 app = typer.Typer(add_completion=False)
+SETTING = re.compile(r"\w+(\.[\w@]+)+=")  # corpora.train.limit=95
+
+
+def read_overrides(arguments: list[str]) -> dict[str, Any]:
+    """Read settings that override the config: --corpora.train.limit 95, or without dashes
+    corpora.train.limit=95, since `spacy project run` takes no value that begins with dashes.
+
+    RETURNS (dict[str, Any]): The values, by dotted names.
+    """
+    dashed = (f"--{part}" if SETTING.match(part) else part for part in arguments)
+    return parse_config_overrides(list(dashed))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -36,15 +48,16 @@ def main(
     ] = None,
 ) -> None:
     """Train a pipeline. Further options override the config, as in `spacy train`, for example
-    --training.max_epochs 1. The learning rate, the window, case_learn_rate_factor and the batcher's
-    size can be "auto": the default for the backbone's size or the device. After training, the
-    confidence scores of model-best are calibrated on dev. Until training is complete, files are in
-    OUTPUT.partial. An interrupted training keeps them, and the next run continues it after its last
-    evaluation, with the same result as an uninterrupted one."""
+    --training.max_epochs 1, or training.max_epochs=1. The learning rate, the window,
+    case_learn_rate_factor and the batcher's size can be "auto": the default for the backbone's size
+    or the device. After training, the confidence scores of model-best are calibrated on dev. Until
+    training is complete, files are in OUTPUT.partial. An interrupted training keeps them, and the
+    next run continues it after its last evaluation, with the same result as an uninterrupted
+    one."""
     with exit_on_input_error(), ExitStack() as stack:
         return_freed_memory()
         gpu = resolve_device(device)
-        overrides = resolve_auto(config_path, parse_config_overrides(context.args), gpu)
+        overrides = resolve_auto(config_path, read_overrides(context.args), gpu)
         config = load_checked_config(config_path, overrides)
         setup_gpu(gpu, silent=True)
         output = output.resolve()
