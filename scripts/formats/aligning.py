@@ -36,16 +36,17 @@ def align(
     if not is_unicode(record.text):
         raise InputError(f"{record.record}: the text has an unpaired surrogate")
     doc = make_words(record, tokenizer)
+    text = doc.text  # once: spaCy joins the words each time
     issues = list(record.issues)
-    unknown = [span for a, b in record.unknown if (span := cover(doc, a, b)) is not None]
+    unknown = [span for a, b in record.unknown if (span := cover(doc, text, a, b)) is not None]
     found: list[tuple[Span, DocSpan]] = []
     for mention in record.mentions:
-        span, problem = place(doc, mention, alignment)
+        span, problem = place(doc, text, mention, alignment)
         if problem:
             issues.append(make_issue(record, mention, problem, "" if span is None else span.text))
         if span is not None:
             found.append((mention, span))
-        elif (touched := cover(doc, mention.start, mention.end)) is not None:
+        elif (touched := cover(doc, text, mention.start, mention.end)) is not None:
             unknown.append(touched)
     kept: dict[int, DocSpan] = {}  # word -> mention
     for mention, span in sorted(found, key=lambda pair: (-len(pair[1]), pair[1].start)):
@@ -84,11 +85,10 @@ def is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def place(doc: Doc, mention: Span, alignment: str) -> tuple[DocSpan | None, str]:
+def place(doc: Doc, text: str, mention: Span, alignment: str) -> tuple[DocSpan | None, str]:
     """RETURNS (tuple[DocSpan | None, str]): The words of a mention, or None if it is left out; and
-    what is wrong with it, if anything."""
+    what is wrong with it, if anything. text: the document's."""
     start, end, label = mention
-    text = doc.text
     if not 0 <= start <= end <= len(text):
         return None, f"outside of the text, which has {len(text)} characters"
     inner = text[start:end].strip()
@@ -115,9 +115,10 @@ def trim(span: DocSpan | None) -> DocSpan | None:
     return DocSpan(span.doc, words[0], words[-1] + 1, span.label) if span and words else None
 
 
-def cover(doc: Doc, start: int, end: int) -> DocSpan | None:
-    """RETURNS (DocSpan | None): All words that characters touch; None if there are none."""
-    start, end = max(0, start), min(end, len(doc.text))
+def cover(doc: Doc, text: str, start: int, end: int) -> DocSpan | None:
+    """RETURNS (DocSpan | None): All words that characters touch; None if there are none. text: the
+    document's."""
+    start, end = max(0, start), min(end, len(text))
     return doc.char_span(start, end, alignment_mode="expand") if start < end else None
 
 

@@ -1,7 +1,8 @@
 """Convert annotations between formats: one file, a folder of splits, or one file into splits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from spacy.language import Language
@@ -15,8 +16,10 @@ from formats.folders import find_splits
 from formats.listing import Counts, IssueList, keep_documents
 from formats.sources import Reading, find_format, read_source
 from formats.targets import SUFFIXES, find_target, write_target
+from formats.writing import WRITERS
 
 SUFFIX_OF = {name: suffix for suffix, name in SUFFIXES.items()} | {COLUMNS: ".txt"}
+ZONE = 1000  # documents whose words are added to the vocabulary together
 DOCBINS = {"train": "train", "valid": "dev", "test": "test"}  # names of the splits' .spacy files
 
 
@@ -64,9 +67,27 @@ def convert_file(source: Path, target: Path, how: Conversion) -> None:
     counts = Counts()
     with IssueList(target) as issues:
         aligned = read_source(source, format_, how.reading, how.nlp)
-        write_target(keep_documents(aligned, issues, counts, source), target, to, how.to_scheme)
+        docs = keep_documents(aligned, issues, counts, source)
+        if to in WRITERS and format_ != SPACY:  # a DocBin adds its words to the vocabulary once
+            docs = forget_words(docs, how.nlp)
+        write_target(docs, target, to, how.to_scheme)
     counts.print(target, format_)
     issues.print()
+
+
+def forget_words(docs: Iterable[Doc], nlp: Language) -> Iterator[Doc]:
+    """YIELDS (Doc): The documents, each to be used before the next. The vocabulary, which would
+    grow with every new word, forgets words again; but not those of the first documents, the most
+    frequent ones, since the tokenizer caches no words that are to be forgotten."""
+    remaining = iter(docs)
+    yield from islice(remaining, ZONE)
+    n = ZONE
+    while n == ZONE:
+        n = 0
+        with nlp.memory_zone():
+            for doc in islice(remaining, ZONE):
+                n += 1
+                yield doc
 
 
 def convert_folder(source: Path, target: Path, how: Conversion) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import spacy
 import typer
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
@@ -11,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 import convert
 from corpus.docs import read_docs
-from formats.sources import FORMAT_NAMES
+from formats import converting
+from formats.sources import FORMAT_NAMES, Reading
 from tests.conftest import SAMPLE, TINY
 from tests.formats.support import MENTIONS, TEXT, jsonl, mentions
 
@@ -183,3 +185,25 @@ def test_bad_input_is_one_line_and_writes_nothing(
 
 def test_every_format_has_a_name() -> None:
     assert len(set(FORMAT_NAMES)) == len(FORMAT_NAMES)
+
+
+@pytest.mark.parametrize("to", ["jsonl", "prodigy", "labelstudio"])
+def test_the_vocabulary_does_not_grow_with_the_file(
+    to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"Ada{i} left Oslo{i}." for i in range(30)]
+    records = [
+        {"text": text, "label": [[0, text.index(" "), f"T{i}"]]} for i, text in enumerate(texts)
+    ]
+    nlp = spacy.blank("en")
+    how = converting.Conversion(Reading(), to, "iob2", nlp)
+    source = jsonl(tmp_path / "in.jsonl", *records)
+    converting.convert_file(source, tmp_path / "whole.json", how)
+    monkeypatch.setattr(converting, "ZONE", 10)
+    nlp = spacy.blank("en")
+    converting.convert_file(
+        source, tmp_path / "zones.json", converting.Conversion(Reading(), to, "iob2", nlp)
+    )
+    assert (tmp_path / "zones.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    kept = [f"Oslo{i}" in nlp.vocab.strings for i in range(30)]
+    assert kept == [True] * 10 + [False] * 20
