@@ -1,13 +1,12 @@
 """Train a pipeline from a spaCy config for whole epochs, with a log of every evaluation."""
 
-import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from spacy.cli._util import parse_config_overrides, setup_gpu
+from spacy.cli._util import setup_gpu
 
 from common.console import exit_on_input_error, msg
 from common.device import resolve_device
@@ -16,21 +15,11 @@ from common.machine import return_freed_memory
 from training.backbone_defaults import resolve_auto
 from training.calibrating import calibrate_on_dev
 from training.loop import load_checked_config, run_training
+from training.overrides import read_overrides
 from training.record import describe_training, finish_earlier, finish_training
 from training.state import load_state
 
 app = typer.Typer(add_completion=False)
-SETTING = re.compile(r"\w+(\.[\w@]+)+=")  # corpora.train.limit=95
-
-
-def read_overrides(arguments: list[str]) -> dict[str, Any]:
-    """Read settings that override the config: --corpora.train.limit 95, or without dashes
-    corpora.train.limit=95, since `spacy project run` takes no value that begins with dashes.
-
-    RETURNS (dict[str, Any]): The values, by dotted names.
-    """
-    dashed = (f"--{part}" if SETTING.match(part) else part for part in arguments)
-    return parse_config_overrides(list(dashed))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -1,7 +1,6 @@
 """Training: whole epochs, timed log, reproducibility, atomic output."""
 
 import json
-import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ import spacy
 import torch
 from spacy.training import Example
 from spacy.util import load_config
-from weasel.util.config import _parse_overrides as weasel_overrides
-from weasel.util.config import load_project_config
 
 import train
 from common.console import InputError
@@ -155,23 +152,6 @@ def test_train_reports_invalid_input_in_one_line(
     assert words in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_train_reads_settings_as_the_project_passes_them() -> None:
-    """The project's command line, as weasel reads it, and the script's, as the shell splits it."""
-    options = "corpora.train.limit=95 training.logger.@loggers=a.Logger.v1 nlp.lang=de"
-    read = weasel_overrides(["--vars.options", options], is_cli=True)
-    project = load_project_config(ROOT, overrides=read)
-    (line,) = next(c for c in project["commands"] if c["name"] == "train")["script"]
-    settings = train.read_overrides(shlex.split(line)[6:])  # after --device auto
-    assert settings["corpora.train.limit"] == 95
-    assert settings["training.logger.@loggers"] == "a.Logger.v1"
-    assert settings["nlp.lang"] == "de"
-
-
-def test_train_takes_paths_with_an_equals_sign() -> None:
-    read = train.read_overrides(["--paths.train", "data.v1/lang=de/train.spacy"])
-    assert read == {"paths.train": "data.v1/lang=de/train.spacy"}
 
 
 def test_train_takes_configs_with_optional_paths(tmp_path: Path, paths: dict[str, str]) -> None:

@@ -1,0 +1,18 @@
+"""Settings on the command line that override a config."""
+
+import re
+from typing import Any
+
+from spacy.cli._util import parse_config_overrides
+
+SETTING = re.compile(r"\w+(\.[\w@]+)+=")  # corpora.train.limit=95
+
+
+def read_overrides(arguments: list[str]) -> dict[str, Any]:
+    """Read settings that override the config: --corpora.train.limit 95, or without dashes
+    corpora.train.limit=95, since `spacy project run` takes no value that begins with dashes.
+
+    RETURNS (dict[str, Any]): The values, by dotted names.
+    """
+    dashed = (f"--{part}" if SETTING.match(part) else part for part in arguments)
+    return parse_config_overrides(list(dashed))
