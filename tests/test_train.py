@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ OVERCONFIDENT = ScoredMentions(
     SCORES, numpy.random.default_rng(1).random(1000) < SCORES - GAPS, ["Mali", "nowhere"] * 500
 )
 CONFIG = ROOT / "configs" / "transition_ner.cfg"
+MLFLOW = "spacy.MLflowLogger.v2"
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +300,24 @@ def test_train_calibrates_the_best_pipeline_on_dev(
     assert after < before == pytest.approx(0.2, abs=0.05)
     last = spacy.load(tmp_path / "out" / "model-last").get_pipe("token_ner")
     assert last.calibration is None  # type: ignore[attr-defined]
+
+
+def test_train_another_logger_has_its_own_settings(
+    paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @spacy.registry.loggers("tests.Tracker.v1")
+    def make_tracker(project: str) -> Any:
+        return project
+
+    overrides = paths | {
+        "training.logger.@loggers": "tests.Tracker.v1",
+        "training.logger.project": "ner",
+    }
+    config = loop.load_checked_config(CONFIG, overrides)
+    assert config["training"]["logger"] == {"@loggers": "tests.Tracker.v1", "project": "ner"}
+    kept = loop.load_checked_config(CONFIG, paths | {"training.logger.progress_bar": "train"})
+    assert kept["training"]["logger"]["@loggers"] == "spacy.ConsoleLogger.v3"
+    assert kept["training"]["logger"]["console_output"] is True
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # as if it were not installed
+    with pytest.raises(InputError, match=r"spacy.MLflowLogger.v2: The 'mlflow' library could not"):
+        loop.load_checked_config(CONFIG, paths | {"training.logger.@loggers": MLFLOW})

@@ -224,7 +224,7 @@ def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
     """Load a config, not interpolated.
 
     RAISES (InputError): If a path in it is not set or doesn't exist, or the language's tokenizer
-        needs a package that isn't installed.
+        or the logger needs a package that isn't installed.
     """
     with show_validation_error(path):
         config = load_config(path, overrides=overrides, interpolate=False)
@@ -234,4 +234,22 @@ def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
         if value is not None and not Path(value).exists():
             raise InputError(f"--paths.{name}: {value} doesn't exist; run the step that creates it")
     blank_pipeline(config.interpolate()["nlp"]["lang"])
+    check_logger(path, config, overrides)
     return config
+
+
+def check_logger(path: Path, config: Config, overrides: dict[str, Any]) -> None:
+    """Check the training's logger. If the overrides name another one than the file, the settings
+    are theirs alone: the file's are those of its own.
+
+    RAISES (InputError): If the logger needs a package that isn't installed.
+    """
+    training = config["training"]
+    if "training.logger.@loggers" in overrides:
+        given = [name for name in training["logger"] if f"training.logger.{name}" in overrides]
+        training["logger"] = {name: training["logger"][name] for name in given}
+    try:
+        with show_validation_error(path, hint_fill=False):
+            registry.resolve({"logger": config.interpolate()["training"]["logger"]})
+    except ImportError as error:
+        raise InputError(f"{training['logger']['@loggers']}: {error}") from None
