@@ -11,7 +11,7 @@ import pytest
 import spacy
 import torch
 from spacy.training import Example
-from spacy.util import load_config
+from spacy.util import load_config, registry
 
 import train
 from common.console import InputError
@@ -305,7 +305,7 @@ def test_train_calibrates_the_best_pipeline_on_dev(
 def test_train_another_logger_has_its_own_settings(
     paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @spacy.registry.loggers("tests.Tracker.v1")
+    @registry.loggers("tests.Tracker.v1")
     def make_tracker(project: str) -> Any:
         return project
 

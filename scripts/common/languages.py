@@ -11,6 +11,8 @@ def blank_pipeline(lang: str) -> Language:
     RAISES (InputError): If there is no such language, or its tokenizer needs a package that isn't
         installed."""
     try:
-        return spacy.blank(lang)
-    except (ImportError, OSError, ValueError) as error:
+        nlp = spacy.blank(lang)
+        nlp("a")  # Korean's tokenizer loads its library at the first text
+    except Exception as error:  # of the tokenizer's package, such as natto's MeCabError
         raise InputError(f"language {lang}: {first_line(error)}") from None
+    return nlp

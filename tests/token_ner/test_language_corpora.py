@@ -1,4 +1,4 @@
-"""Small invented corpora of four languages: learned from column files, found in raw text."""
+"""Small invented corpora of six languages: learned from column files, found in raw text."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,12 @@ CORPORA = {
     "北 B-ORG\n方 I-ORG\n银 I-ORG\n行 I-ORG\n在 O\n2 O\n0 O\n0 O\n3 O\n年 O\n关 O\n了 O\n。 O",
     "ar": "ذهب O\nأحمد B-PER\nعلي I-PER\nإلى O\nالقاهرة B-LOC\n. O\n\n"
     "أغلق O\nبنك B-ORG\nالشمال I-ORG\nفي O\nعمان B-LOC\n. O",
+    "ja": "太郎 B-PER\nは O\n東京 B-LOC\nに O\n住ん O\nで O\nい O\nます O\n。 O\n\n"
+    "東京 B-ORG\n銀行 I-ORG\nは O\n大阪 B-LOC\nの O\n会社 O\nです O\n。 O",
+    "th": "สม B-PER\nชาย I-PER\nอยู่ O\nที่ O\nกรุงเทพ B-LOC\n\n"
+    "ธนาคาร B-ORG\nกรุงไทย I-ORG\nอยู่ O\nที่ O\nเชียงใหม่ B-LOC",
 }
+PACKAGES = {"ja": "sudachipy", "th": "pythainlp"}  # what the tokenizers need; skipped without
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +64,11 @@ def learn(nlp: Language, lang: str, path: Path) -> list[Any]:
     return gold
 
 
+@pytest.mark.filterwarnings("ignore:Dictionary.create:DeprecationWarning")  # spaCy's, for ja
 @pytest.mark.parametrize("lang", CORPORA)
 def test_gold_words_and_raw_text_read_the_same(lang: str, backbone: Path, tmp_path: Path) -> None:
+    if lang in PACKAGES:
+        pytest.importorskip(PACKAGES[lang])
     nlp = make_pipeline(lang, backbone)
     gold = learn(nlp, lang, tmp_path / "in.txt")
     assert f1_on_gold_tokens(nlp, gold) == 1.0
