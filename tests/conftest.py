@@ -43,12 +43,13 @@ LONGEST = (
     "test_serve_process.py",
     "test_pickle.py",
     "test_pipeline.py",
+    "test_curve.py",
     "test_train_resume.py",
 )
 # Variables for a short run: the sample corpus, one epoch; and the small backbone.
 SHORT = (
-    "--vars.corpus sample --vars.epochs 1 --vars.eval_frequency 80 --vars.device cpu "
-    "--vars.learn_rate 5e-4"
+    "--vars.corpus sample --vars.epochs 1 --vars.teach_epochs 1 --vars.eval_frequency 80 "
+    "--vars.device cpu --vars.learn_rate 5e-4"
 )
 SMALL = f"{SHORT} --vars.backbone minilm"
 
