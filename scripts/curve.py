@@ -1,9 +1,9 @@
 """A learning curve: F1 on dev after training on growing parts of the training documents."""
 
-import json
 import random
 import subprocess
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,18 +64,13 @@ def train_part(
     resolved = resolve_auto(config, settings, gpu)
     expected = describe_training(config, load_checked_config(config, resolved), resolved, gpu)
     if not is_done(metrics, expected):
-        options = [f"--{name}={write_value(value)}" for name, value in settings.items()]
+        options = [part for name, value in settings.items() for part in (f"--{name}", dumps(value))]
         output = folder / str(share)
         run("train.py", config, output, "--device", device, *options)
         record = ("--training-record", output / "run.json")
         best, dev = output / "model-best", settings["paths.dev"]
         run("evaluate.py", best, dev, *record, "--output", metrics, "--device", device)
     return read_metrics(metrics)
-
-
-def write_value(value: Any) -> str:
-    """RETURNS (str): A setting's value as it is written on a command line."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def run(command: str, *arguments: object) -> None:
@@ -142,7 +137,7 @@ def main(
                 for share in percentages
             ]
             with atomic_write(output / "curve.json") as temporary:
-                temporary.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+                temporary.write_text(dumps(rows, indent=2) + "\n", encoding="utf-8")
         print_table(rows)
         msg.good(f"{output / 'curve.json'}")
 

@@ -157,7 +157,7 @@ def create_session(graph: bytes | str, threads: int, weights: bytes = b"") -> An
         graph,
         options,
         providers=["CPUExecutionProvider"],
-        # It joins an addition and a layer normalization to an operation that isn't vectorized and
-        # takes seven times as long as both (ONNX Runtime 1.32; int8 without it is 1.2 x as fast).
+        # It joins an addition and a layer normalization to one operation that isn't vectorized and
+        # takes four times as long as both (ONNX Runtime 1.32; int8 without it is 1.2 x as fast).
         disabled_optimizers=["SkipLayerNormFusion"],
     )

@@ -14,5 +14,11 @@ def read_overrides(arguments: list[str]) -> dict[str, Any]:
 
     RETURNS (dict[str, Any]): The values, by dotted names.
     """
-    dashed = (f"--{part}" if SETTING.match(part) else part for part in arguments)
-    return parse_config_overrides(list(dashed))
+    parts: list[str] = []
+    for argument in arguments:
+        if SETTING.match(argument):
+            name, _, value = argument.partition("=")
+            parts += f"--{name}", value  # apart: spaCy removes "--" from values behind "="
+        else:
+            parts.append(argument)
+    return parse_config_overrides(parts)

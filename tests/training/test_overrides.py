@@ -24,3 +24,8 @@ def test_reads_settings_as_the_project_passes_them() -> None:
 def test_takes_paths_with_an_equals_sign() -> None:
     read = read_overrides(["--paths.train", "data.v1/lang=de/train.spacy"])
     assert read == {"paths.train": "data.v1/lang=de/train.spacy"}
+
+
+def test_takes_values_with_dashes_and_equals_signs() -> None:
+    read = read_overrides(["paths.train=a--b/lang=de.spacy", "training.dropout=0.2"])
+    assert read == {"paths.train": "a--b/lang=de.spacy", "training.dropout": 0.2}
