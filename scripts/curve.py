@@ -3,7 +3,7 @@
 import random
 import subprocess
 import sys
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +19,9 @@ from reporting.runs import read_metrics
 from training.backbone_defaults import resolve_auto
 from training.loop import load_checked_config
 from training.overrides import read_overrides
-from training.record import describe_training
+from training.record import RECORD, describe_training
 
+HEADER = ("share", "documents", "dev F1", "95 %", "updates", "seconds")
 app = typer.Typer(add_completion=False)
 
 
@@ -33,44 +34,58 @@ def parse_shares(text: str) -> list[int]:
     return sorted(set(map(int, parts)))
 
 
-def write_part(train: Path, share: int, seed: int, target: Path) -> None:
-    """Write a random part of the training documents. A larger part holds the smaller ones."""
+def write_part(train: Path, share: int, seed: int, target: Path) -> int:
+    """Write a random part of the training documents. A larger part holds the smaller ones.
+
+    RETURNS (int): How many documents it has.
+    """
     docs = read_gold(train, spacy.blank("xx").vocab)
     random.Random(seed).shuffle(docs)
-    write_docs(docs[: max(1, round(share * len(docs) / 100))], target)
+    part = docs[: max(1, round(share * len(docs) / 100))]
+    write_docs(part, target)
+    return len(part)
 
 
-def is_done(metrics: Path, expected: dict[str, Any]) -> bool:
-    """RETURNS (bool): Whether a part was trained and evaluated as expected: with the same config,
-    settings, data and versions."""
-    return metrics.is_file() and expected.items() <= read_metrics(metrics)["training"].items()
+def read_record(output: Path) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The record of a complete training; empty if there is none."""
+    path = output / RECORD
+    return loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def train_part(
     config: Path, folder: Path, share: int, settings: dict[str, Any], device: str, seed: int
 ) -> dict[str, Any]:
-    """Train on a part and evaluate on dev, unless that was done before. An interrupted training
-    continues.
+    """Train on a part and evaluate on dev. What was done before, with the same config, settings,
+    data and versions, isn't repeated; an interrupted training continues.
 
     folder (Path): For the part's documents, pipeline and metrics, SHARE.spacy, SHARE and
         SHARE.json.
-    RETURNS (dict[str, Any]): The metrics of dev, and the training's record.
+    RETURNS (dict[str, Any]): A point of the curve; F1 from 0 to 1.
     RAISES (InputError): If a command fails.
     """
-    part, metrics = folder / f"{share}.spacy", folder / f"{share}.json"
-    write_part(Path(settings["paths.train"]), share, seed, part)
+    part, output, metrics = (folder / f"{share}{end}" for end in (".spacy", "", ".json"))
+    documents = write_part(Path(settings["paths.train"]), share, seed, part)
     settings = settings | {"paths.train": str(part)}
     gpu = resolve_device(device)
     resolved = resolve_auto(config, settings, gpu)
     expected = describe_training(config, load_checked_config(config, resolved), resolved, gpu)
-    if not is_done(metrics, expected):
-        options = [part for name, value in settings.items() for part in (f"--{name}", dumps(value))]
-        output = folder / str(share)
+    if not expected.items() <= read_record(output).items():
+        options = [text for name, value in settings.items() for text in (f"--{name}", dumps(value))]
         run("train.py", config, output, "--device", device, *options)
-        record = ("--training-record", output / "run.json")
+    record = read_record(output)
+    if not metrics.is_file() or read_metrics(metrics)["training"] != record:
         best, dev = output / "model-best", settings["paths.dev"]
-        run("evaluate.py", best, dev, *record, "--output", metrics, "--device", device)
-    return read_metrics(metrics)
+        options = ["--training-record", str(output / RECORD), "--device", device]
+        run("evaluate.py", best, dev, "--output", metrics, *options)
+    (scores,) = read_metrics(metrics)["splits"].values()
+    return {
+        "share": share,
+        "documents": documents,
+        "f1": scores["conlleval"]["overall"]["f1"],
+        "f1_interval": scores["f1_interval"],
+        "steps": record["steps"],
+        "seconds": record["seconds"],
+    }
 
 
 def run(command: str, *arguments: object) -> None:
@@ -80,40 +95,36 @@ def run(command: str, *arguments: object) -> None:
         raise InputError(f"{command} ended with exit code {code}; run again to continue")
 
 
-def make_row(share: int, metrics: dict[str, Any]) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): A point of the curve."""
-    (dev,) = metrics["splits"].values()
-    return {
-        "share": share,
-        "f1": dev["conlleval"]["overall"]["f1"],
-        "f1_interval": dev["f1_interval"],
-        "steps": metrics["training"]["steps"],
-        "seconds": metrics["training"]["seconds"],
-    }
+def format_row(row: dict[str, Any]) -> tuple[str, ...]:
+    """RETURNS (tuple[str, ...]): The cells of HEADER. A dev of one document has no interval."""
+    bounds = row["f1_interval"]
+    return (
+        f"{row['share']} %",
+        f"{row['documents']:,}",
+        f"{100 * row['f1']:.2f}",
+        "–".join(f"{100 * bound:.2f}" for bound in bounds) if bounds else "",
+        f"{row['steps']:,}",
+        f"{row['seconds']:,.0f}",
+    )
 
 
-def print_table(rows: list[dict[str, Any]]) -> None:
-    header = ("training documents", "dev F1", "95 % interval", "updates", "seconds")
-    table = []
-    for row in rows:
-        low, high = row["f1_interval"] or (float("nan"), float("nan"))
-        table.append(
-            (
-                f"{row['share']} %",
-                f"{100 * row['f1']:.2f}",
-                f"{100 * low:.2f} to {100 * high:.2f}",
-                f"{row['steps']:,}",
-                f"{row['seconds']:,.0f}",
-            )
-        )
-    msg.table(table, header=header, divider=True, aligns=("r", "r", "c", "r", "r"))
+def write_curve(rows: list[dict[str, Any]], target: Path) -> None:
+    """Write the curve as JSON, and as a Markdown table beside it."""
+    lines = [HEADER, ["---:"] * len(HEADER), *map(format_row, rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    for path, text in ((target, dumps(rows, indent=2)), (target.with_suffix(".md"), table)):
+        with atomic_write(path) as temporary:
+            temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def main(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="Config file", exists=True, dir_okay=False)],
-    output: Annotated[Path, typer.Argument(help="Folder for the pipelines and curve.json")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the parts and their pipelines")],
+    output: Annotated[
+        Path, typer.Argument(help="JSON file for the curve; the table is beside it, in Markdown")
+    ],
     shares: Annotated[
         str, typer.Option(help="Percentages of the training documents, comma-separated")
     ] = "10,25,50,100",
@@ -130,16 +141,17 @@ def main(
         for name in ("train", "dev"):
             if not Path(str(settings.get(f"paths.{name}", ""))).is_file():
                 raise InputError(f"give --paths.{name} FILE, a .spacy file")
-        output.mkdir(parents=True, exist_ok=True)
-        with lock(output):
+        if output.suffix != ".json":
+            raise InputError(f"{output} must end in .json")
+        folder.mkdir(parents=True, exist_ok=True)
+        with lock(folder):
             rows = [
-                make_row(share, train_part(config, output, share, settings, device, seed))
-                for share in percentages
+                train_part(config, folder, share, settings, device, seed) for share in percentages
             ]
-            with atomic_write(output / "curve.json") as temporary:
-                temporary.write_text(dumps(rows, indent=2) + "\n", encoding="utf-8")
-        print_table(rows)
-        msg.good(f"{output / 'curve.json'}")
+            write_curve(rows, output)
+        table = list(map(format_row, rows))
+        msg.table(table, header=HEADER, divider=True, aligns=("r",) * len(HEADER))
+        msg.good(f"{output}, {output.with_suffix('.md')}")
 
 
 if __name__ == "__main__":
