@@ -128,9 +128,5 @@ def make_buckets(corpus: Path | None) -> dict[str, Bucket]:
     buckets: dict[str, Bucket] = {"length": by_length, "position": by_position}
     train = find_splits(corpus).get("train") if corpus else None
     if train is not None:
-        buckets["seen"] = by_seen(
-            (" ".join(token.text for token in ent), ent.label_)
-            for doc in read_gold(train, Vocab())
-            for ent in doc.ents
-        )
+        buckets["seen"] = by_seen(read_gold(train, Vocab()))
     return buckets

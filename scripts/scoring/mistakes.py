@@ -118,7 +118,14 @@ def by_position(span: Span) -> str:
     return ("1st third", "2nd third", "3rd third")[3 * span.start // len(span.doc)]
 
 
-def by_seen(train: Iterable[tuple[str, str]]) -> Bucket:
-    """RETURNS (Bucket): "seen" if `train` contains the mention's text and type, else "unseen"."""
-    known = set(train)
-    return lambda span: "seen" if (span.text, span.label_) in known else "unseen"
+def by_seen(train: Iterable[Doc]) -> Bucket:
+    """RETURNS (Bucket): "seen" if a document of `train` has a mention of the same words and type,
+    else "unseen"."""
+    known = {words_and_type(ent) for doc in train for ent in doc.ents}
+    return lambda span: "seen" if words_and_type(span) in known else "unseen"
+
+
+def words_and_type(span: Span) -> tuple[str, str]:
+    """RETURNS (tuple[str, str]): What is the same in gold and in a prediction on its words, which
+    doesn't have the spaces of the text."""
+    return " ".join(token.text for token in span), span.label_

@@ -108,8 +108,20 @@ def test_f1_by_length_by_hand() -> None:
 def test_buckets() -> None:
     spans = doc("B-A O B-A O O O O O B-B").ents
     assert [by_position(span) for span in spans] == ["1st third", "1st third", "3rd third"]
-    seen = by_seen([("w0", "A"), ("w8", "A")])
+    train = Doc(VOCAB, words=["w0", "w8"], ents=["B-A", "B-A"])
+    seen = by_seen([train])
     assert [seen(span) for span in spans] == ["seen", "unseen", "unseen"]  # by text and type
+
+
+def test_seen_depends_on_words_and_not_on_the_spaces_between_them() -> None:
+    """Gold of raw text has the text's spaces, predictions on its words have one after each."""
+    words, ents = ["3", "-", "D", "fell"], ["B-A", "I-A", "I-A", "O"]
+    gold = Doc(VOCAB, words=words, spaces=[False, False, True, False], ents=ents)
+    predicted = Doc(VOCAB, words=words, ents=ents)
+    scores = f1_by([gold], [predicted], by_seen([gold]))
+    assert scores == {"seen": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}}
+    assert f1_by([gold], [predicted], by_seen([predicted])) == scores
+    assert list(f1_by([gold], [predicted], by_seen([]))) == ["unseen"]
 
 
 def test_f1_by_counts_every_mention_once() -> None:
