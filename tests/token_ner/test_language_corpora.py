@@ -1,4 +1,4 @@
-"""Small invented corpora of six languages: learned from column files, found in raw text."""
+"""Small invented corpora of seven languages: learned from column files, found in raw text."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from spacy.language import Language
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
+from common.console import InputError
+from common.languages import blank_pipeline
 from corpus.conll import read_corpus
 from corpus.docs import make_doc
 from scoring.perturbations import f1_on_gold_tokens
@@ -30,8 +32,11 @@ CORPORA = {
     "東京 B-ORG\n銀行 I-ORG\nは O\n大阪 B-LOC\nの O\n会社 O\nです O\n。 O",
     "th": "สม B-PER\nชาย I-PER\nอยู่ O\nที่ O\nกรุงเทพ B-LOC\n\n"
     "ธนาคาร B-ORG\nกรุงไทย I-ORG\nอยู่ O\nที่ O\nเชียงใหม่ B-LOC",
+    "ko": "철수 B-PER\n는 O\n서울 B-LOC\n에 O\n산다 O\n. O\n\n"
+    "한국 B-ORG\n은행 I-ORG\n은 O\n부산 B-LOC\n에 O\n있 O\n다 O\n. O",
 }
-PACKAGES = {"ja": "sudachipy", "th": "pythainlp"}  # what the tokenizers need; skipped without
+# What the tokenizers need; skipped without.
+PACKAGES = {"ja": "sudachipy", "th": "pythainlp", "ko": "natto"}
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +69,22 @@ def learn(nlp: Language, lang: str, path: Path) -> list[Any]:
     return gold
 
 
+def find_library(lang: str) -> None:
+    """Skip without mecab-ko, which natto-py doesn't install."""
+    try:
+        blank_pipeline(lang)
+    except InputError as error:
+        if lang != "ko":
+            raise
+        pytest.skip(str(error))
+
+
 @pytest.mark.filterwarnings("ignore:Dictionary.create:DeprecationWarning")  # spaCy's, for ja
 @pytest.mark.parametrize("lang", CORPORA)
 def test_gold_words_and_raw_text_read_the_same(lang: str, backbone: Path, tmp_path: Path) -> None:
     if lang in PACKAGES:
         pytest.importorskip(PACKAGES[lang])
+        find_library(lang)
     nlp = make_pipeline(lang, backbone)
     gold = learn(nlp, lang, tmp_path / "in.txt")
     assert f1_on_gold_tokens(nlp, gold) == 1.0
