@@ -5,7 +5,7 @@ from typing import Any
 
 from spacy.cli._util import parse_config_overrides
 
-SETTING = re.compile(r"\w+(\.[\w@]+)+=")  # corpora.train.limit=95
+SETTING = re.compile(r"(--)?(\w+(\.[\w@]+)+)=(.*)", re.DOTALL)  # corpora.train.limit=95
 
 
 def read_overrides(arguments: list[str]) -> dict[str, Any]:
@@ -16,9 +16,9 @@ def read_overrides(arguments: list[str]) -> dict[str, Any]:
     """
     parts: list[str] = []
     for argument in arguments:
-        if SETTING.match(argument):
-            name, _, value = argument.partition("=")
-            parts += f"--{name}", value  # apart: spaCy removes "--" from values behind "="
+        if setting := SETTING.fullmatch(argument):
+            # Apart: spaCy removes "--" from values behind "=".
+            parts += f"--{setting[2]}", setting[4]
         else:
             parts.append(argument)
     return parse_config_overrides(parts)

@@ -29,3 +29,5 @@ def test_takes_paths_with_an_equals_sign() -> None:
 def test_takes_values_with_dashes_and_equals_signs() -> None:
     read = read_overrides(["paths.train=a--b/lang=de.spacy", "training.dropout=0.2"])
     assert read == {"paths.train": "a--b/lang=de.spacy", "training.dropout": 0.2}
+    read = read_overrides(["--paths.train=a--b/lang=de.spacy", "--training.dropout=0.2"])
+    assert read == {"paths.train": "a--b/lang=de.spacy", "training.dropout": 0.2}
