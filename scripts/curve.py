@@ -7,8 +7,8 @@ from json import dumps, loads
 from pathlib import Path
 from typing import Annotated, Any
 
-import spacy
 import typer
+from spacy.vocab import Vocab
 
 from common.console import InputError, exit_on_input_error, msg
 from common.device import resolve_device
@@ -34,16 +34,18 @@ def parse_shares(text: str) -> list[int]:
     return sorted(set(map(int, parts)))
 
 
-def write_part(train: Path, share: int, seed: int, target: Path) -> int:
-    """Write a random part of the training documents. A larger part holds the smaller ones.
+def write_parts(train: Path, shares: list[int], seed: int, folder: Path) -> dict[int, int]:
+    """Write random parts of the training documents, SHARE.spacy. A larger part holds the smaller
+    ones.
 
-    RETURNS (int): How many documents it has.
+    RETURNS (dict[int, int]): How many documents each part has.
     """
-    docs = read_gold(train, spacy.blank("xx").vocab)
+    docs = read_gold(train, Vocab())
     random.Random(seed).shuffle(docs)
-    part = docs[: max(1, round(share * len(docs) / 100))]
-    write_docs(part, target)
-    return len(part)
+    numbers = {share: max(1, round(share * len(docs) / 100)) for share in shares}
+    for share, number in numbers.items():
+        write_docs(docs[:number], folder / f"{share}.spacy")
+    return numbers
 
 
 def read_record(output: Path) -> dict[str, Any]:
@@ -53,20 +55,19 @@ def read_record(output: Path) -> dict[str, Any]:
 
 
 def train_part(
-    config: Path, folder: Path, share: int, settings: dict[str, Any], device: str, seed: int
+    config: Path, part: Path, settings: dict[str, Any], device: str, gpu: int
 ) -> dict[str, Any]:
     """Train on a part and evaluate on dev. What was done before, with the same config, settings,
     data and versions, isn't repeated; an interrupted training continues.
 
-    folder (Path): For the part's documents, pipeline and metrics, SHARE.spacy, SHARE and
-        SHARE.json.
-    RETURNS (dict[str, Any]): A point of the curve; F1 from 0 to 1.
+    part (Path): The part's documents, SHARE.spacy; pipeline and metrics are written beside it, to
+        SHARE and SHARE.json.
+    gpu (int): The number of `device`; -1 for the CPU.
+    RETURNS (dict[str, Any]): F1 on dev, from 0 to 1, with its interval, updates and seconds.
     RAISES (InputError): If a command fails.
     """
-    part, output, metrics = (folder / f"{share}{end}" for end in (".spacy", "", ".json"))
-    documents = write_part(Path(settings["paths.train"]), share, seed, part)
+    output, metrics = part.with_suffix(""), part.with_suffix(".json")
     settings = settings | {"paths.train": str(part)}
-    gpu = resolve_device(device)
     resolved = resolve_auto(config, settings, gpu)
     expected = describe_training(config, load_checked_config(config, resolved), resolved, gpu)
     if not expected.items() <= read_record(output).items():
@@ -79,8 +80,6 @@ def train_part(
         run("evaluate.py", best, dev, "--output", metrics, *options)
     (scores,) = read_metrics(metrics)["splits"].values()
     return {
-        "share": share,
-        "documents": documents,
         "f1": scores["conlleval"]["overall"]["f1"],
         "f1_interval": scores["f1_interval"],
         "steps": record["steps"],
@@ -145,8 +144,12 @@ def main(
             raise InputError(f"{output} must end in .json")
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder):
+            parts = write_parts(Path(settings["paths.train"]), percentages, seed, folder)
+            gpu = resolve_device(device)
             rows = [
-                train_part(config, folder, share, settings, device, seed) for share in percentages
+                {"share": share, "documents": documents}
+                | train_part(config, folder / f"{share}.spacy", settings, device, gpu)
+                for share, documents in parts.items()
             ]
             write_curve(rows, output)
         table = list(map(format_row, rows))

@@ -38,9 +38,9 @@ def test_curve_larger_parts_hold_smaller_ones(tmp_path: Path) -> None:
     gold = read_gold(SAMPLE / "train.txt", VOCAB)
     write_docs(gold, tmp_path / "train.spacy")
     found = {}
-    for share in (1, 10, 50, 100):
-        number = curve.write_part(tmp_path / "train.spacy", share, 0, tmp_path / "part.spacy")
-        part = read_gold(tmp_path / "part.spacy", VOCAB)
+    numbers = curve.write_parts(tmp_path / "train.spacy", [1, 10, 50, 100], 0, tmp_path)
+    for share, number in numbers.items():
+        part = read_gold(tmp_path / f"{share}.spacy", VOCAB)
         found[share] = {doc.text for doc in part}
         assert number == len(part)
     texts = [doc.text for doc in gold]
@@ -54,8 +54,8 @@ def test_curve_another_seed_draws_other_documents(tmp_path: Path) -> None:
     write_docs(read_gold(SAMPLE / "train.txt", VOCAB), tmp_path / "train.spacy")
     contents = []
     for seed in (0, 0, 1):
-        curve.write_part(tmp_path / "train.spacy", 20, seed, tmp_path / "part.spacy")
-        contents.append((tmp_path / "part.spacy").read_bytes())
+        curve.write_parts(tmp_path / "train.spacy", [20], seed, tmp_path)
+        contents.append((tmp_path / "20.spacy").read_bytes())
     assert contents[0] == contents[1] != contents[2]
 
 
