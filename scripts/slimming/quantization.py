@@ -65,8 +65,8 @@ def scale_activations(graph: onnx.GraphProto) -> None:
 
 
 def scaled_nodes(nodes: list[onnx.NodeProto], weights: set[str]) -> Iterator[onnx.NodeProto]:
-    """YIELDS (NodeProto): The nodes, with those that scale around each multiplication by weights.
-    Multiplications of the same values, as for attention's queries and keys, share them."""
+    """YIELDS (NodeProto): The nodes, with those that scale around each multiplication by `weights`,
+    which multiplications of the same values share."""
     scales: dict[str, str] = {}
     for node in nodes:
         if node.op_type != "MatMul" or node.input[1] not in weights:

@@ -234,22 +234,24 @@ def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
         if value is not None and not Path(value).exists():
             raise InputError(f"--paths.{name}: {value} doesn't exist; run the step that creates it")
     blank_pipeline(config.interpolate()["nlp"]["lang"])
-    check_logger(path, config, overrides)
+    if "training.logger.@loggers" in overrides:
+        keep_given_settings(config["training"], overrides)
+    check_logger(path, config)
     return config
 
 
-def check_logger(path: Path, config: Config, overrides: dict[str, Any]) -> None:
-    """Check the training's logger. If the overrides name another one than the file, the settings
-    are theirs alone: the file's are those of its own.
+def keep_given_settings(training: dict[str, Any], overrides: dict[str, Any]) -> None:
+    """Drop a logger's settings that aren't overrides: they are those of the file's own logger."""
+    logger = training["logger"]
+    given = [name for name in logger if f"training.logger.{name}" in overrides]
+    training["logger"] = {name: logger[name] for name in given}
 
-    RAISES (InputError): If the logger needs a package that isn't installed.
-    """
-    training = config["training"]
-    if "training.logger.@loggers" in overrides:
-        given = [name for name in training["logger"] if f"training.logger.{name}" in overrides]
-        training["logger"] = {name: training["logger"][name] for name in given}
+
+def check_logger(path: Path, config: Config) -> None:
+    """RAISES (InputError): If the training's logger needs a package that isn't installed."""
+    logger = config.interpolate()["training"]["logger"]
     try:
         with show_validation_error(path, hint_fill=False):
-            registry.resolve({"logger": config.interpolate()["training"]["logger"]})
+            registry.resolve({"logger": logger})
     except ImportError as error:
-        raise InputError(f"{training['logger']['@loggers']}: {error}") from None
+        raise InputError(f"{logger['@loggers']}: {error}") from None
