@@ -10,10 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-import annotate
-import predict
-from cluster.partitions import Job, Partition
-from cluster.worker import Worker
+from conll_ner.prediction import annotate, predict
+from conll_ner.prediction.cluster.partitions import Job, Partition
+from conll_ner.prediction.cluster.worker import Worker
 
 app = typer.Typer()
 app.command()(annotate.main)

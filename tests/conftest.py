@@ -16,8 +16,8 @@ import pytest
 import spacy
 from spacy.vocab import Vocab
 
-from corpus.conll import read_corpus
-from fetching import backbones
+from conll_ner.data.columns.conll import read_corpus
+from conll_ner.data.fetching import backbones
 from tests.forkserver import fork_server
 from tests.stress_helpers import ROWS
 
@@ -177,7 +177,7 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`token_ner` on a tiny backbone with random weights: many mentions, with any score."""
-    from huggingface.importing import import_checkpoint
+    from conll_ner.huggingface.importing import import_checkpoint
     from tests.hf_helpers import make_checkpoint
 
     folder = tmp_path_factory.mktemp("pipeline")
@@ -189,8 +189,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def slim_pipeline(pipeline: Path) -> Path:
     """The same in float32 without torch."""
-    from slimming.pipeline import make_slim
-    from slimming.sources import find_source
+    from conll_ner.packaging.slimming.pipeline import make_slim
+    from conll_ner.packaging.slimming.source import find_source
 
     nlp = spacy.load(pipeline)
     slim = make_slim(nlp, find_source(nlp, "pipeline"), "pipeline", "float32")
@@ -259,8 +259,8 @@ def source(tmp_path: Path, sentences: list[str]) -> Path:
 @pytest.fixture
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything but Ray: one worker, in this process, with small partitions."""
-    import annotate
-    from cluster import partitions
+    from conll_ner.prediction import annotate
+    from conll_ner.prediction.cluster import partitions
     from tests.annotate_helpers import in_this_process
 
     monkeypatch.setattr(annotate, "annotate_partitions", in_this_process)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
-from corpus.conll import format_corpus, read_corpus
+from conll_ner.data.columns.conll import format_corpus, read_corpus
 from tests.conftest import SAMPLE, SMALL
 
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

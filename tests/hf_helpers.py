@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from typer.testing import CliRunner
 
-from corpus.wordpiece_labels import label_names
+from conll_ner.data.wordpiece_labels import label_names
 
 runner = CliRunner()
 NAMES = label_names({"PER", "ORG", "LOC", "MISC"})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from corpus import conll
+from conll_ner.data.columns import conll
 from tests.conftest import ROOT
 
 ALL = ["fetch", "convert", "train", "evaluate", "package", "install"]  # the steps of `all`

@@ -14,13 +14,13 @@ import uvicorn
 from spacy.language import Language
 from starlette.types import ASGIApp
 
-from benchmarking import service_load
-from huggingface.importing import import_checkpoint
-from serving import batcher
-from serving.app import create_app
-from serving.schema import DEFAULT_LIMITS, Limits
+from conll_ner.benchmarking import service_load
+from conll_ner.huggingface.importing import import_checkpoint
+from conll_ner.prediction.annotating import annotate_texts
+from conll_ner.serving import batcher
+from conll_ner.serving.app import create_app
+from conll_ner.serving.schema import DEFAULT_LIMITS, Limits
 from tests.hf_helpers import make_checkpoint
-from texts.annotating import annotate_texts
 
 TEXT = "My name is Sylvain and I work at Hugging Face in Brooklyn."
 

@@ -15,18 +15,18 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
+from common.paths import SCRIPTS
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from spacy.language import Language
 from weasel.util.config import load_project_config
 
-import serve
-from common.imports import import_closure
-from common.paths import SCRIPTS
-from package import CODE_REQUIREMENTS, REQUIREMENTS, SLIM_REQUIREMENTS
-from serving.app import create_app
-from serving.batcher import Batcher
+from conll_ner.packaging.package import CODE_REQUIREMENTS, REQUIREMENTS, SLIM_REQUIREMENTS
+from conll_ner.serving import serve
+from conll_ner.serving.app import create_app
+from conll_ner.serving.batcher import Batcher
 from tests.conftest import ROOT
+from tests.imports import import_closure
 from tests.serve_helpers import nlp, serving, wait_for  # noqa: F401  the fixture
 
 FULL, SLIM = "Dockerfile", "Dockerfile.slim"

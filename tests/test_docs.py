@@ -16,7 +16,7 @@ import httpx
 import pyarrow.parquet
 import pytest
 
-from benchmarking.service_load import wait_until_listening
+from conll_ner.benchmarking.service_load import wait_until_listening
 from tests.conftest import ROOT, SHORT
 from tests.docs_helpers import (
     N_TEXTS,

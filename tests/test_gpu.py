@@ -20,17 +20,17 @@ from spacy.tokens import Doc
 from spacy.training import Corpus
 from thinc.api import fix_random_seed, get_torch_default_device, require_gpu, use_ops
 
-import predict
-import train
-from common.device import resolve_device
-from common.pipelines import load_on_device
-from corpus.conll import read_corpus
-from corpus.docs import convert_to_docs
-from scoring.evaluation import evaluate_file
-from serving.app import create_app
+from conll_ner.common.device import resolve_device
+from conll_ner.common.pipelines import load_on_device
+from conll_ner.data.columns.conll import read_corpus
+from conll_ner.data.docs import convert_to_docs
+from conll_ner.evaluation.split_scores import evaluate_file
+from conll_ner.prediction import predict
+from conll_ner.serving.app import create_app
+from conll_ner.training import train
 from tests.conftest import ROOT, SAMPLE
 from tests.serve_helpers import serving
-from token_ner import forward
+from token_ner.torch_model import forward
 
 pytestmark = pytest.mark.gpu
 PIPELINE = ROOT / "tests" / "data" / "pipeline-0.1.0"

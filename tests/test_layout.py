@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from common.imports import files_read
 from tests.conftest import ROOT
+from tests.imports import files_read
 
 SCRIPTS = ROOT / "scripts"
 COMMANDS = sorted(SCRIPTS.glob("*.py"))

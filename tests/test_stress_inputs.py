@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import spacy
 
-from common.console import InputError
-from corpus.conll import read_corpus
-from corpus.schemes import decode_mentions, encode_iob2
+from conll_ner.common.console import InputError
+from conll_ner.data.columns.conll import read_corpus
+from conll_ner.data.columns.schemes import decode_mentions, encode_iob2
+from conll_ner.prediction.outputs import FORMATS
 from tests.conftest import ROOT, TINY
-from texts.outputs import FORMATS
 
 pytestmark = pytest.mark.stress
 Record = Callable[[str, str, str], None]

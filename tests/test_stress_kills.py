@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from common.files import sha256
-from corpus.docs import convert_to_docs
+from conll_ner.common.files import sha256
+from conll_ner.data.docs import convert_to_docs
 from tests.conftest import ROOT, SAMPLE
 from tests.stress_helpers import complete, kill_often
 

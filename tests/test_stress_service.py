@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from benchmarking.service_load import serving
+from conll_ner.benchmarking.service_load import serving
 
 pytestmark = pytest.mark.stress
 CLIENTS = 64

@@ -19,16 +19,16 @@ from pathlib import Path
 
 if __name__ in sys.modules:
     from .about import __version__
-    from .augmentation import copy_gold, final_punctuation
     from .calibration import Calibration, is_unseen, log_odds, text_key
     from .checks import ONNX_CLASSIFIER
     from .component import TokenNER
     from .raw_text import detokenize, moses_doc
     from .registration import register
     from .scores import ScoredMention, span_score
-    from .soft_labels import SoftLabels, set_soft_labels
-    from .targets import BIO_PREFIXES
     from .tokenizer import create_linear_tokenizer
+    from .training.augmentation import copy_gold, final_punctuation
+    from .training.soft_labels import SoftLabels, set_soft_labels
+    from .training.targets import BIO_PREFIXES
     from .untrusted import refuse_code
     from .windows import WINDOWED_TRANSFORMER, sentence_starts
 

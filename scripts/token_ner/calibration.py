@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy
 
-from .lattice import Array
+from .types import Array
 
 LEAST = 1e-6  # scores are clipped to [LEAST, 1 - LEAST], so that log-odds are finite
 

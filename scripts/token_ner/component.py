@@ -17,18 +17,12 @@ from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
 from .calibration import Calibration
-from .checks import (
-    check_threshold,
-    check_trainable,
-    warn_without_score,
-    warn_without_transformer,
-)
+from .checks import check_threshold, check_trainable, warn_without_score, warn_without_transformer
 from .lattice import Lattice, best_log_probability, find_best_mentions, log_softmax
 from .scores import ScoredMention, keep_scores, mentions_in
-from .targets import list_labels, make_targets
-from .wordpieces import Array
+from .training.targets import list_labels, make_targets
+from .types import Array, ModelArray
 
-ModelArray = Any  # numpy or CuPy, depending on the device
 Scheme = Literal["bio", "bilou", "io"]
 DEFAULT_CONFIG = Config().from_str(
     """

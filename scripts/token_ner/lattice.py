@@ -20,7 +20,8 @@ from typing import NamedTuple, cast
 
 import numpy
 
-Array = numpy.ndarray
+from .types import Array
+
 # Log-probabilities are at least this, so that the weight of a word is not 0 in floating point
 # (exp(-100) is 4e-44). The separator's -inf stays: it forbids.
 LEAST = -100.0

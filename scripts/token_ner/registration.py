@@ -25,14 +25,14 @@ from spacy.tokens import Span
 from spacy.util import registry
 
 from .about import __version__
-from .augmentation import create_text_augmenter
 from .checks import has_own_score
 from .component import DEFAULT_CONFIG, make_token_ner
-from .corpus import create_shuffled_corpus
-from .onnx_classifier import build_onnx_token_classifier
+from .onnx_model.onnx_classifier import build_onnx_token_classifier
 from .scores import span_score
-from .start_from import create_start_from
 from .tokenizer import create_linear_tokenizer
+from .training.augmentation import create_text_augmenter
+from .training.shuffled_corpus import create_shuffled_corpus
+from .training.start_from import create_start_from
 
 FACTORY = "token_ner"
 BACKBONE = "conll_ner.WindowedTransformer.v1"
@@ -92,8 +92,8 @@ def architectures() -> dict[str, Callable[..., Any]]:
     slim = {"conll_ner.OnnxTokenClassifier.v1": build_onnx_token_classifier}
     if not has_torch_half():
         return slim
-    from .backbone import build_first_wordpiece_transformer, build_windowed_transformer
-    from .head import build_first_wordpiece, build_token_classifier
+    from .torch_model.backbone import build_first_wordpiece_transformer, build_windowed_transformer
+    from .torch_model.head import build_first_wordpiece, build_token_classifier
 
     return slim | {
         BACKBONE: build_windowed_transformer,

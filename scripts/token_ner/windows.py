@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy
 
-from .wordpieces import Array, Specials, Wordpieces, ranges
+from .types import Array
+from .wordpieces import Specials, Wordpieces, ranges
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc

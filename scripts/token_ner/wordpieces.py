@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy
 from tokenizers import Tokenizer
 
+from .types import Array
+
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
-Array = numpy.ndarray
 Specials = tuple[list[int], list[int]]  # special tokens' ids, before and after a text
 N_CASES = 5
 MAX_CACHED = 20_000  # words; about 10 MB

@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus, Example
 
-from token_ner.augmentation import (
-    TYPO_LETTERS,
-    add_typo,
-    copy_gold,
-    create_text_augmenter,
-)
-from token_ner.corpus import create_shuffled_corpus
+from token_ner.training.augmentation import TYPO_LETTERS, add_typo, copy_gold, create_text_augmenter
+from token_ner.training.shuffled_corpus import create_shuffled_corpus
 
 NLP = spacy.blank("en")
 WORDS = ["Ada", "Lindqvist", "left", "Varnholm", ".", "In", "1997-02-11", "Norden", "grew", "."]

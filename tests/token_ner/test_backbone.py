@@ -15,8 +15,8 @@ from thinc.api import fix_random_seed
 from torch.utils.checkpoint import checkpoint
 
 from tests.token_ner.support import NO_DROPOUT, WORDS, build, hugging_face_states
-from token_ner import forward
-from token_ner.forward import auto_batch_wordpieces, has_bfloat16, to_torch
+from token_ner.torch_model import forward
+from token_ner.torch_model.forward import auto_batch_wordpieces, has_bfloat16, to_torch
 
 TRANSFORMERS = int(transformers.__version__.partition(".")[0])
 

@@ -8,7 +8,7 @@ import pytest
 import spacy
 
 import token_ner  # noqa: F401  to register the component
-from corpus.docs import convert_to_docs
+from conll_ner.data.docs import convert_to_docs
 from tests.conftest import ROOT, SAMPLE
 from tests.token_ner.support import run_cases
 

@@ -20,7 +20,7 @@ from tests.token_ner.component_helpers import (
     mentions,
 )
 from token_ner import TokenNER
-from token_ner.targets import gold_columns
+from token_ner.training.targets import gold_columns
 
 # --- Learning ---
 

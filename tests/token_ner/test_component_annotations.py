@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from common.machine import peak_memory_mb
+from conll_ner.common.machine import peak_memory_mb
 from tests.token_ner.component_helpers import TEXTS, annotate
 from token_ner import ScoredMention, TokenNER
 from token_ner.lattice import log_softmax

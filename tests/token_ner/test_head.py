@@ -9,7 +9,7 @@ from spacy.vocab import Vocab
 from transformers.modeling_outputs import BaseModelOutput
 
 from tests.token_ner.support import build
-from token_ner.head import forward_first_wordpiece
+from token_ner.torch_model.head import forward_first_wordpiece
 
 
 def test_first_wordpiece_takes_and_returns_the_first(tiny_backbone: Path, vocab: Vocab) -> None:

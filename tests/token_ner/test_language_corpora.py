@@ -9,12 +9,12 @@ from spacy.language import Language
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
-from common.console import InputError
-from common.languages import blank_pipeline
-from corpus.conll import read_corpus
-from corpus.docs import make_doc
-from scoring.perturbations import f1_on_gold_tokens
-from scoring.raw_text import score_raw
+from conll_ner.common.console import InputError
+from conll_ner.common.languages import blank_pipeline
+from conll_ner.data.columns.conll import read_corpus
+from conll_ner.data.docs import make_doc
+from conll_ner.evaluation.perturbations import f1_on_gold_tokens
+from conll_ner.evaluation.raw_text_scores import score_raw
 from tests.hf_helpers import save_bert
 from tests.token_ner.component_helpers import add_backbone
 

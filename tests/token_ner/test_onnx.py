@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 from tests.token_ner.component_helpers import mentions
 from tests.token_ner.test_registration import TORCH_HALF
 from token_ner import TokenNER
-from token_ner.onnx_shim import OnnxShim, count_threads
+from token_ner.onnx_model.onnx_shim import OnnxShim, count_threads
 
 TEXTS = [
     "Ada Lindqvist left Varnholm. The Norden Bank fell.",

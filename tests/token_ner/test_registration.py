@@ -17,9 +17,9 @@ import spacy
 from spacy.tokens import Span
 from spacy.util import registry
 
-import install
-import package
-from common.console import InputError
+from conll_ner.common.console import InputError
+from conll_ner.packaging import check_wheel as install
+from conll_ner.packaging import package
 from tests.conftest import ROOT
 from tests.token_ner.support import run_cases
 from token_ner import __version__, span_score

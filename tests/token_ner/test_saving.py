@@ -9,11 +9,11 @@ from typing import Any
 import numpy
 import pytest
 import srsly
+from common.paths import SCRIPTS
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.vocab import Vocab
 
-from common.paths import SCRIPTS
 from tests.token_ner.support import WORDS, build, states_of
 from token_ner.saving import write_blob, write_map
 

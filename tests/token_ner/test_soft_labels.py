@@ -11,9 +11,9 @@ from spacy.training import Example
 from thinc.api import Model
 
 from token_ner import SoftLabels, TokenNER, copy_gold, set_soft_labels
-from token_ner.augmentation import create_text_augmenter
-from token_ner.corpus import create_shuffled_corpus
-from token_ner.soft_labels import get_soft_labels, soft_targets
+from token_ner.training.augmentation import create_text_augmenter
+from token_ner.training.shuffled_corpus import create_shuffled_corpus
+from token_ner.training.soft_labels import get_soft_labels, soft_targets
 
 NLP = spacy.blank("en")
 LABELS = ["O", "B-A", "B-B", "I-A", "I-B"]

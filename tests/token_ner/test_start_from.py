@@ -11,7 +11,7 @@ from spacy.training import Example
 
 from tests.token_ner.component_helpers import TEXTS, add_backbone, make_trained, mentions
 from tests.token_ner.support import uncased
-from token_ner.start_from import create_start_from
+from token_ner.training.start_from import create_start_from
 
 NEW: tuple[str, dict[str, Any]] = ("Oslo grew.", {"entities": [(0, 4, "TOWN")]})
 

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from token_ner.targets import aligned, columns_of_words, gold_columns, list_labels, make_targets
+from token_ner.training.targets import (
+    aligned,
+    columns_of_words,
+    gold_columns,
+    list_labels,
+    make_targets,
+)
 
 NLP = spacy.blank("en")
 TYPES = ("A", "B")

@@ -10,9 +10,9 @@ import spacy
 import srsly
 from typer.testing import CliRunner
 
-from hf import app
-from huggingface.exporting import export_pipeline
-from huggingface.importing import import_checkpoint
+from conll_ner.huggingface.exporting import export_pipeline
+from conll_ner.huggingface.hf import app
+from conll_ner.huggingface.importing import import_checkpoint
 from tests.conftest import ROOT
 from token_ner.untrusted import check_saved, refuse_code
 

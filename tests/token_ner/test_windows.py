@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from token_ner import onnx_classifier
+from token_ner.onnx_model import onnx_classifier
 from token_ner.windows import (
     PAD_MULTIPLE,
     Windowing,

@@ -1,0 +1,60 @@
+"""Measure what the host does for every word, by stage, while the transformer's work is played
+back."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from conll_ner.benchmarking.host import measure_prediction, measure_reading, measure_training
+from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.files import atomic_write
+from conll_ner.common.machine import describe_hardware, package_versions
+from conll_ner.common.pipelines import find_heads, load_on_device
+from conll_ner.data.docs import read_gold
+
+
+def print_table(results: dict[str, dict[str, float]]) -> None:
+    stages = dict.fromkeys(stage for row in results.values() for stage in row)
+    order = [*(stage for stage in stages if stage not in ("rest", "all")), "rest", "all"]
+    rows = [
+        [stage, *(f"{row[stage]:.2f}" if stage in row else "" for row in results.values())]
+        for stage in order
+    ]
+    header = ["µs per word", *results]
+    msg.table(rows, header=header, divider=True, aligns=["l", *"r" * len(results)])
+
+
+def main(
+    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    gold: Annotated[Path, typer.Argument(help="Annotated documents, as dev.spacy")],
+    documents: Annotated[int, typer.Option(min=1, help="Number of documents to use")] = 120,
+    batch_words: Annotated[int, typer.Option(min=1, help="Words per batch in training")] = 4000,
+    passes: Annotated[int, typer.Option(min=1, help="Number of passes; the fastest counts")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    output: Annotated[Path | None, typer.Option(help="JSON file for the results")] = None,
+) -> None:
+    """Print the microseconds per word of every stage on the host: in prediction on documents and on
+    single sentences, and in training."""
+    with exit_on_input_error():
+        torch.set_num_threads(1)
+        nlp, gpu = load_on_device(pipeline, device)
+        if len(find_heads(nlp)) != 1 or "transformer" not in nlp.pipe_names:
+            raise InputError(f"{pipeline} needs a transformer and one token_ner component")
+        docs = read_gold(gold, nlp.vocab)[:documents]
+        texts = [" ".join(token.text for token in doc) for doc in docs]
+        sentences = [" ".join(token.text for token in sent) for doc in docs for sent in doc.sents]
+        results = {
+            "documents": measure_prediction(nlp, texts, nlp.batch_size, passes),
+            "sentences": measure_prediction(nlp, sentences, 16 * nlp.batch_size, passes),
+            "training": measure_training(nlp, docs, batch_words, passes),
+        }
+        results["training"]["reading"] = measure_reading(nlp, gold, passes)
+        results["training"]["all"] += results["training"]["reading"]
+        print_table(results)
+        print(f"{describe_hardware(gpu)}; {package_versions()}")
+        if output is not None:
+            with atomic_write(output) as temporary:
+                temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

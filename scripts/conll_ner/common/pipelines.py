@@ -1,0 +1,80 @@
+"""Load pipelines for the commands."""
+
+from typing import Any, cast
+
+import spacy
+from spacy.language import Language
+from thinc.api import Model, require_gpu
+
+from conll_ner.common.console import InputError
+from conll_ner.common.device import resolve_device
+from token_ner import ONNX_CLASSIFIER, WINDOWED_TRANSFORMER, TokenNER
+
+
+def load_pipeline(path: str) -> Language:
+    """Load a pipeline from a folder or an installed package.
+
+    RAISES (InputError): If it isn't a pipeline.
+    """
+    try:
+        return spacy.load(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} is not a pipeline: pass a folder that training wrote (training/…/model-best) "
+            f"or an installed package ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def load_on_device(path: str, device: str) -> tuple[Language, int]:
+    """Load a pipeline on the device of the option `--device`.
+
+    RETURNS (tuple[Language, int]): The pipeline, and spaCy's GPU id: -1 for the CPU.
+    RAISES (InputError): If the pipeline or the device doesn't exist.
+    """
+    gpu = resolve_device(device)
+    if gpu >= 0:
+        require_gpu(gpu)
+    return load_pipeline(path), gpu
+
+
+def find_heads(nlp: Language) -> dict[str, TokenNER]:
+    """RETURNS (dict[str, TokenNER]): The `token_ner` components of a pipeline, by name."""
+    return {
+        name: cast(TokenNER, nlp.get_pipe(name))
+        for name in nlp.pipe_names
+        if nlp.get_pipe_meta(name).factory == "token_ner"
+    }
+
+
+def find_single_head(nlp: Language, path: str, role: str) -> tuple[str, TokenNER]:
+    """RETURNS (tuple[str, TokenNER]): Name and component of the only `token_ner`.
+    RAISES (InputError): If the pipeline has none, or several. role: what needs one, for the
+        message."""
+    heads = find_heads(nlp)
+    if len(heads) != 1:
+        raise InputError(f"{path} has {len(heads)} token_ner components; {role} has one")
+    return next(iter(heads.items()))
+
+
+def describe_runtime(nlp: Language) -> dict[str, str]:
+    """RETURNS (dict[str, str]): `runtime` ("torch" or "onnxruntime") and `precision` of the
+    transformer; empty without one that this project knows."""
+    for _, component in nlp.pipeline:
+        model: Any = getattr(component, "model", None)
+        for node in model.walk() if isinstance(model, Model) else ():
+            shim: Any = next(iter(node.shims), None)
+            if node.name == ONNX_CLASSIFIER:
+                return {"runtime": "onnxruntime", "precision": shim.classifier.precision}
+            if node.name == WINDOWED_TRANSFORMER:
+                precision = resolve_precision(node.attrs["windowing"].precision, shim.device)
+                return {"runtime": "torch", "precision": precision}
+    return {}
+
+
+def resolve_precision(precision: str, device: Any) -> str:
+    """RETURNS (str): What "auto" is on a device, or the precision itself."""
+    from token_ner.torch_model.forward import has_bfloat16  # needs torch
+
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_bfloat16(device) else "float32"

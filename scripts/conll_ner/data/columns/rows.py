@@ -1,0 +1,192 @@
+"""Split column files into documents, sentences and rows, without reading the labels."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conll_ner.common.console import InputError, shorten
+from conll_ner.data.columns.selection import MAX_COLUMNS, find_header, is_comment
+from conll_ner.data.encodings import read_text
+
+DOCSTART = "-DOCSTART-"
+UNKNOWN = "-"  # a label that isn't known, as in spaCy's formats
+
+
+@dataclass
+class Block:
+    """The rows of a sentence, as in the file."""
+
+    line: int  # line number of the first row, from 1
+    rows: list[list[str]] = field(default_factory=list)
+    where: str = ""  # its place, for formats whose words have no lines
+
+    def place(self, path: str, index: int) -> str:
+        """RETURNS (str): File and line of a row, for messages."""
+        return f"{self.where}, word {index + 1}" if self.where else f"{path}:{self.line + index}"
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, with O where they are unknown."""
+        return ["O" if row[-1] == UNKNOWN else row[-1] for row in self.rows]
+
+    @property
+    def unknown(self) -> tuple[int, ...]:
+        """Indices of the words whose label is unknown."""
+        return tuple(i for i, row in enumerate(self.rows) if row[-1] == UNKNOWN)
+
+
+@dataclass
+class Blocks:
+    """The sentences of each document of a file, and counts of what was skipped. If the file has no
+    document starts, each sentence is its own document."""
+
+    documents: list[list[Block]]
+    has_docstarts: bool = False
+    empty_sentences: int = 0  # extra blank lines
+    empty_documents: int = 0  # document starts without words before the next one
+    comments: int = 0
+
+
+def read_blocks(path: Path, encoding: str | None = None) -> Blocks:
+    """Split a column file, or a CSV file with a word per row.
+
+    encoding (str | None): None: UTF-8, with or without BOM.
+    RAISES (InputError): If the file has no rows or another encoding, or a row doesn't have 2 to 10
+        columns, or not as many as the first row.
+    """
+    text = read_text(path, encoding).replace("\r\n", "\n").replace("\r", "\n")
+    if encoding is None and "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8
+        line = text.count("\n", 0, text.index("\0")) + 1
+        name = "utf-16-le" if text.index("\0") % 2 else "utf-16-be"
+        raise InputError(f"{path}:{line}: NUL characters; if it is UTF-16, --encoding {name}")
+    split = split_csv if path.suffix.lower() == ".csv" else split_lines
+    blocks = split(text, str(path))
+    if not blocks.documents:
+        raise InputError(
+            f"{path} contains no sentences; check that it is the right file and complete"
+        )
+    return blocks
+
+
+def split_row(line: str) -> list[str]:
+    """Split a line at tabs, or at spaces if it has no tab.
+
+    Other whitespace belongs to the word, e.g. a no-break space in a number.
+    """
+    if "\t" in line:
+        return [column.strip(" ") for column in line.split("\t")]
+    return [column for column in line.split(" ") if column]
+
+
+def check_row(row: list[str], width: int | None, where: str, line: str) -> None:
+    """Check the columns of a row.
+
+    width (int | None): Number of columns of the first row; None for the first row itself.
+    where (str): File and line, for errors.
+    RAISES (InputError): If their number is wrong, or one is empty.
+    """
+    problem = ""
+    if width is None and not 2 <= len(row) <= MAX_COLUMNS:
+        problem = f"{len(row)} columns, not 2 to {MAX_COLUMNS} with the label last"
+    elif width is not None and len(row) != width:
+        problem = f"{len(row)} columns where the first row has {width}"
+    elif not all(row):
+        problem = f"column {row.index('') + 1} is empty"
+    if problem:
+        raise InputError(f"{where}: {problem}: {shorten(repr(line))}")
+
+
+def split_lines(text: str, path: str) -> Blocks:
+    """RETURNS (Blocks): The sentences of lines with columns.
+    RAISES (InputError): If a row is wrong."""
+    blocks = Blocks([])
+    documents: list[list[Block]] = [[]]
+    block: Block | None = None
+    width: int | None = None
+    was_blank = has_tabs = False
+    for number, line in enumerate(text.rstrip("\n\t ").split("\n"), start=1):
+        line = line.strip(" ") if "\t" not in line else line.rstrip(" \t")
+        if line.startswith(DOCSTART):
+            blocks.has_docstarts = True
+            documents.append([])
+            block = None
+        elif not line:
+            blocks.empty_sentences += was_blank
+            block = None
+        elif line.startswith("#") and (
+            (has_tabs and "\t" not in line) or is_comment(split_row(line), width)
+        ):
+            blocks.comments += 1
+        else:
+            row = split_row(line)
+            check_row(row, width, f"{path}:{number}", line)
+            width, has_tabs = len(row), "\t" in line
+            if block is None:
+                block = Block(number)
+                documents[-1].append(block)
+            block.rows.append(row)
+        was_blank = not line
+    if not blocks.has_docstarts:
+        documents = [[block] for block in documents[0]]
+    blocks.empty_documents = sum(not document for document in documents[1:])
+    blocks.documents = [document for document in documents if document]
+    return blocks
+
+
+def split_csv(text: str, path: str) -> Blocks:
+    """Split a CSV file whose first row names the columns, as Kaggle's ner_dataset.csv
+    (https://www.kaggle.com/datasets/abhinavwalia95/entity-annotated-corpus): a column "Sentence #"
+    has a value in the first row of each sentence, or in all of its rows. Without it, blank lines
+    end sentences.
+
+    RETURNS (Blocks): The sentences, without the column "Sentence #" but with the row of names.
+    RAISES (InputError): If a row is wrong.
+    """
+    sentences: list[Block] = []
+    begins = True
+    width = number = None
+    current = ""
+    for line, row in read_csv(text, path):
+        if width is None and row:
+            width = len(row)
+            number = next(
+                (i for i, name in enumerate(row) if name.lower().startswith("sent")), None
+            )
+            names = without(row, number)
+            if len(names) < 2 or (len(names) > MAX_COLUMNS and not find_header(names)):
+                check_row(names, None, f"{path}:{line}", ",".join(row))
+            sentences.append(Block(line, [names]))
+        elif not any(row):
+            begins = True
+        elif width is not None:
+            values = without(row, number)
+            check_row(values, width - (number is not None), f"{path}:{line}", ",".join(row))
+            value = "" if number is None else row[number]
+            if begins or value not in ("", current):
+                sentences.append(Block(line))
+            current = value or current
+            sentences[-1].rows.append(values)
+            begins = False
+    # The names belong to the first sentence, as in other files.
+    if len(sentences) > 1:
+        sentences[:2] = [Block(sentences[0].line, sentences[0].rows + sentences[1].rows)]
+    return Blocks([[block] for block in sentences])
+
+
+def without(row: list[str], index: int | None) -> list[str]:
+    """RETURNS (list[str]): The values of a row without spaces around them, but for one column."""
+    return [value.strip(" \t") for i, value in enumerate(row) if i != index]
+
+
+def read_csv(text: str, path: str) -> Iterator[tuple[int, list[str]]]:
+    """YIELDS (tuple[int, list[str]]): The line of each row, and its values.
+    RAISES (InputError): If a quoted value isn't closed in its line."""
+    reader = csv.reader(text.split("\n"), strict=True)
+    try:
+        for line, row in enumerate(reader, start=1):
+            if reader.line_num != line:
+                raise InputError(f"{path}:{line}: a quote isn't closed in this line")
+            yield line, row
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not CSV: {error}") from None

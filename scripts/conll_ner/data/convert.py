@@ -1,0 +1,98 @@
+"""Convert annotations of any format to DocBin, one Doc per document, and to other formats."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conll_ner.common.console import InputError, exit_on_input_error
+from conll_ner.common.languages import blank_pipeline
+from conll_ner.data.columns.schemes import SCHEMES
+from conll_ner.data.columns.selection import Columns
+from conll_ner.data.converting import Conversion, convert_file, convert_folder, convert_to_splits
+from conll_ner.data.formats.aligning import ALIGNMENTS
+from conll_ner.data.formats.reading import FORMAT_NAMES, Reading
+from conll_ner.data.formats.splitting import make_folds, parse_shares, split_documents
+from conll_ner.data.formats.target_files import TARGET_NAMES
+from conll_ner.data.splits import find_splits
+from conll_ner.evaluation.correct import correct_file
+from token_ner import create_linear_tokenizer
+
+
+def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
+    """RAISES (InputError): If an option has another value than its choices."""
+    if value not in choices:
+        raise InputError(f"{option} {value} is not one of {', '.join(choices)}")
+
+
+def parse_column(value: str | None) -> int | str | None:
+    """RETURNS (int | str | None): The number of a column, or its name."""
+    return int(value) if value is not None and value.isdecimal() else value
+
+
+def main(
+    source: Annotated[Path, typer.Argument(help="File or folder of any format")],
+    target: Annotated[Path, typer.Argument(help="File to write; a folder with --split")],
+    format_: Annotated[
+        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMAT_NAMES)}")
+    ] = "auto",
+    to: Annotated[
+        str, typer.Option(help=f"Format of TARGET: auto (by suffix), {', '.join(TARGET_NAMES)}")
+    ] = "auto",
+    lang: Annotated[str, typer.Option(help="Language code, for words and vocabulary")] = "en",
+    align: Annotated[
+        str,
+        typer.Option(help="Mentions whose edges are within words: strict, expand or contract"),
+    ] = "strict",
+    split: Annotated[
+        str, typer.Option(help="Split into train, dev and test by document, such as 80/10/10")
+    ] = "",
+    folds: Annotated[
+        int, typer.Option(min=0, help="Split into folds for cross-validation, each train and dev")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of --split and --folds")] = 0,
+    scheme: Annotated[str, typer.Option(help=f"Label scheme: auto, {', '.join(SCHEMES)}")] = "auto",
+    to_scheme: Annotated[
+        str, typer.Option(help="Label scheme of a column file that is written")
+    ] = "iob2",
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of text files, such as cp1252; default: UTF-8")
+    ] = None,
+    word_column: Annotated[
+        str | None, typer.Option(help="Number or name of the column of words; default: the first")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Number or name of the column of labels; default: the last")
+    ] = None,
+    corrections: Annotated[
+        Path | None, typer.Option(help="Corrections of SOURCE that the report page saved")
+    ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Read illegal labels as conlleval does, and list them"),
+    ] = False,
+) -> None:
+    """Convert annotations between formats: column files, DocBin (.spacy), and the formats of
+    annotation tools. Mentions that don't fit the words are listed in TARGET.issues.jsonl. A folder
+    of splits (train, dev or valid, test) is converted to a folder of .spacy files."""
+    with exit_on_input_error():
+        check_choice("--scheme", scheme, ("auto", *SCHEMES))
+        check_choice("--to-scheme", to_scheme, SCHEMES)
+        check_choice("--align", align, ALIGNMENTS)
+        nlp = blank_pipeline(lang)
+        nlp.tokenizer = create_linear_tokenizer()(nlp)
+        columns = Columns(parse_column(word_column), parse_column(label_column))
+        reading = Reading(format_, align, encoding, scheme, columns, repair)
+        how = Conversion(reading, to, to_scheme, nlp)
+        if corrections:
+            correct_file(source, target, how, corrections)
+        elif split:
+            shares = parse_shares(split)
+            convert_to_splits(source, target, how, lambda d: split_documents(d, shares, seed))
+        elif folds:
+            convert_to_splits(source, target, how, lambda d: make_folds(d, folds, seed))
+        elif source.is_dir() and "train" in find_splits(source):
+            convert_folder(source, target, how)
+        else:
+            convert_file(source, target, how)

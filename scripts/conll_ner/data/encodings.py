@@ -1,0 +1,74 @@
+"""Open text files of any encoding. Offsets count what the file holds, so line ends are kept."""
+
+import codecs
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from conll_ner.common.console import InputError
+
+# Tried in this order for the hint: the first two fail on most files that aren't theirs.
+CANDIDATES = ("utf-16", "cp1252", "latin-1")
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@contextmanager
+def open_text(path: Path, encoding: str | None) -> Iterator[TextIO]:
+    """Open a file without translating its line ends.
+
+    encoding (str | None): A name of Python's. None: UTF-8, with or without byte order mark.
+    RAISES (InputError): If there is no such encoding, or, while the file is read, if its bytes
+        aren't of it. The message names an encoding that fits.
+    """
+    check_encoding(encoding)
+    try:
+        with path.open(encoding=encoding or "utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeError as error:
+        raise InputError(describe(path, encoding or "UTF-8", error)) from None
+
+
+def read_text(path: Path, encoding: str | None) -> str:
+    """RETURNS (str): The content of a file, with its line ends. Raises as `open_text`."""
+    with open_text(path, encoding) as file:
+        return file.read()
+
+
+def check_encoding(encoding: str | None) -> None:
+    try:
+        codecs.lookup(encoding or "utf-8")
+    except LookupError:
+        raise InputError(f"--encoding {encoding}: no such encoding, try cp1252") from None
+
+
+def describe(path: Path, encoding: str, error: UnicodeError) -> str:
+    """RETURNS (str): What is wrong with the file's bytes, and which encoding fits."""
+    data = path.read_bytes()
+    where, what = str(path), str(error)
+    if isinstance(error, UnicodeDecodeError):
+        # A file is decoded in chunks, so that the error's own position isn't that in the file.
+        line, byte = find_error(data, encoding)
+        where, what = f"{path}:{line}", f"byte 0x{byte:02x} is not {encoding}"
+    return f"{where}: {what}; {hint(data)}"
+
+
+def find_error(data: bytes, encoding: str) -> tuple[int, int]:
+    """RETURNS (tuple[int, int]): The line of the first byte that can't be decoded, and the byte."""
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return data.count(b"\n", 0, error.start) + 1, data[error.start]
+    return 1, 0
+
+
+def hint(data: bytes) -> str:
+    """RETURNS (str): The option that reads the bytes."""
+    candidates = CANDIDATES if data.startswith(UTF16_MARKS) else CANDIDATES[1:]
+    for name in candidates:
+        try:
+            data.decode(name)
+        except UnicodeError:
+            continue
+        return f"--encoding {name} reads it; check the letters that aren't ASCII"
+    return "set --encoding"

@@ -1,0 +1,152 @@
+"""INCEpTION's and WebAnno's TSV 3
+(https://inception-project.github.io/releases/latest/docs/user-guide.html, WebAnno TSV 3.3)."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from conll_ner.common.console import InputError, shorten
+from conll_ner.data.encodings import open_text, read_text
+from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.formats.stated import find_offset, utf16_offsets
+
+FORMAT = "#FORMAT=WebAnno TSV 3"
+LAYER = re.compile(r"#T_(SP|CH|RL)=([^|]*)\|?(.*)")
+STACKED = re.compile(r"(?<!\\)\|")
+NUMBERED = re.compile(r"(.*?)(?:\[(\d+)\])?", re.DOTALL)
+NAMED_ENTITY = "NamedEntity"
+NONE, NO_VALUE = "_", "*"
+
+
+class Row(NamedTuple):
+    """A line of a word: its number, such as 1-3, or 1-3.1 for a part of a word; its characters, in
+    UTF-16; and the layer's value."""
+
+    line: int
+    number: str
+    start: int
+    end: int
+    word: str
+    value: str
+
+
+def is_webanno(path: Path, encoding: str | None) -> bool:
+    """RETURNS (bool): Whether a path is a TSV 3 file, or a folder with any."""
+    files = list(path.rglob("*.tsv")) if path.is_dir() else [path]
+    return any(starts_with_format(file, encoding) for file in files)
+
+
+def starts_with_format(path: Path, encoding: str | None) -> bool:
+    with open_text(path, encoding) as file:
+        return file.read(len(FORMAT)) == FORMAT
+
+
+def read_webanno(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+    """Read the named entities of one file, or of all TSV files in a folder, with the words and
+    sentences of the file. Text between words, which the format doesn't have, becomes spaces."""
+    for file in sorted(path.rglob("*.tsv")) if path.is_dir() else [path]:
+        lines = read_text(file, encoding).replace("\r\n", "\n").split("\n")
+        if not lines[0].startswith(FORMAT):
+            raise InputError(f"{file}:1: not {FORMAT}: {shorten(repr(lines[0]))}")
+        yield read_document(str(file), lines)
+
+
+def read_document(where: str, lines: list[str]) -> Annotated:
+    rows = list(read_rows(where, lines, find_column(where, lines)))
+    words = [row for row in rows if "." not in row.number]
+    text = make_text(words)
+    units = utf16_offsets(text)
+
+    def characters(start: int, end: int) -> tuple[int, int]:
+        return find_offset(units, start), find_offset(units, end)
+
+    mentions, issues, unknown = [], [], []
+    for (label, _), found in group_mentions(rows).items():
+        start, end = characters(found[0].start, found[-1].end)
+        if not label:
+            issues.append(Issue(where, "without a value", text[start:end], "", start, end))
+            unknown.append((start, end))
+        else:
+            mentions.append(Span(start, end, label))
+    firsts = [row for row in words if row.number.endswith("-1")]
+    return Annotated(
+        where,
+        text,
+        mentions,
+        words=[row.word for row in words],
+        sentence_starts=[characters(row.start, row.end)[0] for row in firsts],
+        unknown=unknown,
+        issues=issues,
+    )
+
+
+def find_column(where: str, lines: list[str]) -> int:
+    """RETURNS (int): The column of the named entities' value: that of the layer NamedEntity, or of
+    the only span layer.
+    RAISES (InputError): If the file has neither."""
+    column = 3
+    spans: dict[str, int] = {}
+    for line in lines:
+        match = LAYER.match(line)
+        if match is None:
+            continue
+        kind, name, features = match[1], match[2], match[3].split("|")
+        if kind == "SP":
+            spans[name] = column + (features.index("value") if "value" in features else 0)
+        column += len(features)
+    chosen = [name for name in spans if name.endswith(NAMED_ENTITY)] or list(spans)
+    if len(chosen) != 1:
+        listed = ", ".join(spans) or "none"
+        raise InputError(f"{where}: no layer {NAMED_ENTITY}; the layers of spans are {listed}")
+    return spans[chosen[0]]
+
+
+def read_rows(where: str, lines: list[str], column: int) -> Iterator[Row]:
+    """YIELDS (Row): The lines of words and of parts of words.
+    RAISES (InputError): If a line is wrong, or the offsets of a word aren't its own."""
+    before = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        columns = line.split("\t")
+        try:
+            start, end = map(int, columns[1].split("-"))
+            row = Row(number, columns[0], start, end, unescape(columns[2]), columns[column])
+        except (IndexError, ValueError):
+            raise InputError(f"{where}:{number}: no word: {shorten(repr(line))}") from None
+        if "." not in row.number:
+            if start < before or end - start != utf16_offsets(row.word)[-1]:
+                word = shorten(repr(row.word))
+                raise InputError(f"{where}:{number}: {word} doesn't fit its offsets {columns[1]}")
+            before = end
+        yield row
+
+
+def make_text(words: list[Row]) -> str:
+    """RETURNS (str): The words at their places, with spaces between them."""
+    parts: list[str] = []
+    end = 0
+    for row in words:
+        parts += [" " * (row.start - end), row.word]
+        end = row.end
+    return "".join(parts)
+
+
+def group_mentions(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
+    """RETURNS (dict): The rows of each mention, by its label, empty if it has no value, and its
+    number; those without a number are in one row."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        for value in STACKED.split(row.value):
+            match = NUMBERED.fullmatch(value)
+            if value != NONE and match is not None:
+                label = "" if match[1] == NO_VALUE else unescape(match[1])
+                found.setdefault((label, match[2] or f"line {row.line}"), []).append(row)
+    return found
+
+
+def unescape(text: str) -> str:
+    """RETURNS (str): A value without the backslashes before special characters."""
+    names = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "b": "\b"}
+    return re.sub(r"\\(->|.)", lambda match: names.get(match[1], match[1]), text)

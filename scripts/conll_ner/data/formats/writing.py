@@ -1,0 +1,134 @@
+"""Write documents in the formats of annotation tools, one by one, in constant memory.
+
+Except for Prodigy's partial tasks, none of these formats can say that a word's label is unknown: it
+reads as no mention. `count_lost` counts such words.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from spacy.tokens import Doc
+
+from conll_ner.common.exact_json import dump_json
+from conll_ner.data.mentions import list_mentions
+
+# Names of Label Studio's control and object in the labelling interface, those of its template for
+# named entities (https://labelstud.io/templates/named_entity).
+CONTROL, OBJECT = "label", "text"
+
+
+def plain_record(doc: Doc) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Text and mentions, as `predict` writes them."""
+    return {"text": doc.text, "mentions": list_mentions(doc)}
+
+
+def doccano_record(doc: Doc) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What doccano imports as JSONL with the column "label"."""
+    return {"text": doc.text, "label": [[e.start_char, e.end_char, e.label_] for e in doc.ents]}
+
+
+def prodigy_record(doc: Doc) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): A task of ner.manual, with words and mentions; `token_end` is
+    inclusive (https://prodi.gy/docs/api-interfaces#ner_manual). If all words outside of mentions
+    are without a label, it is one of ner.teach, which says nothing about them."""
+    is_binary = is_partial(doc)
+    return {
+        "text": doc.text,
+        "tokens": [
+            {
+                "text": token.text,
+                "start": token.idx,
+                "end": token.idx + len(token),
+                "id": token.i,
+                "ws": bool(token.whitespace_),
+            }
+            for token in doc
+        ],
+        "spans": [
+            {
+                "start": mention["start"],
+                "end": mention["end"],
+                "token_start": ent.start,
+                "token_end": ent.end - 1,
+                "label": ent.label_,
+                **({} if mention["score"] is None else {"score": mention["score"]}),
+            }
+            for ent, mention in zip(doc.ents, list_mentions(doc), strict=True)
+        ],
+        "_is_binary": is_binary,
+        "_view_id": "ner" if is_binary else "ner_manual",
+        "answer": "accept",
+    }
+
+
+def labelstudio_record(doc: Doc) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): A task of Label Studio. The mentions of a pipeline with confidence
+    scores are a prediction, which annotators correct; others, such as gold ones, an annotation
+    (https://labelstud.io/guide/predictions). The project's labelling interface has to be
+
+    <View>
+      <Labels name="label" toName="text"><Label value="PER"/><Label value="LOC"/></Labels>
+      <Text name="text" value="$text"/>
+    </View>
+    """
+    mentions = list_mentions(doc)
+    scores = [mention["score"] for mention in mentions if mention["score"] is not None]
+    result = [
+        {
+            "id": f"m{number}",
+            "from_name": CONTROL,
+            "to_name": OBJECT,
+            "type": "labels",
+            "value": {
+                "start": mention["start"],
+                "end": mention["end"],
+                "text": mention["text"],
+                "labels": [mention["label"]],
+            },
+            **({} if mention["score"] is None else {"score": mention["score"]}),
+        }
+        for number, mention in enumerate(mentions, start=1)
+    ]
+    task: dict[str, Any] = {"data": {OBJECT: doc.text}}
+    if not any("scores" in group.attrs for group in doc.spans.values()):
+        return task | {"annotations": [{"result": result}]}
+    score = {"score": min(scores)} if scores else {}
+    return task | {"predictions": [{"result": result, **score}]}
+
+
+def is_partial(doc: Doc) -> bool:
+    """RETURNS (bool): Whether nothing is known but the mentions."""
+    labels = {token.ent_iob_ for token in doc}
+    return "" in labels and "O" not in labels
+
+
+def count_lost(doc: Doc, name: str) -> int:
+    """RETURNS (int): How many words without a label would read as no mention in a format, a key of
+    WRITERS."""
+    if name == "prodigy" and is_partial(doc):
+        return 0
+    return sum(not token.ent_iob_ for token in doc)
+
+
+def write_lines(docs: Iterable[Doc], path: Path, make: Callable[[Doc], dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(dump_json(make(doc)) + "\n" for doc in docs)
+
+
+def write_array(docs: Iterable[Doc], path: Path, make: Callable[[Doc], dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        before = "[\n"
+        for doc in docs:
+            file.write(before + dump_json(make(doc)))
+            before = ",\n"
+        file.write("\n]\n" if before != "[\n" else "[]\n")
+
+
+WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {
+    "jsonl": partial(write_lines, make=plain_record),
+    "prodigy": partial(write_lines, make=prodigy_record),
+    "doccano": partial(write_lines, make=doccano_record),
+    "labelstudio": partial(write_array, make=labelstudio_record),
+}

@@ -1,0 +1,78 @@
+"""F1 on perturbed text: changed case, no final punctuation, typos. Gold tokens are kept."""
+
+import random
+from collections.abc import Callable, Sequence
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from conll_ner.evaluation.bootstrap import count_by_document, f1_score
+from conll_ner.evaluation.raw_text_scores import score_raw
+from conll_ner.evaluation.seqeval_scores import annotate_gold
+from token_ner import copy_gold, final_punctuation
+
+TYPO_SHARE = 0.1  # of the words with at least TYPO_LETTERS letters
+TYPO_LETTERS = 4
+SEED = 0
+Perturb = Callable[[Doc, random.Random], Doc]
+
+
+def lower(doc: Doc, _: random.Random) -> Doc:
+    return copy_gold(doc, [token.text.lower() for token in doc])
+
+
+def upper(doc: Doc, _: random.Random) -> Doc:
+    return copy_gold(doc, [token.text.upper() for token in doc])
+
+
+def drop_final_punctuation(doc: Doc, _: random.Random) -> Doc:
+    """RETURNS (Doc): A copy without the full stop, question or exclamation mark at the end of each
+    sentence. If sentences are unknown, all of these are dropped. Mentions keep theirs."""
+    dropped = set(final_punctuation(doc, 0, len(doc)))
+    return copy_gold(
+        doc, [token.text for token in doc], [i not in dropped for i in range(len(doc))]
+    )
+
+
+def add_typos(doc: Doc, rng: random.Random) -> Doc:
+    """RETURNS (Doc): A copy in which a tenth of the longer words have two adjacent letters swapped.
+    The first letter stays."""
+
+    def swap_letters(word: str) -> str:
+        if len(word) < TYPO_LETTERS or not word.isalpha() or rng.random() >= TYPO_SHARE:
+            return word
+        i = rng.randrange(1, len(word) - 1)
+        return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+
+    return copy_gold(doc, [swap_letters(token.text) for token in doc])
+
+
+LOWER_CASE = "all lower case"
+PERTURBATIONS: dict[str, Perturb] = {
+    LOWER_CASE: lower,
+    "ALL UPPER CASE": upper,
+    "no final punctuation": drop_final_punctuation,
+    "typos": add_typos,
+}
+
+
+def f1_on_gold_tokens(nlp: Language, gold: Sequence[Doc]) -> float:
+    right, n_predicted, n_gold = zip(
+        *count_by_document(gold, annotate_gold(nlp, gold)), strict=True
+    )
+    return float(f1_score(right, n_predicted, n_gold))
+
+
+def score_perturbed(nlp: Language, gold: Sequence[Doc], name: str) -> float:
+    """RETURNS (float): F1 on documents changed by one of PERTURBATIONS."""
+    rng = random.Random(SEED)
+    return f1_on_gold_tokens(nlp, [PERTURBATIONS[name](doc, rng) for doc in gold])
+
+
+def score_variants(nlp: Language, gold: Sequence[Doc]) -> dict[str, float]:
+    """RETURNS (dict[str, float]): F1 on gold tokens, on raw text and for each perturbation, and
+    `unreachable` of score_raw."""
+    raw = score_raw(nlp, gold)
+    result = {"gold tokens": f1_on_gold_tokens(nlp, gold), "raw text": raw["f1"]}
+    result |= {name: score_perturbed(nlp, gold, name) for name in PERTURBATIONS}
+    return result | {"unreachable": raw["unreachable"]}

@@ -1,0 +1,58 @@
+"""Write the report page of a run: scores, charts and mistakes in one self-contained file."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.files import atomic_write
+from conll_ner.evaluation.report_page.charts import to_png
+from conll_ner.evaluation.report_page.error_browser import (
+    DocumentView,
+    MistakeView,
+    make_views,
+    sort_by_confidence,
+)
+from conll_ner.evaluation.report_page.page import make_charts, read_curve, read_split, render_page
+from conll_ner.evaluation.runs import read_metrics
+
+
+def main(
+    metrics: Annotated[Path, typer.Argument(help="JSON file that evaluate.py wrote")],
+    output: Annotated[Path, typer.Argument(help="HTML file to write")],
+    predictions: Annotated[Path, typer.Option(help="Folder that evaluate.py --predictions wrote")],
+    log: Annotated[Path | None, typer.Option(help="log.jsonl of the training")] = None,
+    robustness: Annotated[
+        Path | None, typer.Option(help="JSON file that robustness.py wrote")
+    ] = None,
+    charts: Annotated[
+        Path | None, typer.Option(help="Folder to write the charts to, as PNG")
+    ] = None,
+) -> None:
+    """Write the report page of a run: scores with confidence intervals, charts, mistakes."""
+    with exit_on_input_error():
+        run = read_metrics(metrics)
+        curve = read_curve(log) if log else []
+        if robustness and not robustness.is_file():
+            raise InputError(f"{robustness}: no such file; run robustness first")
+        variants = json.loads(robustness.read_text(encoding="utf-8")) if robustness else None
+        mistakes: list[MistakeView] = []
+        documents: list[DocumentView] = []
+        for name, scores in run["splits"].items():
+            views = make_views(name, *read_split(name, scores, predictions), scores["sha256"])
+            mistakes += views[0]
+            documents += views[1]
+        figures = make_charts(run, curve, variants)
+        page = render_page(
+            run | {"robustness": variants}, figures, sort_by_confidence(mistakes), documents
+        )
+        with atomic_write(output) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        if charts:
+            for name, figure in figures.items():
+                with atomic_write(charts / f"{name}.png") as temporary:
+                    temporary.write_bytes(to_png(figure))
+        size = output.stat().st_size / 1024**2
+        msg.good(f"{output}: {len(mistakes):,} mistakes, {size:.1f} MiB")

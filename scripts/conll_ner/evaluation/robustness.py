@@ -1,0 +1,46 @@
+"""Score a pipeline on raw text and on perturbed text.
+
+For raw text, documents are detokenized, the pipeline tokenizes them, and mentions are compared by
+character offsets. Perturbed text keeps gold tokens, so its scores don't depend on the tokenizer.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.files import atomic_write, sha256
+from conll_ner.common.pipelines import load_on_device
+from conll_ner.data.docs import is_empty_split, read_gold
+from conll_ner.evaluation.perturbations import score_variants
+
+
+def main(
+    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
+    output: Annotated[Path | None, typer.Option(help="JSON file for the scores")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+) -> None:
+    """Score a pipeline on raw text, changed case, missing final punctuation, and typos."""
+    with exit_on_input_error():
+        nlp, _ = load_on_device(pipeline, device)
+        results: dict[str, Any] = {}
+        for path in files:
+            if len(files) > 1 and is_empty_split(path):
+                msg.info(f"{path} has no documents")
+                continue
+            gold = read_gold(path, nlp.vocab)
+            if not any(doc.ents for doc in gold):
+                raise InputError(
+                    f"{path} contains no mentions, so F1 is undefined; pass an annotated file"
+                )
+            scores = score_variants(nlp, gold)
+            results[path.stem] = scores | {"file": str(path), "sha256": sha256(path)}
+            rows = [(name, f"{100 * value:.2f}") for name, value in scores.items()]
+            msg.table(rows, header=(path.stem, "%"), divider=True, aligns=("l", "r"))
+        if output is not None:
+            with atomic_write(output) as temporary:
+                temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+            msg.good(f"{output}")

@@ -1,0 +1,122 @@
+"""Precision, recall and F1 by seqeval, checked against spaCy's scorer."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from seqeval.metrics import accuracy_score, classification_report
+from seqeval.scheme import IOB2
+from spacy.language import Language
+from spacy.scorer import get_ner_prf
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from conll_ner.common.console import InputError
+
+# seqeval's default mode follows conlleval.pl. Strict mode needs both arguments.
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "conlleval": {},
+    "strict": {"mode": "strict", "scheme": IOB2},
+}
+OVERALL = "micro avg"  # seqeval's row for all types
+
+
+def unknown_types(nlp: Language, gold: Sequence[Doc]) -> list[str]:
+    """RETURNS (list[str]): Types of gold mentions that no component can predict, sorted; empty if
+    the pipeline doesn't list its types."""
+    known = {
+        label
+        for name, labels in nlp.pipe_labels.items()
+        if "doc.ents" in nlp.get_pipe_meta(name).assigns
+        for label in labels
+    }
+    found = {ent.label_ for doc in gold for ent in doc.ents}
+    return sorted(found - known) if known else []
+
+
+def annotate_gold(
+    nlp: Language,
+    gold: Sequence[Doc],
+    *,
+    gold_sentences: bool = False,
+    visit: Callable[[Doc], None] | None = None,
+) -> list[Doc]:
+    """Annotate new docs with the same words.
+
+    visit (Callable[[Doc], None] | None): Called with each doc while it has the transformer's
+        output, which it then loses: that of all docs would not fit on a GPU.
+    RETURNS (list[Doc]): The annotated docs.
+    RAISES (InputError): If the pipeline's weights give non-finite scores.
+    """
+    docs = []
+    try:
+        for doc in nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold):
+            if visit is not None:
+                visit(doc)
+            if Doc.has_extension("trf_data"):
+                doc._.trf_data = None
+            docs.append(doc)
+    except FloatingPointError as error:
+        raise InputError(str(error)) from None
+    return docs
+
+
+def copy_words(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:
+    """RETURNS (Doc): A copy with words only, as in spaCy's evaluation during training, or with
+    words and gold sentence starts."""
+    words = [token.text for token in doc]
+    if not (gold_sentences and doc.has_annotation("SENT_START")):
+        return Doc(nlp.vocab, words=words)
+    return Doc(nlp.vocab, words=words, sent_starts=[token.is_sent_start for token in doc])
+
+
+def iob2_labels(docs: Sequence[Doc]) -> list[list[str]]:
+    """RETURNS (list[list[str]]): The IOB2 label of each word of each doc."""
+    return [[f"{t.ent_iob_}-{t.ent_type_}" if t.ent_type_ else "O" for t in doc] for doc in docs]
+
+
+def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
+    """Score predicted mentions, which must match gold in span and type, and labels of words.
+
+    RETURNS (dict[str, Any]): `token_accuracy`, and for each of PROTOCOLS `overall` and `types`,
+        with `precision`, `recall`, `f1` (0 if undefined) and `support`.
+    RAISES (RuntimeError): If spaCy's scorer gives another F1.
+    """
+    gold_labels, predicted_labels = iob2_labels(gold), iob2_labels(predicted)
+    scores: dict[str, Any] = {"token_accuracy": accuracy_score(gold_labels, predicted_labels)}
+    for protocol, arguments in PROTOCOLS.items():
+        with warnings.catch_warnings():
+            # seqeval's macro average, which is unused here, warns if there are no mentions.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            report = classification_report(
+                gold_labels, predicted_labels, output_dict=True, zero_division=0, **arguments
+            )
+        rows = {
+            name: {
+                "precision": float(row["precision"]),
+                "recall": float(row["recall"]),
+                "f1": float(row["f1-score"]),
+                "support": int(row["support"]),
+            }
+            for name, row in report.items()
+        }
+        types = {name: row for name, row in rows.items() if not name.endswith(" avg")}
+        scores[protocol] = {"overall": rows[OVERALL], "types": types}
+    check_against_spacy(gold, predicted, scores)
+    return scores
+
+
+def check_against_spacy(
+    gold: Sequence[Doc], predicted: Sequence[Doc], scores: dict[str, Any]
+) -> None:
+    """Check F1 against spaCy's scorer. On gold tokens and legal labels, all three protocols count
+    the same mentions.
+
+    RAISES (RuntimeError): If they differ.
+    """
+    examples = [Example(*pair) for pair in zip(predicted, gold, strict=True)]
+    spacy_f1 = get_ner_prf(examples)["ents_f"] or 0.0
+    for protocol in PROTOCOLS:
+        f1 = scores[protocol]["overall"]["f1"]
+        if abs(f1 - spacy_f1) > 1e-9:
+            raise RuntimeError(f"F1 is {f1} by seqeval ({protocol}) but {spacy_f1} by spaCy")

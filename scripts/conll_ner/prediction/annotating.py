@@ -1,0 +1,130 @@
+"""Annotate texts with a pipeline, in batches of similar length."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from conll_ner.common.console import InputError
+from conll_ner.common.pipelines import find_heads, load_on_device
+from conll_ner.prediction.records import Record, Reject, list_files, read_records
+
+# Maximum size of a part. An interrupted run loses only the parts in progress.
+PART_RECORDS = 1000
+PART_CHARACTERS = 500_000
+BATCH_CHARACTERS = 50_000  # per call of the pipeline
+OUTPUT_FIELDS = ("text", "mentions")  # added to the fields of a record
+Part = list[Record | Reject]
+
+
+def load_for_annotation(
+    pipeline: str, device: str, threshold: float | None, labels: Sequence[str]
+) -> Language:
+    """RETURNS (Language): The pipeline on the device, with the threshold set.
+    RAISES (InputError): If a threshold is given but the pipeline has no confidence scores, or if
+        it lacks one of the labels."""
+    nlp, _ = load_on_device(pipeline, device)
+    heads = find_heads(nlp)
+    if threshold is not None and not heads:
+        raise InputError(f"{pipeline} has no confidence scores; omit --threshold")
+    for head in heads.values() if threshold is not None else ():
+        head.threshold = threshold
+    known = {label for values in nlp.pipe_labels.values() for label in values}
+    unknown = sorted(set(labels) - known)
+    if unknown:
+        listed = ", ".join(sorted(known)) or "none"
+        raise InputError(f"{pipeline} has no label {', '.join(unknown)}; its labels are {listed}")
+    return nlp
+
+
+def batch_by_length(texts: Sequence[str]) -> Iterator[list[int]]:
+    """YIELDS (list[int]): Indices of texts of similar length."""
+    batch: list[int] = []
+    size = 0
+    for i in sorted(range(len(texts)), key=lambda i: (len(texts[i]), i)):
+        if batch and size + len(texts[i]) > BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+        batch.append(i)
+        size += len(texts[i])
+    if batch:
+        yield batch
+
+
+def annotate_texts(nlp: Language, texts: Sequence[str], labels: Sequence[str]) -> list[Doc]:
+    """Annotate texts in batches of similar length.
+
+    labels (Sequence[str]): The labels to keep; all if empty.
+    RETURNS (list[Doc]): In the order of the texts, without the transformer's output.
+    """
+    docs: dict[int, Doc] = {}
+    for batch in batch_by_length(texts):
+        found = nlp.pipe([texts[i] for i in batch], batch_size=len(batch))
+        for i, doc in zip(batch, found, strict=True):
+            doc.user_data.clear()  # the transformer's output, a hundred times the text's size
+            if labels:
+                doc.set_ents([ent for ent in doc.ents if ent.label_ in labels], default="outside")
+            docs[i] = doc
+    return [docs[i] for i in range(len(texts))]
+
+
+def reject_if_longer(item: Record | Reject, limit: int) -> Record | Reject:
+    if isinstance(item, Reject) or len(item.text) <= limit:
+        return item
+    reason = f"{len(item.text):,} characters, more than the pipeline's max_length of {limit:,}"
+    return Reject(item.source, item.line, reason)
+
+
+def read_texts(source: Path, text_field: str, limit: int, rejects: list[Reject]) -> Iterator[str]:
+    """YIELDS (str): The texts of a file or folder, in any format of predict. Rejects are added to
+    the list.
+    limit (int): The most characters of a text.
+    RAISES (InputError): If a file can't be read."""
+    for item in read_records(list_files(source, None), text_field):
+        item = reject_if_longer(item, limit)
+        if isinstance(item, Reject):
+            rejects.append(item)
+        else:
+            yield item.text
+
+
+def name_first(rejects: Sequence[Reject]) -> str:
+    """RETURNS (str): Why the first record was rejected, to end a message that there are no texts;
+    empty without one."""
+    return f"; the first is invalid: {rejects[0].reason}" if rejects else ""
+
+
+def reject_overwritten(item: Record | Reject) -> Record | Reject:
+    """Reject records with fields that the output would overwrite."""
+    taken = [name for name in OUTPUT_FIELDS if isinstance(item, Record) and name in item.fields]
+    if not taken:
+        return item
+    reason = f"the output would overwrite the field {taken[0]}; rename it"
+    return Reject(item.source, item.line, reason)
+
+
+def reject_unwritable(item: Record | Reject, problem: Callable[[Record], str]) -> Record | Reject:
+    """Reject records that the output format can't contain.
+
+    problem (Callable[[Record], str]): That of an outputs.Format.
+    """
+    reason = problem(item) if isinstance(item, Record) else ""
+    return Reject(item.source, item.line, reason) if reason else item
+
+
+def cut_parts(items: Iterable[Record | Reject]) -> Iterator[Part]:
+    """YIELDS (Part): The items in order; one empty part if there are none. Parts depend only on the
+    input, so that a resumed run has the same parts."""
+    part: Part = []
+    size = 0
+    first = True
+    for item in items:
+        length = len(item.text) if isinstance(item, Record) else 0
+        if part and (len(part) == PART_RECORDS or size + length > PART_CHARACTERS):
+            yield part
+            part, size, first = [], 0, False
+        part.append(item)
+        size += length
+    if part or first:
+        yield part

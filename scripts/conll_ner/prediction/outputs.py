@@ -1,0 +1,223 @@
+"""Output formats: write annotated documents in parts, and join the parts."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet
+from spacy.displacy.render import EntityRenderer
+from spacy.tokens import Doc, DocBin
+
+from conll_ner.common.console import InputError, first_line, shorten
+from conll_ner.common.exact_json import dump_json
+from conll_ner.data.columns.conll import Document, format_corpus
+from conll_ner.data.columns.rows import DOCSTART
+from conll_ner.data.docs import to_sentence
+from conll_ner.data.mentions import list_mentions
+from conll_ner.prediction.records import Record
+
+MENTION = pyarrow.struct(
+    {
+        "text": pyarrow.string(),
+        "label": pyarrow.string(),
+        "score": pyarrow.float64(),
+        "start": pyarrow.int64(),
+        "end": pyarrow.int64(),
+    }
+)
+MARK = '<mark title="{score}">{text} <b>{label}</b></mark>'
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Named entities</title>
+<style>
+body { font: 1rem/1.8 sans-serif; max-width: 60rem; margin: 1rem auto; padding: 0 1rem }
+mark { background: #dbe7fb; padding: .1em .3em; border-radius: .3em }
+mark b { font-size: .7em }
+</style>
+</head>
+<body>
+"""
+PAGE_END = "</body>\n</html>\n"
+
+
+class Format(NamedTuple):
+    """An output format.
+
+    write (Callable): Writes a part.
+    join (Callable): Joins parts in order to a file.
+    problem (Callable): The reason why the format can't contain a record; empty if it can.
+    """
+
+    write: Callable[[Sequence[Record], Sequence[Doc], Path], None]
+    join: Callable[[Sequence[Path], Path], None]
+    problem: Callable[[Record], str] = lambda _: ""
+
+
+def list_rows(records: Sequence[Record], docs: Sequence[Doc]) -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): For each record its fields, `text` and `mentions`."""
+    return [
+        record.fields | {"text": record.text, "mentions": list_mentions(doc)}
+        for record, doc in zip(records, docs, strict=True)
+    ]
+
+
+def join_bytes(parts: Iterable[Path], target: Path, before: str = "", after: str = "") -> None:
+    with target.open("wb") as output:
+        output.write(before.encode())
+        for part in parts:
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, output)
+        output.write(after.encode())
+
+
+def write_jsonl(records: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in list_rows(records, docs):
+            file.write(dump_json(row) + "\n")
+
+
+def find_nan(record: Record) -> str:
+    """RETURNS (str): The reason if a field is NaN or infinite, as numbers from Parquet can be."""
+    for name, value in record.fields.items():
+        try:
+            dump_json(value)
+        except ValueError:
+            return f'the field "{shorten(name)}" is NaN or infinite, which JSON doesn\'t have'
+    return ""
+
+
+def write_parquet(records: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    rows = list_rows(records, docs)
+    names = dict.fromkeys(name for row in rows for name in row) or ("text", "mentions")
+    columns: dict[str, Any] = {}
+    for name in names:
+        type_ = pyarrow.list_(MENTION) if name == "mentions" else None
+        type_ = pyarrow.string() if name == "text" else type_
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pyarrow.array(values, type_)
+        except (pyarrow.ArrowException, OverflowError) as error:
+            raise column_error(name, error) from None
+    try:
+        pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    except pyarrow.ArrowException as error:  # such as an object without keys
+        reason = shorten(first_line(error), 200).rstrip(".")
+        raise InputError(f"{reason}; write .jsonl instead") from None
+
+
+def column_error(name: str, error: Exception) -> InputError:
+    return InputError(
+        f'the field "{shorten(name)}" has values of different types, or a number that is too large '
+        f"or precise, for a Parquet column ({shorten(first_line(error))}); write .jsonl instead"
+    )
+
+
+def join_parquet(parts: Sequence[Path], target: Path) -> None:
+    """Every part becomes a row group. Columns that a part lacks are null in its rows."""
+    check_decimals(parts)
+    schemas = [pyarrow.parquet.read_schema(part) for part in parts]
+    try:
+        schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+    except pyarrow.ArrowException as error:
+        reason = shorten(first_line(error), 200)
+        raise InputError(
+            f"a column has different types in different parts ({reason}); write .jsonl instead"
+        ) from None
+    with pyarrow.parquet.ParquetWriter(target, schema) as writer:
+        for part in parts:
+            table = pyarrow.parquet.read_table(part)
+            columns = [cast_column(table, field) for field in schema]
+            writer.write_table(pyarrow.table(columns, schema=schema))
+
+
+def cast_column(table: pyarrow.Table, field: pyarrow.Field) -> Any:
+    """RETURNS (Any): The column with the type of all parts.
+    RAISES (InputError): If a value would change."""
+    if field.name not in table.column_names:
+        return pyarrow.nulls(len(table), field.type)
+    try:
+        return table[field.name].cast(field.type)
+    except pyarrow.ArrowException as error:
+        raise column_error(field.name, error) from None
+
+
+def check_decimals(parts: Sequence[Path]) -> None:
+    """Where some parts have floats, Arrow would round the decimals of others to floats.
+
+    RAISES (InputError): If a column has both.
+    """
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for part in parts:
+        schema = pyarrow.parquet.read_metadata(part).schema
+        for column in map(schema.column, range(len(schema))):
+            is_decimal = column.logical_type.type == "DECIMAL"
+            kinds[column.path].add("DECIMAL" if is_decimal else column.physical_type)
+    for path, found in kinds.items():
+        if {"DECIMAL", "DOUBLE"} <= found:
+            raise InputError(
+                f'the field "{shorten(path)}" has numbers that are too precise for the type of its '
+                "others; write .jsonl instead"
+            )
+
+
+def write_conll(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    documents = []
+    for doc in docs:
+        sents = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
+        sentences = [to_sentence(sent) for sent in sents]
+        documents.append(Document([sentence for sentence in sentences if sentence.words]))
+    text = format_corpus(documents)
+    path.write_text(f"{text}\n\n" if text else "", encoding="utf-8", newline="\n")
+
+
+def find_docstart(record: Record) -> str:
+    """RETURNS (str): The reason if a line could be read as the start of another document."""
+    if DOCSTART not in record.text:
+        return ""
+    return f"the text contains {DOCSTART}, which starts a document in this format"
+
+
+def write_docbin(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    DocBin(attrs=("ORTH", "SENT_START", "ENT_IOB", "ENT_TYPE"), docs=docs).to_disk(path)
+
+
+def join_docbin(parts: Sequence[Path], target: Path) -> None:
+    """Loads all parts into memory, because a DocBin is compressed as a whole."""
+    first, *others = (DocBin().from_disk(part) for part in parts)
+    for other in others:
+        first.merge(other)
+    first.to_disk(target)
+
+
+def write_html(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    renderer = EntityRenderer({"template": MARK})
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for doc in docs:
+            ents = [
+                row
+                | {
+                    "label": escape(row["label"]),
+                    "params": {"score": "" if row["score"] is None else f"{row['score']:.3f}"},
+                }
+                for row in list_mentions(doc)
+            ]
+            file.write(f"<p>{renderer.render_ents(doc.text, ents, None).strip()}</p>\n")
+
+
+def join_html(parts: Sequence[Path], target: Path) -> None:
+    join_bytes(parts, target, PAGE, PAGE_END)
+
+
+FORMATS = {
+    ".jsonl": Format(write_jsonl, join_bytes, find_nan),
+    ".parquet": Format(write_parquet, join_parquet),
+    ".conll": Format(write_conll, join_bytes, find_docstart),
+    ".spacy": Format(write_docbin, join_docbin),
+    ".html": Format(write_html, join_html),
+}

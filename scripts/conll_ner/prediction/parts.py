@@ -1,0 +1,256 @@
+"""Annotate in parts that are saved one by one, so that an interrupted run can be resumed."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from spacy.language import Language
+from spacy.util import get_package_path, is_package
+
+from conll_ner.common.console import InputError
+from conll_ner.common.files import atomic_write, delete_output, fresh_folder
+from conll_ner.prediction.annotating import (
+    PART_CHARACTERS,
+    PART_RECORDS,
+    Part,
+    annotate_texts,
+    load_for_annotation,
+    reject_if_longer,
+    reject_overwritten,
+    reject_unwritable,
+)
+from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
+from conll_ner.prediction.outputs import join_bytes
+from conll_ner.prediction.records import REJECTS_SUFFIX, Record, Reject, rejects_file
+
+COUNTS_SUFFIX = ".json"
+
+
+class Annotator:
+    """Annotates and writes parts. Each process has its own.
+
+    labels (Sequence[str]): The labels to keep; all if empty.
+    folder (Path): The folder of the parts.
+    suffix (str): A key of outputs.FORMATS.
+    """
+
+    def __init__(self, nlp: Language, labels: Sequence[str], folder: Path, suffix: str) -> None:
+        self.nlp = nlp
+        self.labels = labels
+        self.folder = folder
+        self.suffix = suffix
+
+    def write_part(self, number: int, part: Part) -> dict[str, int]:
+        """Annotate a part. Write its documents, its rejects, and last its counts, which mark the
+        part as complete.
+
+        RETURNS (dict[str, int]): The numbers of texts, words, mentions and rejected records.
+        RAISES (InputError): If the pipeline's weights are not finite.
+        """
+        format_ = OUTPUT_FORMATS[self.suffix]
+        limit = self.nlp.max_length
+        items = [reject_overwritten(reject_if_longer(item, limit)) for item in part]
+        items = [reject_unwritable(item, format_.problem) for item in items]
+        rejects = [item for item in items if isinstance(item, Reject)]
+        records = [item for item in items if isinstance(item, Record)]
+        try:
+            with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
+                docs = annotate_texts(self.nlp, [record.text for record in records], self.labels)
+                format_.write(records, docs, self.folder / f"{number:06}{self.suffix}")
+                counts = {
+                    "texts": len(docs),
+                    "words": sum(map(len, docs)),
+                    "mentions": sum(len(doc.ents) for doc in docs),
+                    "rejected": len(rejects),
+                }
+                del docs
+        except FloatingPointError as error:
+            raise InputError(str(error)) from None
+        with (self.folder / f"{number:06}{REJECTS_SUFFIX}").open("w", encoding="utf-8") as file:
+            file.writelines(reject.to_json() for reject in rejects)
+        with atomic_write(self.folder / f"{number:06}{COUNTS_SUFFIX}") as temporary:
+            done = {"records": digest_part(part), "counts": counts}
+            temporary.write_text(json.dumps(done), encoding="utf-8")
+        return counts
+
+
+def write_parts(
+    parts: Iterable[Part], folder: Path, arguments: tuple[Any, ...], processes: int
+) -> Iterator[tuple[dict[str, int], bool]]:
+    """Write the parts that are not complete yet.
+
+    arguments (tuple): The arguments of `make_annotator`.
+    YIELDS (tuple[dict[str, int], bool]): The counts of each part, in order, and whether this run
+        wrote it.
+    RAISES (InputError): As `Annotator.write_part`, or if a worker process dies.
+    """
+    if processes == 1:
+        annotator = make_annotator(*arguments)
+        for number, part in enumerate(parts):
+            done = read_counts(folder, number, part)
+            yield (done, False) if done else (annotator.write_part(number, part), True)
+        return
+    waiting: deque[dict[str, int] | Future[dict[str, int]]] = deque()
+    pool = ProcessPoolExecutor(
+        processes, get_context("spawn"), start_worker, (os.getpid(), processes, *arguments)
+    )
+    try:
+        for number, part in enumerate(parts):
+            waiting.append(
+                read_counts(folder, number, part) or pool.submit(write_part_in_worker, number, part)
+            )
+            if len(waiting) > 2 * processes:  # to limit the parts in memory
+                yield wait_for_counts(waiting.popleft())
+        while waiting:
+            yield wait_for_counts(waiting.popleft())
+    except BrokenProcessPool:
+        raise InputError(
+            "a worker process died, perhaps out of memory; resume with --resume and fewer "
+            "--processes"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read_counts(folder: Path, number: int, part: Part) -> dict[str, int] | None:
+    """RETURNS (dict[str, int] | None): The counts of a part if it is complete.
+    RAISES (InputError): If it was made from other records; standard input, for example, may have
+        changed."""
+    path = folder / f"{number:06}{COUNTS_SUFFIX}"
+    if not path.is_file():
+        return None
+    done = json.loads(path.read_text(encoding="utf-8"))
+    if done["records"] != digest_part(part):
+        raise InputError(
+            f"{folder}: the input has changed since, from part {number} on; omit --resume to start "
+            "over"
+        )
+    counts: dict[str, int] = done["counts"]
+    return counts
+
+
+def digest_part(part: Part) -> str:
+    """RETURNS (str): A hash of the part's records."""
+    return hashlib.sha256(repr(part).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def wait_for_counts(
+    part: "dict[str, int] | Future[dict[str, int]]",
+) -> tuple[dict[str, int], bool]:
+    """RETURNS (tuple[dict[str, int], bool]): The part's counts, and whether this run wrote it."""
+    return (part, False) if isinstance(part, dict) else (part.result(), True)
+
+
+def make_annotator(
+    pipeline: str,
+    device: str,
+    threshold: float | None,
+    labels: Sequence[str],
+    folder: Path,
+    suffix: str,
+) -> Annotator:
+    return Annotator(
+        load_for_annotation(pipeline, device, threshold, labels), labels, folder, suffix
+    )
+
+
+def start_worker(parent: int, processes: int, *arguments: Any) -> None:
+    """Prepare a worker process.
+
+    parent (int): The main process, which may have been killed by now.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles it
+    Thread(target=end_with_parent, args=(parent,), daemon=True).start()
+    if find_spec("torch"):
+        import torch
+
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    write_part_in_worker.annotator = make_annotator(*arguments)  # type: ignore[attr-defined]
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process when its parent was killed: nobody else would."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def write_part_in_worker(number: int, part: Part) -> dict[str, int]:
+    """RETURNS (dict[str, int]): As Annotator.write_part, of this process's annotator."""
+    counts: dict[str, int] = write_part_in_worker.annotator.write_part(number, part)  # type: ignore[attr-defined]
+    return counts
+
+
+def fingerprint_run(
+    pipeline: str, files: Sequence[Path], options: dict[str, Any]
+) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Everything that must not change before a run is resumed."""
+    return options | {
+        "pipeline": pipeline,
+        "parts": [PART_RECORDS, PART_CHARACTERS],
+        "files": [
+            [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+            for path in (*pipeline_files(pipeline), *files)
+            if path.is_file()
+        ],
+    }
+
+
+def pipeline_files(pipeline: str) -> list[Path]:
+    """RETURNS (list[Path]): All files of a pipeline's folder or of an installed package, which
+    change when the package is upgraded."""
+    folder = Path(pipeline)
+    if not folder.is_dir() and is_package(pipeline):
+        folder = get_package_path(pipeline)
+    found = (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return sorted(found) if folder.is_dir() else []
+
+
+def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:
+    """Create the folder of the parts. A resumed run keeps the existing parts.
+
+    run (dict[str, Any]): The fingerprint of the run.
+    RAISES (InputError): If the existing parts belong to another run.
+    """
+    settings = folder / "run.json"
+    if resume and settings.is_file():
+        if json.loads(settings.read_text(encoding="utf-8")) != run:
+            raise InputError(
+                f"{folder} was made with another pipeline, other files or other options; omit "
+                "--resume to start over"
+            )
+        return
+    fresh_folder(folder)
+    with atomic_write(settings) as temporary:
+        temporary.write_text(json.dumps(run, indent=2), encoding="utf-8")
+
+
+def join_parts(folder: Path, output: Path, n_parts: int, rejected: int) -> Path:
+    """Join the parts to the output, and delete them.
+
+    RETURNS (Path): The file of the rejected records. It is written only if there are any.
+    RAISES (InputError): If the parts can't be joined.
+    """
+    numbers = range(n_parts)
+    with atomic_write(output) as temporary:
+        parts = [folder / f"{number:06}{output.suffix}" for number in numbers]
+        OUTPUT_FORMATS[output.suffix].join(parts, temporary)
+    rejects = rejects_file(output)
+    delete_output(rejects)
+    if rejected:
+        with atomic_write(rejects) as temporary:
+            join_bytes([folder / f"{number:06}{REJECTS_SUFFIX}" for number in numbers], temporary)
+    shutil.rmtree(folder)
+    return rejects

@@ -1,0 +1,109 @@
+"""Annotate files of any size. The work is saved in parts, so an interrupted run can be resumed."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from conll_ner.common.console import InputError, exit_on_input_error, first_line, msg
+from conll_ner.common.files import check_file, lock
+from conll_ner.prediction.annotating import Part, cut_parts
+from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
+from conll_ner.prediction.parts import fingerprint_run, join_parts, prepare_parts, write_parts
+from conll_ner.prediction.records import EXIT_REJECTED, list_files, read_records
+from conll_ner.prediction.records import FORMATS as INPUT_FORMATS
+
+
+def write_all_parts(
+    parts: Iterable[Part], folder: Path, arguments: tuple[Any, ...], processes: int
+) -> Counter[str]:
+    """Annotate and write all parts, with a progress bar. If interrupted, exit with code 130.
+
+    arguments (tuple): The arguments of `texts.parts.make_annotator`.
+    RETURNS (Counter[str]): The numbers of parts, texts, words, mentions and rejected records, and
+        under "new words" the words that this run annotated.
+    RAISES (InputError): If a part can't be annotated or written.
+    """
+    totals: Counter[str] = Counter()
+    try:
+        with tqdm(unit=" words", unit_scale=True, disable=None) as progress:
+            for counts, is_new in write_parts(parts, folder, arguments, processes):
+                totals.update(counts, parts=1)
+                totals["new words"] += counts["words"] if is_new else 0
+                progress.update(counts["words"])
+    except KeyboardInterrupt:
+        print(f"Interrupted. {folder} is kept: continue with --resume", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:  # such as a full disk
+        reason = first_line(error)
+        raise InputError(f"{reason}; {folder} is kept: continue with --resume") from None
+    return totals
+
+
+def report_totals(output: Path, totals: Counter[str], rejects: Path, seconds: float) -> None:
+    """Print the totals of a complete run. If records were rejected, exit with code 3."""
+    msg.good(
+        f"{output}: {totals['texts']:,} texts, {totals['words']:,} words, "
+        f"{totals['mentions']:,} mentions, {totals['new words'] / seconds:,.0f} words/s"
+    )
+    if totals["rejected"]:
+        msg.warn(f"{totals['rejected']:,} records rejected; the reasons are in {rejects}")
+        sys.exit(EXIT_REJECTED)
+
+
+def main(
+    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="File, folder, or - for standard input")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help=f"File: {', '.join(OUTPUT_FORMATS)}")
+    ],
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="text (one per line), jsonl, csv or parquet; default: by suffix"
+        ),
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Minimum confidence score of a mention")
+    ] = None,
+    labels: Annotated[str, typer.Option(help="Labels to keep, comma-separated; default: all")] = "",
+    processes: Annotated[int, typer.Option(min=1, help="Number of worker processes")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    resume: Annotated[bool, typer.Option(help="Resume from OUTPUT.partial")] = False,
+) -> None:
+    """Annotate any number of texts. Invalid records are written to OUTPUT.rejects.jsonl, and the
+    exit code is then 3. An interrupted run keeps its work in OUTPUT.partial; --resume continues it,
+    with the same output as an uninterrupted run."""
+    with exit_on_input_error():
+        if output.suffix not in OUTPUT_FORMATS:
+            raise InputError(f"{output} must end in one of {', '.join(OUTPUT_FORMATS)}")
+        known = sorted(set(INPUT_FORMATS.values()))
+        if format_ not in (None, *known):
+            raise InputError(f"--format {format_} is not one of {', '.join(known)}")
+        check_file(output)
+        files = list_files(source, format_)
+        if output.resolve() in {path.resolve() for path in files}:
+            raise InputError(f"{output} is also an input file; choose another output")
+        if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{output} is in the input folder {source}; choose another output")
+        types = [label for label in labels.split(",") if label]
+        options = {"format": format_, "text_field": text_field, "threshold": threshold}
+        folder = output.with_name(f"{output.name}.partial")
+        run = fingerprint_run(pipeline, files, options | {"labels": types})
+        arguments = (pipeline, device, threshold, types, folder, output.suffix)
+        with lock(output):
+            prepare_parts(folder, run, resume)
+            parts = cut_parts(read_records(files, text_field, format_))
+            start = time.perf_counter()
+            totals = write_all_parts(parts, folder, arguments, processes)
+            seconds = time.perf_counter() - start
+            rejects = join_parts(folder, output, totals["parts"], totals["rejected"])
+        report_totals(output, totals, rejects, seconds)

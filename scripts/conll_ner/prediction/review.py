@@ -1,0 +1,76 @@
+"""Choose the texts that are most worth annotating, with a pipeline's mentions to correct."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.files import check_file
+from conll_ner.common.pipelines import find_single_head, load_on_device
+from conll_ner.data.docs import read_gold
+from conll_ner.data.formats.target_files import find_target, write_target
+from conll_ner.data.formats.writing import WRITERS
+from conll_ner.prediction.annotating import name_first, read_texts
+from conll_ner.prediction.records import Reject, write_rejects
+from conll_ner.prediction.uncertainty import most_uncertain
+
+
+def new_texts(texts: Iterable[str], known: set[str]) -> Iterator[str]:
+    """YIELDS (str): Each text once, without those that are known. Its key is added to these."""
+    for text in texts:
+        if (key := text_key(text)) not in known:
+            known.add(key)
+            yield text
+
+
+def text_key(text: str) -> str:
+    """RETURNS (str): What is the same in a text and in its words."""
+    return "".join(text.split())
+
+
+def main(
+    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help="File or folder of texts, in any format of predict"),
+    ],
+    output: Annotated[Path, typer.Argument(help="File to write")],
+    documents: Annotated[int, typer.Option(min=1, help="Number of texts to choose")] = 100,
+    to: Annotated[
+        str, typer.Option(help=f"Format: auto (by suffix), {', '.join(WRITERS)}")
+    ] = "auto",
+    annotated: Annotated[
+        list[Path] | None,
+        typer.Option(help="Gold documents (.spacy or column files) whose texts are left out"),
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
+    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+) -> None:
+    """Annotate texts, and write the least certain ones for correction in an annotation tool, the
+    least certain first. Texts that occur twice are written once. Invalid records are written to
+    OUTPUT.rejects.jsonl."""
+    with exit_on_input_error():
+        if source == Path():
+            raise InputError("name the texts to choose from: --vars.texts FILE")
+        check_file(output)
+        to = find_target(output, to)
+        nlp, _ = load_on_device(pipeline, device)
+        _, head = find_single_head(nlp, pipeline, "a pipeline for review")
+        known = {text_key(d.text) for path in annotated or [] for d in read_gold(path, nlp.vocab)}
+        n_known = len(known)
+        rejects: list[Reject] = []
+        texts = new_texts(read_texts(source, text_field, nlp.max_length, rejects), known)
+        chosen = most_uncertain(nlp, head, texts, documents)
+        if not chosen:
+            raise InputError(f"{source} contains no new texts{name_first(rejects)}")
+        write_target((candidate.doc for candidate in chosen), output, to, "iob2")
+        listed = write_rejects(rejects, output)
+        mentions = sum(len(candidate.doc.ents) for candidate in chosen)
+        msg.good(
+            f"{output}: {len(chosen):,} of {len(known) - n_known:,} texts, {mentions:,} mentions "
+            f"to correct ({to})"
+        )
+        if rejects:
+            msg.warn(f"{len(rejects):,} records rejected; the reasons are in {listed}")

@@ -1,0 +1,66 @@
+"""The record of a training run, run.json: everything needed to reproduce it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from confection import Config
+
+import token_ner
+from conll_ner.common.files import (
+    atomic_write,
+    check_replaceable,
+    finish_replacement,
+    replace_folder,
+    sha256,
+)
+from conll_ner.common.machine import describe_hardware, package_versions
+from conll_ner.training.state import STATE
+
+RECORD = "run.json"
+
+
+def finish_earlier(partial: Path, output: Path) -> bool:
+    """Put an earlier training that was killed after its record, before the rename, into its place.
+
+    RETURNS (bool): Whether there was one.
+    RAISES (InputError): If `output` must not be replaced.
+    """
+    is_complete = (partial / RECORD).is_file()
+    if is_complete:
+        replace_folder(partial, output)
+    finish_replacement(output)
+    check_replaceable(output)
+    return is_complete
+
+
+def write_record(run: dict[str, Any], partial: Path) -> None:
+    """Write the record, at once: `finish_earlier` takes it as the mark of a complete training."""
+    with atomic_write(partial / RECORD) as temporary:
+        temporary.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def finish_training(run: dict[str, Any], partial: Path, output: Path) -> None:
+    """Write the record, drop the state, and put the folder in place of `output`."""
+    write_record(run, partial)
+    (partial / STATE).unlink()
+    replace_folder(partial, output)
+
+
+def describe_training(
+    config_path: Path, config: Config, overrides: dict[str, Any], gpu: int
+) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Config, overrides, seed, backbone, data, hardware and versions."""
+    resolved = config.interpolate()
+    data = {name: Path(path) for name, path in resolved["paths"].items() if path is not None}
+    backbone = Path(resolved["paths"]["backbone"]) / "source.json"
+    return {
+        "config": config_path.stem,
+        "config_sha256": sha256(config_path),
+        "overrides": overrides,
+        "seed": resolved["training"]["seed"],
+        "backbone": json.loads(backbone.read_text(encoding="utf-8")) if backbone.is_file() else {},
+        "data_sha256": {name: sha256(path) for name, path in data.items() if path.is_file()},
+        "hardware": describe_hardware(gpu),
+        "versions": package_versions() | {"token_ner": token_ner.__version__},
+    }

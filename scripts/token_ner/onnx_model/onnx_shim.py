@@ -1,0 +1,164 @@
+"""How thinc holds, saves and runs a model on ONNX Runtime. Needs no torch."""
+
+import multiprocessing
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple, cast
+
+import numpy
+import srsly
+from thinc.api import Shim
+from tokenizers import Tokenizer
+
+from ..types import Array
+from ..wordpieces import Specials, WordEncoder, special_tokens
+
+LOADING_PROCESS = os.getpid()
+WEIGHTS = "weights"  # the name by which a graph refers to OnnxClassifier.weights
+INPUTS = ("ids", "mask", "cases")  # the order of `windows.Batch.inputs`
+
+
+@dataclass(frozen=True)
+class OnnxClassifier:
+    """What a slim pipeline saves of its model.
+
+    graph (bytes): The ONNX model. Its inputs are wordpieces and attention mask, and the letter
+        cases if it has vectors for them, all (n_windows, length); its output is logits,
+        (n_windows, length, n_labels).
+    tokenizer (str): The text of a tokenizer.json.
+    maximum (int): The most wordpieces that the model reads, including special tokens.
+    pad (int): The wordpiece that fills up windows.
+    empty (list[float]): The logits of a word without wordpieces, such as whitespace.
+    precision (str): "int8" or "float32".
+    weights (bytes): The weights of a graph that would be larger than 2 GB with them, as its file
+        of external data WEIGHTS; empty if they are in the graph.
+    """
+
+    graph: bytes
+    tokenizer: str
+    maximum: int
+    pad: int
+    empty: list[float]
+    precision: str
+    weights: bytes = b""
+
+
+class Loaded(NamedTuple):
+    """A classifier that is ready to run."""
+
+    process: int  # where the session was created
+    session: Any  # onnxruntime.InferenceSession
+    encoder: WordEncoder
+    specials: Specials
+    empty: Array  # (1, n_labels)
+
+
+class OnnxShim(Shim):
+    """Holds a classifier, and creates its session at the first prediction of a process.
+
+    threads (int | None): As build_onnx_token_classifier's; it isn't saved.
+    """
+
+    _model: OnnxClassifier | None
+    _loaded: Loaded | None = None
+
+    def __init__(self, threads: int | None) -> None:
+        super().__init__(None)
+        self.threads = threads
+
+    @property
+    def classifier(self) -> OnnxClassifier:
+        """RAISES (ValueError): If there is none yet."""
+        if self._model is None:
+            raise ValueError(
+                "the model has no weights: load a slim pipeline from its folder "
+                "(scripts/slim.py makes one)"
+            )
+        return self._model
+
+    @classifier.setter
+    def classifier(self, classifier: OnnxClassifier) -> None:
+        self._model, self._loaded = classifier, None
+
+    def load(self) -> Loaded:
+        """RETURNS (Loaded): The classifier, loaded in this process: a forked one doesn't inherit
+        the threads of its parent's session and would wait for them forever."""
+        # Without a lock, which a fork could inherit locked. Two threads that come here at once may
+        # both load it; one of the two is kept, and both are right.
+        loaded = self._loaded
+        if loaded is None or loaded.process != os.getpid():
+            classifier = self.classifier
+            tokenizer = Tokenizer.from_str(classifier.tokenizer)
+            loaded = self._loaded = Loaded(
+                os.getpid(),
+                create_session(classifier.graph, count_threads(self.threads), classifier.weights),
+                WordEncoder(tokenizer),
+                special_tokens(tokenizer),
+                numpy.array([classifier.empty], dtype="float32"),
+            )
+        return loaded
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """Stay on the CPU: the wheel of ONNX Runtime for it is the one that is required."""
+
+    def to_bytes(self) -> bytes:
+        saved = None if self._model is None else asdict(self._model)
+        return cast(bytes, srsly.msgpack_dumps(saved))
+
+    def from_bytes(self, data: bytes) -> "OnnxShim":
+        """RAISES (ValueError): If it isn't what to_bytes saves."""
+        saved = srsly.msgpack_loads(data)
+        self._model, self._loaded = None if saved is None else read_classifier(saved), None
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """RETURNS (dict[str, Any]): What pickle and deepcopy take: a session can't be copied."""
+        return self.__dict__ | {"_loaded": None}
+
+
+def read_classifier(saved: Any) -> OnnxClassifier:
+    """RAISES (ValueError): If it has other fields than a classifier."""
+    names = {field.name for field in fields(OnnxClassifier)}
+    # The first slim pipelines have no weights apart.
+    if not isinstance(saved, Mapping) or not names - {"weights"} <= saved.keys() <= names:
+        raise ValueError(f"the saved model is not of a slim pipeline: it needs {sorted(names)}")
+    return OnnxClassifier(**saved)
+
+
+def count_threads(threads: int | None) -> int:
+    """RETURNS (int): The threads of a session; 0 for ONNX Runtime's choice, one a core."""
+    if threads is not None:
+        return threads
+    if multiprocessing.parent_process() is not None or os.getpid() != LOADING_PROCESS:
+        return 1  # a worker, as in nlp.pipe(n_process=2): the others use the other cores
+    # As torch does. Ray sets it for its workers, and containers for what they may use.
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdecimal() else 0
+
+
+def create_session(graph: bytes | str, threads: int, weights: bytes = b"") -> Any:
+    """RETURNS (InferenceSession): A session on the CPU. graph: an ONNX model, or its path; weights:
+    as in OnnxClassifier.
+    RAISES (ImportError): If ONNX Runtime isn't installed."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            "a slim pipeline needs ONNX Runtime: pip install onnxruntime", name="onnxruntime"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors
+    # It keeps memory for every shape of a batch.
+    options.enable_mem_pattern = False
+    if weights:
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+    return onnxruntime.InferenceSession(
+        graph,
+        options,
+        providers=["CPUExecutionProvider"],
+        # It joins an addition and a layer normalization to one operation that isn't vectorized and
+        # takes four times as long as both (ONNX Runtime 1.32; int8 without it is 1.2 x as fast).
+        disabled_optimizers=["SkipLayerNormFusion"],
+    )

@@ -1,0 +1,52 @@
+"""The unit of offsets is the one that fits the stated texts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conll_ner.data.formats.annotated import Span
+from conll_ner.data.formats.stated import check_stated, find_offset, unit_offsets
+
+TEXTS = st.text(st.sampled_from("aB \r\n😀é"), max_size=20)
+
+
+def in_unit(text: str, utf16: bool, crlf: bool) -> int:
+    """An independent measure: the length of a text that was really converted."""
+    text = text.replace("\r\n", "\n") if crlf else text
+    return len(text.encode("utf-16-le")) // 2 if utf16 else len(text)
+
+
+@pytest.mark.parametrize("utf16", [False, True])
+@pytest.mark.parametrize("crlf", [False, True])
+@given(text=TEXTS)
+def test_offsets_count_what_the_unit_counts(text: str, utf16: bool, crlf: bool) -> None:
+    offsets = unit_offsets(text, utf16=utf16, crlf=crlf)
+    assert offsets[-1] == in_unit(text, utf16, crlf)
+    for i, offset in enumerate(offsets):
+        if text[i - 1 : i + 1] != "\r\n":  # within a line end there is no offset of its own
+            assert offset == in_unit(text[:i], utf16, crlf)
+            assert find_offset(offsets, offset) == i
+
+
+@pytest.mark.parametrize("utf16", [False, True])
+@pytest.mark.parametrize("crlf", [False, True])
+@given(before=TEXTS, after=TEXTS)
+def test_a_mention_in_any_unit_is_found(before: str, after: str, utf16: bool, crlf: bool) -> None:
+    text = f"{before}Xy{after}"
+    start = in_unit(before, utf16, crlf)
+    record = check_stated("a", text, [(Span(start, start + 2, "PER"), "Xy")])
+    assert [text[m.start : m.end] for m in record.mentions] == ["Xy"]
+    assert record.issues == []
+
+
+@given(text=TEXTS, start=st.integers(-3, 50), end=st.integers(-3, 50), words=TEXTS)
+def test_every_mention_is_kept_or_listed(text: str, start: int, end: int, words: str) -> None:
+    record = check_stated("a", text, [(Span(start, end, "PER"), words)])
+    assert len(record.mentions) + len(record.issues) == 1
+    assert bool(record.unknown) == bool(record.issues)
+
+
+def test_mentions_without_a_stated_text_follow_the_others() -> None:
+    stated = [(Span(3, 6, "PER"), "Ada"), (Span(7, 10, "X"), None)]
+    record = check_stated("a", "😀 Ada won", stated)
+    assert record.mentions == [Span(2, 5, "PER"), Span(6, 9, "X")]

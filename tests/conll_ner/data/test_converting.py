@@ -1,0 +1,208 @@
+"""convert.py with any format: what is written, listed, split and refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import spacy
+import typer
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from typer.testing import CliRunner, Result
+
+from conll_ner.data import convert, converting
+from conll_ner.data.docs import read_docs
+from conll_ner.data.formats.reading import FORMAT_NAMES, Reading
+from tests.conftest import SAMPLE, TINY
+from tests.formats.support import MENTIONS, TEXT, jsonl, mentions
+
+app = typer.Typer()
+app.command()(convert.main)
+SPANS = [[0, 3, "PER"], [9, 13, "LOC"]]
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def docs(path: Path) -> list[Doc]:
+    return list(read_docs(path, Vocab()))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    records = [{"text": TEXT, "label": SPANS}, {"text": "Ada. ", "label": [[0, 2, "PER"]]}]
+    return jsonl(tmp_path / "in.jsonl", *records)
+
+
+def test_annotations_become_documents_and_issues(source: Path, tmp_path: Path) -> None:
+    result = run(source, tmp_path / "out.spacy")
+    assert result.exit_code == 0, result.output
+    first, second = docs(tmp_path / "out.spacy")
+    assert (mentions(first), mentions(second)) == (MENTIONS, [])
+    assert first.text == TEXT
+    assert not first.has_unknown_spaces  # so that spaCy trains on the pipeline's own tokens
+    (issue,) = map(json.loads, (tmp_path / "out.spacy.issues.jsonl").read_text().splitlines())
+    assert issue == {
+        "record": f"{source}:2",
+        "reason": "its edges are within words",
+        "text": "Ad",
+        "label": "PER",
+        "start": 0,
+        "end": 2,
+        "used": "",
+    }
+    printed = " ".join(result.output.split())
+    assert "2 documents, 6 words, 1 LOC, 1 PER (doccano)" in printed
+    assert "1 words have no label" in printed
+    assert "1 annotations not used as they are: 1 its edges are within words" in printed
+
+
+def test_a_list_of_issues_is_deleted_when_there_are_none(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "out.spacy")
+    jsonl(source, {"text": TEXT, "label": SPANS})
+    assert run(source, tmp_path / "out.spacy").exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.spacy"]
+
+
+def test_issues_are_repaired_on_demand(source: Path, tmp_path: Path) -> None:
+    assert run(source, tmp_path / "out.spacy", "--align", "expand").exit_code == 0
+    assert mentions(docs(tmp_path / "out.spacy")[1]) == [("Ada", "PER")]
+    (issue,) = map(json.loads, (tmp_path / "out.spacy.issues.jsonl").read_text().splitlines())
+    assert issue["used"] == "Ada"
+
+
+@pytest.mark.parametrize("to", ["prodigy", "doccano", "labelstudio", "jsonl", "columns", "spacy"])
+def test_any_format_is_converted_to_any_other_and_back(
+    to: str, source: Path, tmp_path: Path
+) -> None:
+    jsonl(source, {"text": TEXT, "label": SPANS})
+    between = tmp_path / f"between{'.spacy' if to == 'spacy' else ''}"
+    assert run(source, between, "--to", to).exit_code == 0
+    result = run(between, tmp_path / "out.jsonl")
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "out.jsonl").read_text())
+    assert [(m["text"], m["label"]) for m in record["mentions"]] == MENTIONS
+    assert record["text"].rstrip() == (TEXT if to != "columns" else "Ada left Oslo .")
+
+
+def test_column_files_are_written_in_any_scheme(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text(TINY)
+    for scheme in ("iob1", "bilou", "iobes", "bmes", "iob2"):
+        assert run(tmp_path / "in.txt", tmp_path / "a.txt", "--to-scheme", scheme).exit_code == 0
+        assert run(tmp_path / "a.txt", tmp_path / "b.txt", "--scheme", scheme).exit_code == 0
+        assert (tmp_path / "b.txt").read_text() == TINY
+
+
+def test_a_corpus_is_split_by_document(tmp_path: Path) -> None:
+    parts = []
+    for seed in (0, 0, 1):
+        result = run(SAMPLE / "train.txt", tmp_path / "out", "--split", "80/10/10", "--seed", seed)
+        assert result.exit_code == 0, result.output
+        splits = [docs(tmp_path / "out" / f"{name}.spacy") for name in ("train", "dev", "test")]
+        parts.append([[doc.text for doc in split] for split in splits])
+    assert parts[0] == parts[1] != parts[2]
+    assert [len(split) for split in parts[0]] == [38, 5, 5]
+    whole = run(SAMPLE / "train.txt", tmp_path / "all.spacy")
+    assert whole.exit_code == 0
+    texts = [doc.text for doc in docs(tmp_path / "all.spacy")]
+    assert sorted(text for split in parts[0] for text in split) == sorted(texts)
+    assert all(split == [text for text in texts if text in split] for split in parts[0])
+
+
+def test_splits_can_have_any_format_and_no_test(tmp_path: Path) -> None:
+    result = run(SAMPLE / "train.txt", tmp_path / "out", "--split", "3/1", "--to", "prodigy")
+    assert result.exit_code == 0, result.output
+    made = {path.name: len(path.read_text().splitlines()) for path in (tmp_path / "out").glob("*l")}
+    assert made == {"train.jsonl": 36, "dev.jsonl": 12}
+
+
+def test_a_corpus_is_split_into_folds(tmp_path: Path) -> None:
+    result = run(SAMPLE / "valid.txt", tmp_path / "out", "--folds", 3)
+    assert result.exit_code == 0, result.output
+    run(SAMPLE / "valid.txt", tmp_path / "all.spacy")
+    texts = sorted(doc.text for doc in docs(tmp_path / "all.spacy"))
+    devs = []
+    for number in (1, 2, 3):
+        train, dev = (
+            [doc.text for doc in docs(tmp_path / "out" / f"fold-{number}" / f"{name}.spacy")]
+            for name in ("train", "dev")
+        )
+        assert sorted(train + dev) == texts
+        devs += dev
+    assert sorted(devs) == texts
+
+
+def test_a_folder_of_splits_is_converted_as_a_whole(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    source.rename(folder / "train.jsonl")
+    (folder / "dev.txt").write_text(TINY)
+    result = run(folder, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"train.spacy", "train.spacy.issues.jsonl", "dev.spacy", "test.spacy"}
+    assert mentions(docs(tmp_path / "out" / "train.spacy")[0]) == MENTIONS
+    assert docs(tmp_path / "out" / "test.spacy") == []
+    assert "has no test split" in " ".join(result.output.split())
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["in.jsonl", "out", "--split", "80"], "--split 80 isn't like 80/10/10"),
+        (["in.jsonl", "out", "--split", "1/1/1"], "--split: 2 documents are too few for"),
+        (["in.jsonl", "out", "--folds", "3"], "--folds 3: there are only 2 documents"),
+        (["in.jsonl", "out.spacy", "--format", "docanno"], "--format docanno is not one of auto"),
+        (["in.jsonl", "out.spacy", "--to", "spacy3"], "--to spacy3 is not one of auto, spacy"),
+        (["in.jsonl", "out.spacy", "--format", "brat"], "in.jsonl"),
+        (["none.jsonl", "out.spacy"], "none.jsonl: no such file or folder"),
+        (["empty.jsonl", "out.spacy"], "empty.jsonl contains no words"),
+        (["folder", "out.spacy"], "folder is a folder without .ann files"),
+        (["corpus", "out"], "corpus has no file for valid"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    jsonl(Path("empty.jsonl"), {"text": " ", "label": []})
+    Path("folder").mkdir()
+    Path("corpus").mkdir()
+    (Path("corpus") / "train.txt").write_text(TINY)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_every_format_has_a_name() -> None:
+    assert len(set(FORMAT_NAMES)) == len(FORMAT_NAMES)
+
+
+@pytest.mark.parametrize("to", ["jsonl", "prodigy", "labelstudio"])
+def test_the_vocabulary_does_not_grow_with_the_file(
+    to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"Ada{i} left Oslo{i}." for i in range(30)]
+    records = [
+        {"text": text, "label": [[0, text.index(" "), f"T{i}"]]} for i, text in enumerate(texts)
+    ]
+    nlp = spacy.blank("en")
+    how = converting.Conversion(Reading(), to, "iob2", nlp)
+    source = jsonl(tmp_path / "in.jsonl", *records)
+    converting.convert_file(source, tmp_path / "whole.json", how)
+    monkeypatch.setattr(converting, "ZONE", 10)
+    nlp = spacy.blank("en")
+    converting.convert_file(
+        source, tmp_path / "zones.json", converting.Conversion(Reading(), to, "iob2", nlp)
+    )
+    assert (tmp_path / "zones.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    kept = [f"Oslo{i}" in nlp.vocab.strings for i in range(30)]
+    assert kept == [True] * 10 + [False] * 20

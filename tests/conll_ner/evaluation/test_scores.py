@@ -1,0 +1,134 @@
+"""Markdown tables of metrics."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from conll_ner.evaluation import scores as report
+from conll_ner.evaluation import tables
+from conll_ner.evaluation.runs import group_by_seed
+from tests.conftest import ROOT
+
+
+def split(f1: float, types: dict[str, float]) -> dict[str, Any]:
+    def row(value: float) -> dict[str, float]:
+        return {"precision": value, "recall": value, "f1": value, "support": 1}
+
+    parts = {"overall": row(f1), "types": {name: row(value) for name, value in types.items()}}
+    return {"conlleval": parts, "strict": parts, "token_accuracy": 0.5}
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> Path:
+    training = {
+        "backbone": {"name": "minilm"},
+        "config": "transition_ner",
+        "seed": 3,
+        "epochs": 2,
+        "seconds": 1234.5,
+        "hardware": "a machine",
+        "versions": {"spacy": "3", "spacy-transformers": "1", "torch": "2"},
+    }
+    splits = {"dev": split(0.91234, {"PER": 0.5, "LOC": 1.0}), "test": split(0.25, {"LOC": 0.125})}
+    splits["dev"]["f1_interval"] = [0.9011, 0.9222]
+    splits["dev"] |= {"raw_text": 0.9, "lower_case": 0.8}
+    splits["dev"]["f1_by"] = {"seen": {"seen": {"f1": 0.95}, "unseen": {"f1": 0.85}}}
+    splits["dev"]["calibration"] = {"expected_calibration_error": 0.0123}
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"name": "run", "training": training, "splits": splits}))
+    return path
+
+
+TABLE = """\
+| run | split | precision | recall | F1 | 95 % | F1 seen | F1 unseen | F1 raw text | F1 lower case \
+| calibration error | F1 LOC | F1 PER | accuracy |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| run | dev | 91.23 | 91.23 | 91.23 | 90.11–92.22 | 95.00 | 85.00 | 90.00 | 80.00 \
+| 1.23 | 100.00 | 50.00 | 50.00 |
+| run | test | 25.00 | 25.00 | 25.00 |  |  |  |  |  |  | 12.50 | 0.00 | 50.00 |"""
+
+
+def test_report_table(metrics: Path) -> None:
+    app = typer.Typer()
+    app.command()(report.main)
+    assert CliRunner().invoke(app, [str(metrics)]).stdout.strip() == TABLE
+    # Evaluated without --training-record, as an imported checkpoint.
+    run = json.loads(metrics.read_text()) | {"training": {}}
+    metrics.write_text(json.dumps(run))
+    assert tables.format_results([run]).endswith("- `run`: no training record")
+    assert CliRunner().invoke(app, [str(metrics)]).exit_code == 0
+    result = CliRunner().invoke(app, ["missing.json"])
+    assert result.exit_code == 1
+    assert result.stderr == "Error: missing.json: no such file; run evaluate first\n"
+    for text in ("{", "[]", '{"dev": {}}'):
+        metrics.write_text(text)
+        result = CliRunner().invoke(app, [str(metrics)])
+        assert result.exit_code == 1
+        assert "run.json is not a complete metrics file of evaluate" in result.stderr
+
+
+def test_report_replaces_the_marked_block(metrics: Path, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{tables.START}\nold\n{tables.END}\nafter\n")
+    for _ in range(2):
+        report.main([metrics], readme)
+        text = readme.read_text()
+        assert text.startswith(f"before\n{tables.START}\n\n{TABLE}\n\n- `run`: backbone minilm")
+        assert text.endswith(f"{tables.END}\nafter\n")
+    assert "seed 3, 2 epochs, 1,234 s on a machine (spacy 3, spacy-transformers 1, torch 2)" in text
+    assert "old" not in text
+
+
+def test_report_readme_has_the_published_results() -> None:
+    """docs/results.md is the output of `report.py docs/results/*.json --output docs/results.md`,
+    and README has its means."""
+    paths = sorted((ROOT / "docs" / "results").glob("*.json"))
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    assert len(runs) >= 3
+    block = f"{tables.START}\n\n{tables.format_results(runs)}\n\n{tables.END}"
+    assert block in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("token_ner", "taught", "mpnet"):
+        group = [run for run in runs if run["name"].startswith(f"{name}-seed")]
+        assert sorted(run["training"]["seed"] for run in group) == [0, 1, 2]
+        for row in tables.mean_rows(group, ()):
+            cells = row[1 : tables.INTERVAL + 6]
+            del cells[tables.INTERVAL - 1]  # README has no confidence intervals
+            assert f"| {' | '.join(cells)} |" in readme
+
+
+def test_report_file_without_marks_is_unchanged(
+    metrics: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("no marks")
+    with pytest.raises(SystemExit):
+        report.main([metrics], readme)
+    assert "exactly once, found 0" in capsys.readouterr().err
+    assert readme.read_text() == "no marks"
+
+
+def test_report_averages_seeds_of_equal_runs(metrics: Path) -> None:
+    run = json.loads(metrics.read_text())
+    runs = []
+    for seed, f1 in ((0, 0.5), (1, 0.6), (2, 0.8)):
+        splits = {"dev": split(f1, {"PER": 0.5})}
+        training = run["training"] | {"seed": seed, "overrides": {"system.seed": seed}}
+        runs.append({"name": f"s{seed}", "training": training, "splits": splits})
+    other = json.loads(json.dumps(runs[0]))
+    other["training"] |= {"seed": 3, "overrides": {"training.dropout": 0.5}}
+    assert group_by_seed([*runs, other]) == [runs]
+    assert group_by_seed([runs[0], other]) == []
+    elsewhere = runs[0] | {"training": {}}
+    assert group_by_seed([elsewhere, elsewhere]) == []
+    assert group_by_seed([runs[0], runs[0]]) == []  # the same run twice
+    # Mean 0.6333 and sample standard deviation 0.1528, by hand.
+    (line,) = [x for x in tables.format_table([*runs, other]).splitlines() if "3 seeds" in x]
+    value = "63.33 ± 15.28"
+    unknown = " | ".join([""] * 6)
+    types = "50.00 ± 0.00 | 50.00 ± 0.00"
+    assert line == f"| 3 seeds | dev | {value} | {value} | {value} | {unknown} | {types} |"

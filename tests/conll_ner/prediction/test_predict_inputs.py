@@ -1,0 +1,118 @@
+"""What predict does with input that a format can't contain, or that can't be read."""
+
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from conll_ner.data.columns.conll import read_corpus
+from tests.test_predict import SCRIPT, read, run
+
+
+def rejects(output: Path) -> list[tuple[int, str]]:
+    found = read(output.with_name(f"{output.name}.rejects.jsonl"))
+    return [(row["line"], row["reason"]) for row in found]
+
+
+def test_predict_keeps_the_value_of_every_number(pipeline: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    numbers = ["1e999", "0.1234567890123456789", "0.1", "-0.0", "1E-400", str(10**40), "1e5"]
+    source.write_text("".join(f'{{"text": "Ada", "n": [{n}]}}\n' for n in numbers))
+    assert run(pipeline, source, "-o", output).exit_code == 0
+    lines = output.read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line, parse_float=Decimal, parse_int=Decimal)["n"] for line in lines]
+    assert found == [[Decimal(n)] for n in numbers]
+
+
+def test_predict_rejects_what_json_does_not_have(pipeline: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    deep = "[" * 1000 + "]" * 1000
+    lines = [
+        '{"text": "Ada", "n": NaN}',
+        '{"text": "Ada", "id": 1, "id": 2}',
+        f'{{"text": "Ada", "a": {deep}}}',
+        f'{{"text": "Ada", "a": {deep[905:-905]}}}',
+        '{"text": "Lee"}',
+    ]
+    source.write_text("\n".join(lines))
+    assert run(pipeline, source, "-o", output).exit_code == 3
+    assert [row["text"] for row in read(output)] == ["Ada", "Lee"]
+    assert rejects(output) == [
+        (1, "not JSON: NaN is not a number"),
+        (2, 'the key "id" occurs more than once in an object'),
+        (3, "nested more than 100 levels deep"),
+    ]
+
+
+def test_predict_rejects_nan_from_parquet_only_for_json(pipeline: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.parquet"
+    columns = {"text": ["Ada", "Lee"], "n": [float("nan"), 0.5]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), source)
+    output = tmp_path / "out.jsonl"
+    assert run(pipeline, source, "-o", output).exit_code == 3
+    assert [row["n"] for row in read(output)] == [0.5]
+    assert rejects(output) == [(1, 'the field "n" is NaN or infinite, which JSON doesn\'t have')]
+    assert run(pipeline, source, "-o", tmp_path / "out.parquet").exit_code == 0
+    assert len(pyarrow.parquet.read_table(tmp_path / "out.parquet")) == 2
+
+
+def test_predict_writes_one_document_per_text_in_columns(pipeline: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.conll"
+    source.write_text("Ada left.\n-DOCSTART- Lee\nBo said -DOCSTART- .\nNext\n")
+    assert run(pipeline, source, "-o", output).exit_code == 3
+    assert len(read_corpus(output).documents) == 2
+    reason = "the text contains -DOCSTART-, which starts a document in this format"
+    assert rejects(output) == [(2, reason), (3, reason)]
+    assert run(pipeline, source, "-o", tmp_path / "out.jsonl").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(1, 2**64), (0.5, "1e999"), (0.5, "0.1234567890123456789")]
+)
+def test_predict_names_the_field_that_parquet_cannot_contain(
+    pipeline: Path, first: float, second: int | str, tmp_path: Path
+) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    source.write_text(f'{{"text": "Ada", "n": {first}}}\n{{"text": "Ada", "n": {second}}}\n')
+    result = run(pipeline, source, "-o", output)
+    assert result.exit_code == 1
+    assert result.stderr.startswith('Error: the field "n" has')
+    assert result.stderr.endswith("write .jsonl instead\n")
+    assert len(result.stderr.splitlines()) == 1
+    assert not output.exists()
+
+
+def test_predict_reports_a_damaged_parquet_file_in_one_line(pipeline: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["Ada"] * 9}), source, use_dictionary=False)
+    start = pyarrow.parquet.read_metadata(source).row_group(0).column(0).data_page_offset
+    data = bytearray(source.read_bytes())
+    data[start : start + 20] = b"\xff" * 20
+    source.write_bytes(data)
+    result = run(pipeline, source, "-o", tmp_path / "out.jsonl")
+    assert result.exit_code == 1
+    assert "in.parquet is damaged: rows from 1 on can't be read: " in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_predict_reads_utf16_from_standard_input(
+    python: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.jsonl"
+    command = [str(python), SCRIPT, str(pipeline), "-", "-o", str(output), "--format", "csv"]
+    subprocess.run(command, input='id,text\r\n1,"Åda, left"\r\n'.encode("utf-16"), check=True)
+    assert [(row["id"], row["text"]) for row in read(output)] == [("1", "Åda, left")]
+
+
+@pytest.mark.slow
+def test_predict_without_standard_input_is_one_line(pipeline: Path, tmp_path: Path) -> None:
+    command = [sys.executable, SCRIPT, str(pipeline), "-", "-o", str(tmp_path / "out.jsonl")]
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
+    result = subprocess.run(closed, check=False, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr == ("Error: standard input is closed; name a file, or pipe the texts in\n")

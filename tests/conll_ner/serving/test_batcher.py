@@ -1,0 +1,87 @@
+"""Requests that wait are answered in one batch, on the pipeline's device."""
+
+from typing import Any
+
+import httpx
+import pytest
+from spacy.language import Language
+from thinc.api import get_current_ops, set_current_ops
+
+from conll_ner.prediction.annotating import annotate_texts
+from conll_ner.serving import batcher
+from conll_ner.serving.app import create_app
+from conll_ner.serving.batcher import TEXT_COST, Batcher
+from conll_ner.serving.schema import Limits
+from tests.common.test_device import OtherOps
+from tests.serve_helpers import TEXT, Slow, busy, metric, serving, wait_for
+
+
+def test_waiting_requests_are_batched(slow: Slow, nlp: Language) -> None:
+    texts = [f"text {i}" for i in range(6)]
+    with busy(nlp, slow) as service:
+        others = [service.send(text) for text in texts]
+        wait_for(lambda: service.count_waiting() == 6 * (6 + TEXT_COST))
+        slow.go.set()
+        assert [other.result().status_code for other in others] == [200] * 6
+    assert slow.batches[0] == ["slow"]
+    assert sorted(slow.batches[1]) == texts
+    assert len(slow.batches) == 2
+
+
+def test_batches_run_on_the_device_of_the_thread_that_made_the_app(
+    nlp: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """thinc's backend belongs to a thread: without this, a GPU's pipeline would get numpy's."""
+    names: list[str] = []
+
+    def annotate(nlp: Any, texts: list[str], labels: tuple[str, ...]) -> Any:
+        names.append(get_current_ops().name)
+        return annotate_texts(nlp, texts, labels)
+
+    monkeypatch.setattr(batcher, "annotate_texts", annotate)
+    before = get_current_ops()
+    set_current_ops(OtherOps())
+    try:
+        app = create_app(nlp)
+    finally:
+        set_current_ops(before)
+    with serving(app) as url:
+        assert httpx.post(f"{url}/predict", json={"text": TEXT}).status_code == 200
+    assert names == ["other"]
+
+
+def test_an_error_does_not_affect_other_requests_in_the_batch(slow: Slow, nlp: Language) -> None:
+    with busy(nlp, slow) as service:
+        others = [service.send(text) for text in ("fine", "broken", "good")]
+        wait_for(lambda: service.count_waiting() == 14 + 3 * TEXT_COST)
+        slow.go.set()
+        assert [other.result().status_code for other in others] == [200, 500, 200]
+        assert others[1].result().json() == {"detail": "internal error; see the service's log"}
+        assert metric(service.url, 'ner_requests_total{path="/predict",status="500"}') == 1
+
+
+def test_a_service_whose_batches_stopped_is_not_ready(
+    nlp: Language, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(create_app(nlp)) as url:
+        assert httpx.get(f"{url}/ready").json() == {"status": "ready"}
+
+    async def fail(_: Batcher) -> None:
+        raise RuntimeError("the queue is broken")
+
+    monkeypatch.setattr(Batcher, "next_batch", fail)
+    with serving(create_app(nlp)) as url:
+        response = httpx.get(f"{url}/ready")
+        assert response.status_code == httpx.head(f"{url}/ready").status_code == 503
+        assert response.json() == {"detail": "texts aren't annotated any more; restart the service"}
+        assert httpx.get(f"{url}/health").status_code == 200  # the process itself is up
+    assert "the queue is broken" in capsys.readouterr().err
+
+
+def test_slow_request_returns_504(slow: Slow, nlp: Language) -> None:
+    with serving(create_app(nlp, Limits(timeout=0.2))) as url:
+        response = httpx.post(f"{url}/predict", json={"text": "slow"}, timeout=30)
+        assert response.status_code == 504
+        assert response.json() == {"detail": "timed out after 0.2 seconds"}
+        slow.go.set()
+        wait_for(lambda: httpx.post(f"{url}/predict", json={"text": "x"}).status_code == 200)
