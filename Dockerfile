@@ -5,7 +5,7 @@ FROM python:3.12-slim
 ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /app
 
-# What scripts/serve.py and the wheel import, in the lock's versions. torch comes first, from
+# What spacy ner serve and the wheel import, in the lock's versions. torch comes first, from
 # PyTorch's own index: on Linux, PyPI's build brings CUDA.
 COPY requirements.txt ./
 RUN pip install --no-deps --index-url https://download.pytorch.org/whl/cpu \
@@ -28,4 +28,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "from http.client import HTTPConnection; c = HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/ready'); raise SystemExit(c.getresponse().status != 200)"]
 # `docker run IMAGE --timeout 10` adds an option; exec, so that signals reach the service.
-ENTRYPOINT ["sh", "-c", "exec python scripts/serve.py \"$PIPELINE\" --host 0.0.0.0 \"$@\"", "serve"]
+ENTRYPOINT ["sh", "-c", "exec python -m spacy ner serve \"$PIPELINE\" --host 0.0.0.0 \"$@\"", "serve"]

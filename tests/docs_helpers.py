@@ -16,36 +16,36 @@ BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 N_TEXTS = 120  # in the folder texts/
 # What stands in for a name in capitals, by the command of its line.
 PLACEHOLDERS = {
-    "scripts/predict.py PIPELINE": {
+    "spacy ner predict PIPELINE": {
         "PIPELINE": "en_ner_conll03_trf",
         "INPUT": "texts",
         "OUTPUT": "a.jsonl",
     },
-    "scripts/annotate.py PIPELINE": {
+    "spacy ner annotate PIPELINE": {
         "PIPELINE": "en_ner_conll03_trf",
         "INPUT": "texts.parquet",
         "OUTPUT": "annotated",
     },
-    "scripts/hf.py import": {"CHECKPOINT": "training/hf/best", "PIPELINE": "training/imported"},
-    "scripts/hf.py export": {"PIPELINE": "training/imported", "CHECKPOINT": "exported"},
-    "scripts/hf.py predict": {"CHECKPOINT": "exported"},
-    "scripts/evaluate.py PIPELINE": {
+    "spacy ner hf-import": {"CHECKPOINT": "training/hf/best", "PIPELINE": "training/imported"},
+    "spacy ner hf-export": {"PIPELINE": "training/imported", "CHECKPOINT": "exported"},
+    "spacy ner hf-predict": {"CHECKPOINT": "exported"},
+    "spacy ner evaluate PIPELINE": {
         "PIPELINE": "training/token_ner/model-best",
         "FILE …": "mine/valid.txt",
     },
-    "scripts/calibrate.py PIPELINE": {
+    "spacy ner calibrate PIPELINE": {
         "PIPELINE": "training/token_ner/model-best",
         "GOLD": "mine/valid.txt",
     },
-    "scripts/slim.py PIPELINE": {
+    "spacy ner slim PIPELINE": {
         "PIPELINE": "training/token_ner/model-best",
         "SLIM": "training/slim",
         "GOLD": "assets/sample/valid.txt",
     },
     "project run review": {"TEXTS": "texts"},
-    "scripts/review.py": {"TEXTS": "texts"},
+    "spacy ner review": {"TEXTS": "texts"},
     "project run teach": {"TEACHER": "training/token_ner/model-best", "TEXTS": "texts"},
-    "scripts/compare.py metrics/A.json": {"A.json": "token_ner.json", "B.json": "token_ner.json"},
+    "spacy ner compare metrics/A.json": {"A.json": "token_ner.json", "B.json": "token_ner.json"},
 }
 
 
@@ -127,7 +127,7 @@ def run_blocks(project: Path, found: Iterable[tuple[str, str]], **variables: str
     for i, (language, code) in enumerate(found):
         if language == "bash":
             # Ray starts processes with options of the interpreter that only the real one has.
-            real = {"REAL_PYTHON": "1"} if "annotate.py" in code else {}
+            real = {"REAL_PYTHON": "1"} if "annotate" in code else {}
             printed += execute(project, ["bash", "-e", "-c", code], **variables, **real)
             continue
         so_far += code

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from common.paths import SCRIPTS
-
 FILE_NAME = re.compile(r"[\w-]+(\.\w+)+")
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 DYNAMIC = {"find_spec", "import_module"}  # functions that take a module's name
 
 

@@ -18,11 +18,8 @@ ALL = ["fetch", "convert", "train", "evaluate", "package", "install"]  # the ste
 COPIED = (
     "assets/sample",
     "configs",
-    "scripts",
     "project.yml",
     "LICENSE",
-    "requirements-minilm.txt",
-    "requirements-mpnet.txt",
 )
 
 

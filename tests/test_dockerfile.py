@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
-from common.paths import SCRIPTS
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from spacy.language import Language
@@ -26,7 +25,7 @@ from conll_ner.serving import serve
 from conll_ner.serving.app import create_app
 from conll_ner.serving.batcher import Batcher
 from tests.conftest import ROOT
-from tests.imports import import_closure
+from tests.imports import SCRIPTS, import_closure
 from tests.serve_helpers import nlp, serving, wait_for  # noqa: F401  the fixture
 
 FULL, SLIM = "Dockerfile", "Dockerfile.slim"
@@ -84,8 +83,8 @@ def with_dependencies(names: set[str]) -> set[str]:
 
 
 def imported_at_start() -> Iterator[str]:
-    """YIELDS (str): The modules that serve.py and its libraries import when they are loaded."""
-    for path in import_closure(SCRIPTS / "serve.py"):
+    """YIELDS (str): The modules that serve and its libraries import when they are loaded."""
+    for path in import_closure(SCRIPTS / "serve"):
         for node in ast.parse(path.read_text("utf-8")).body if path.suffix == ".py" else ():
             if isinstance(node, ast.Import):
                 yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -115,9 +114,7 @@ def test_dockerfile_takes_the_wheel_of_the_project(file: str) -> None:
     variables = load_project_config(ROOT)["vars"]
     package = variables["package" if file == FULL else "slim_package"]
     assert arguments(file, "ARG") == [f"PACKAGE={package}", f"VERSION={variables['version']}"]
-    assert (
-        '"/packages/${PACKAGE}-${VERSION}/dist/"*.whl' in TEXTS[file]
-    )  # where package.py writes it
+    assert '"/packages/${PACKAGE}-${VERSION}/dist/"*.whl' in TEXTS[file]  # where package writes it
 
 
 @FILES
@@ -168,7 +165,7 @@ def test_entry_point_passes_options_that_serve_has(file: str, tmp_path: Path) ->
         [*entry_point(file), *own], env=environment, capture_output=True, text=True
     )
     script, *options = printed.stdout.splitlines()
-    assert script == "scripts/serve.py"
+    assert script == "spacy ner serve"
     app = typer.Typer()
     app.command()(serve.main)
     values = typer.main.get_command(app).make_context("serve", options).params

@@ -64,11 +64,11 @@ def test_huggingface_every_block_runs(project: Path) -> None:
     assert (project / "exported" / "model.safetensors").is_file()
     check_report_of_recipe(project, recipe)
     python = str(project / ".venv" / "bin" / "python")
-    evaluated = ["scripts/evaluate.py", "training/imported", "mine/valid.txt", "--device", "cpu"]
+    evaluated = ["spacy ner evaluate", "training/imported", "mine/valid.txt", "--device", "cpu"]
     assert "all (conlleval)" in execute(project, [python, *evaluated])
     both = ["metrics/token_ner.json", "metrics/hf.json"]
-    assert "difference" in execute(project, [python, "scripts/compare.py", *both])
-    assert "| hf | test |" in execute(project, [python, "scripts/report.py", *both])
+    assert "difference" in execute(project, [python, "spacy ner compare", *both])
+    assert "| hf | test |" in execute(project, [python, "spacy ner scores", *both])
 
 
 def check_recipe(project: Path) -> None:

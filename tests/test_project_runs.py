@@ -117,9 +117,9 @@ def test_project_second_run_skips_everything(stubs: Stubs) -> None:
 @pytest.mark.parametrize(
     ("changed", "ran"),
     [
-        ("scripts/install.py", ["install"]),
-        ("scripts/evaluate.py", ["evaluate", "package", "install"]),
-        ("scripts/package.py", ["package", "install"]),
+        ("spacy ner check-wheel", ["install"]),
+        ("spacy ner evaluate", ["evaluate", "package", "install"]),
+        ("spacy ner package", ["package", "install"]),
         ("scripts/scoring/bootstrap.py", ["evaluate", "package", "install"]),
         # convert needs the tokenizer and the scores of the component.
         ("scripts/token_ner/lattice.py", ["convert", "train", "evaluate", "package", "install"]),
@@ -187,7 +187,7 @@ def test_project_demo_second_run_skips_everything(demo: Path, python: Path) -> N
 @pytest.mark.slow
 def test_project_demo_change_runs_what_depends_on_it(demo: Path, python: Path) -> None:
     """The one case that the stubs' tests above are checked against."""
-    path = demo / "scripts" / "install.py"
+    path = demo / "scripts" / "check-wheel"
     path.write_text(f"{path.read_text('utf-8')}\n# changed\n", encoding="utf-8")
     result = run(demo, "demo", python=python)
     assert result.returncode == 0, result.stdout + result.stderr

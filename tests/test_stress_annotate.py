@@ -81,7 +81,7 @@ def test_kills_of_annotate(
     folder = tmp_path / "out"
     output = folder / "annotated"
     folder.mkdir()
-    script = str(ROOT / "scripts" / "annotate.py")
+    script = str(ROOT / "scripts" / "annotate")
     command = [sys.executable, script, str(pipeline), str(tmp_path / "in"), str(output)]
     command += ["--workers", "2"]
 

@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_kills_of_convert(python: Path, folder: Path, stress: int, record: Record) -> None:
     output = folder / "train.spacy"
-    command = [SCRIPTS / "convert.py", SAMPLE / "train.txt", output]
+    command = [SCRIPTS / "convert", SAMPLE / "train.txt", output]
     check = all_or_nothing(output, folder / "notes.txt")
     kills = kill_often(python, command, folder, 8 * stress, check)
     record("convert", f"{kills} kills", FINE)
@@ -65,7 +65,7 @@ def test_kills_of_convert(python: Path, folder: Path, stress: int, record: Recor
 
 def test_kills_of_fetch(python: Path, folder: Path, stress: int, record: Record) -> None:
     output = folder / "sample"
-    command = [SCRIPTS / "fetch.py", "corpus", "mine", output, "--source", SAMPLE]
+    command = [SCRIPTS / "fetch", "corpus", "mine", output, "--source", SAMPLE]
     check = all_or_nothing(output, folder / "notes.txt")
     kills = kill_often(python, command, folder, 6 * stress, check)
     record("fetch", f"{kills} kills", FINE)
@@ -100,7 +100,7 @@ def test_kills_of_predict(
     source.write_text("\n".join(sentences * 30), encoding="utf-8")
     output = folder / "out.jsonl"
     options = ["-o", output, "--processes", processes, "--device", "cpu"]
-    command = [SCRIPTS / "predict.py", pipeline, source, *options]
+    command = [SCRIPTS / "predict", pipeline, source, *options]
     check = all_or_nothing(output, folder / "notes.txt")
     kills = kill_often(python, command, folder, 8 * stress, check, resume=["--resume"])
     record(f"predict, processes: {processes}", f"{kills} kills", FINE)
@@ -111,7 +111,7 @@ def test_kills_of_evaluate(
 ) -> None:
     """The metrics contain times, so complete JSON is all that is checked."""
     output = folder / "metrics.json"
-    command = [SCRIPTS / "evaluate.py", pipeline, SAMPLE / "valid.txt", "--output", output]
+    command = [SCRIPTS / "evaluate", pipeline, SAMPLE / "valid.txt", "--output", output]
 
     def check() -> None:
         assert json.loads(output.read_text(encoding="utf-8"))["splits"].keys() == {"valid"}
@@ -125,10 +125,10 @@ def test_kills_of_package(
 ) -> None:
     """A wheel contains times, so complete archives with the same names are all that is checked."""
     metrics = folder.parent / "metrics.json"
-    evaluate = [SCRIPTS / "evaluate.py", pipeline, SAMPLE / "valid.txt", "--output", metrics]
+    evaluate = [SCRIPTS / "evaluate", pipeline, SAMPLE / "valid.txt", "--output", metrics]
     complete(python, evaluate, folder.parent / "evaluate.log")
     output = folder / "packages"
-    command = [SCRIPTS / "package.py", pipeline, metrics, output, "--package", "en_ner_stress"]
+    command = [SCRIPTS / "package", pipeline, metrics, output, "--package", "en_ner_stress"]
     expected: set[str] = set()
 
     def check() -> None:
@@ -153,7 +153,7 @@ def test_kills_of_train(
     convert_to_docs(SAMPLE / "valid.txt", data / "valid.spacy", "auto", "en")
     output = folder / "run"
     command = [
-        *(SCRIPTS / "train.py", ROOT / "configs" / "token_ner.cfg", output, "--device", "cpu"),
+        *(SCRIPTS / "train", ROOT / "configs" / "token_ner.cfg", output, "--device", "cpu"),
         *("--paths.train", data / "valid.spacy", "--paths.dev", data / "valid.spacy"),
         *("--paths.backbone", tiny_backbone, "--training.eval_frequency", 3),
         *("--training.max_epochs", 2),

@@ -114,7 +114,7 @@ app = typer.Typer(cls=LazyGroup, no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def ner() -> None:
-    """Named-entity recognition: from a corpus to a wheel. Add --help to a command for its options."""
+    """Named-entity recognition: from a corpus to a wheel. --help shows a command's options."""
 
 
 spacy_app.add_typer(app, name="ner")

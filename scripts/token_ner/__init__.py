@@ -7,62 +7,44 @@ a mention is the probability of exactly that span with that label: the share of 
 sequences that contain it, each weighted by the product of its label probabilities, calibrated on
 dev.
 
-The package is self-contained. It is copied into model wheels, `pip install .` offers it to any
-spaCy environment, and `spacy train --code scripts/token_ner/__init__.py` loads it from a checkout.
-Only `head`, `backbone`, `forward` and `shim` need torch; `onnx_classifier` and `onnx_shim` predict
-without it.
+The package is self-contained, and is copied into model wheels. Only `torch_model` needs torch;
+`onnx_model` predicts without it.
 """
 
-import importlib.util
-import sys
-from pathlib import Path
+from .about import __version__
+from .calibration import Calibration, is_unseen, log_odds, text_key
+from .checks import ONNX_CLASSIFIER
+from .component import TokenNER
+from .raw_text import detokenize, moses_doc
+from .registration import register
+from .scores import ScoredMention, span_score
+from .tokenizer import create_linear_tokenizer
+from .training.augmentation import copy_gold, final_punctuation
+from .training.soft_labels import SoftLabels, set_soft_labels
+from .training.targets import BIO_PREFIXES
+from .untrusted import refuse_code
+from .windows import WINDOWED_TRANSFORMER, sentence_starts
 
-if __name__ in sys.modules:
-    from .about import __version__
-    from .calibration import Calibration, is_unseen, log_odds, text_key
-    from .checks import ONNX_CLASSIFIER
-    from .component import TokenNER
-    from .raw_text import detokenize, moses_doc
-    from .registration import register
-    from .scores import ScoredMention, span_score
-    from .tokenizer import create_linear_tokenizer
-    from .training.augmentation import copy_gold, final_punctuation
-    from .training.soft_labels import SoftLabels, set_soft_labels
-    from .training.targets import BIO_PREFIXES
-    from .untrusted import refuse_code
-    from .windows import WINDOWED_TRANSFORMER, sentence_starts
-
-    __all__ = [
-        "BIO_PREFIXES",
-        "ONNX_CLASSIFIER",
-        "WINDOWED_TRANSFORMER",
-        "Calibration",
-        "ScoredMention",
-        "SoftLabels",
-        "TokenNER",
-        "__version__",
-        "copy_gold",
-        "create_linear_tokenizer",
-        "detokenize",
-        "final_punctuation",
-        "is_unseen",
-        "log_odds",
-        "moses_doc",
-        "refuse_code",
-        "sentence_starts",
-        "set_soft_labels",
-        "span_score",
-        "text_key",
-    ]
-    register()
-else:
-    # spaCy's --code executes this file under another name and leaves it out of sys.modules, where
-    # relative imports and pickle look. Import it under its own name instead.
-    spec = importlib.util.spec_from_file_location(
-        "token_ner", __file__, submodule_search_locations=[str(Path(__file__).parent)]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["token_ner"] = module
-    spec.loader.exec_module(module)
+__all__ = [
+    "BIO_PREFIXES",
+    "ONNX_CLASSIFIER",
+    "WINDOWED_TRANSFORMER",
+    "Calibration",
+    "ScoredMention",
+    "SoftLabels",
+    "TokenNER",
+    "__version__",
+    "copy_gold",
+    "create_linear_tokenizer",
+    "detokenize",
+    "final_punctuation",
+    "is_unseen",
+    "log_odds",
+    "moses_doc",
+    "refuse_code",
+    "sentence_starts",
+    "set_soft_labels",
+    "span_score",
+    "text_key",
+]
+register()

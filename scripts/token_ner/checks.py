@@ -13,7 +13,7 @@ LISTENER = "transformer-listener"  # the name of spacy-transformers' layer
 ONNX_CLASSIFIER = "onnx-token-classifier"  # the name of a slim pipeline's model
 UNTRAINABLE = (
     "a slim pipeline can't be trained: train the pipeline that it was made from, and run "
-    "scripts/slim.py again"
+    "spacy ner slim again"
 )
 TRF_DATA = ("._.", "trf_data", None, None)  # where doc._.trf_data is, which takes longer to read
 

@@ -128,7 +128,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     @property
     def calibration(self) -> Calibration | None:
         """RETURNS (Calibration | None): The function that scores are calibrated with, fitted by
-        scripts/train.py or scripts/calibrate.py; None if scores are used as they are."""
+        spacy ner train or spacy ner calibrate; None if scores are used as they are."""
         fitted = self.cfg["calibration"]
         return None if fitted is None else Calibration.from_settings(fitted)
 

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import srsly
@@ -21,7 +22,7 @@ def check_variables() -> None:
     """RAISES (InputError): If `spacy project run` started this command, with a variable, on its
     command line or in the environment, that project.yml doesn't have."""
     line = parent_command()
-    if ("project", "run") not in zip(line, line[1:], strict=False) or not PROJECT.is_file():
+    if ("project", "run") not in pairwise(line) or not PROJECT.is_file():
         return
     found = named_variables([*line, *shlex.split(os.environ.get("WEASEL_CONFIG_OVERRIDES", ""))])
     known = srsly.read_yaml(PROJECT)["vars"]

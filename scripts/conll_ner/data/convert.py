@@ -16,7 +16,6 @@ from conll_ner.data.formats.reading import FORMAT_NAMES, Reading
 from conll_ner.data.formats.splitting import make_folds, parse_shares, split_documents
 from conll_ner.data.formats.target_files import TARGET_NAMES
 from conll_ner.data.splits import find_splits
-from conll_ner.evaluation.correct import correct_file
 from token_ner import create_linear_tokenizer
 
 
@@ -65,9 +64,6 @@ def main(
     label_column: Annotated[
         str | None, typer.Option(help="Number or name of the column of labels; default: the last")
     ] = None,
-    corrections: Annotated[
-        Path | None, typer.Option(help="Corrections of SOURCE that the report page saved")
-    ] = None,
     repair: Annotated[
         bool,
         typer.Option("--repair", help="Read illegal labels as conlleval does, and list them"),
@@ -85,9 +81,7 @@ def main(
         columns = Columns(parse_column(word_column), parse_column(label_column))
         reading = Reading(format_, align, encoding, scheme, columns, repair)
         how = Conversion(reading, to, to_scheme, nlp)
-        if corrections:
-            correct_file(source, target, how, corrections)
-        elif split:
+        if split:
             shares = parse_shares(split)
             convert_to_splits(source, target, how, lambda d: split_documents(d, shares, seed))
         elif folds:

@@ -22,7 +22,7 @@ def type_rows(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, 
 
 
 def main(
-    first: Annotated[Path, typer.Argument(help="JSON file that evaluate.py wrote")],
+    first: Annotated[Path, typer.Argument(help="JSON file that evaluate wrote")],
     second: Annotated[
         Path, typer.Argument(help="JSON file of the other pipeline, on the same files")
     ],

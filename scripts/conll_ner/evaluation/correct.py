@@ -1,25 +1,38 @@
-"""Apply corrections to a gold file."""
+"""Apply the corrections that the report page saved to a gold file."""
 
 from pathlib import Path
+from typing import Annotated
 
-from conll_ner.common.console import InputError, msg
+import typer
+
+from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.files import sha256
-from conll_ner.data.converting import Conversion
-from conll_ner.data.formats.reading import find_format, read_source
-from conll_ner.data.formats.target_files import find_target, write_target
+from conll_ner.common.languages import blank_pipeline
+from conll_ner.data.formats.reading import FORMAT_NAMES, Reading, find_format, read_source
+from conll_ner.data.formats.target_files import TARGET_NAMES, find_target, write_target
 from conll_ner.evaluation.corrections import apply_corrections, read_corrections
 
 
-def correct_file(source: Path, target: Path, how: Conversion, corrections: Path) -> None:
-    """Write a corrected copy of a gold file, in any format.
-
-    RAISES (InputError): If the corrections aren't of this file as it is, or don't fit it.
-    """
-    if not source.is_file():
-        raise InputError(f"{source}: no such file")
-    format_, to = find_format(source, how.reading), find_target(target, how.to)
-    found = read_corrections(corrections, sha256(source))
-    aligned = read_source(source, format_, how.reading, how.nlp)
-    docs = (doc for doc, _ in aligned if doc is not None)
-    write_target(apply_corrections(docs, found, source), target, to, how.to_scheme)
-    msg.good(f"{target}: {len(found):,} corrections applied")
+def main(
+    source: Annotated[Path, typer.Argument(help="Gold file that was evaluated")],
+    corrections: Annotated[Path, typer.Argument(help="Corrections that the report page saved")],
+    target: Annotated[Path, typer.Argument(help="File to write")],
+    format_: Annotated[
+        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMAT_NAMES)}")
+    ] = "auto",
+    to: Annotated[
+        str, typer.Option(help=f"Format of TARGET: auto (by suffix), {', '.join(TARGET_NAMES)}")
+    ] = "auto",
+    lang: Annotated[str, typer.Option(help="Language code, for words and vocabulary")] = "en",
+) -> None:
+    """Write a corrected copy of a gold file, in any format of convert. The corrections must be of
+    this file as it is."""
+    with exit_on_input_error():
+        if not source.is_file():
+            raise InputError(f"{source}: no such file")
+        reading = Reading(format_)
+        name, to = find_format(source, reading), find_target(target, to)
+        found = read_corrections(corrections, sha256(source))
+        docs = (doc for doc, _ in read_source(source, name, reading, blank_pipeline(lang)) if doc)
+        write_target(apply_corrections(docs, found, source), target, to, "iob2")
+        msg.good(f"{target}: {len(found):,} corrections applied")

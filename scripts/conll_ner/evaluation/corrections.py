@@ -1,4 +1,4 @@
-"""Corrections of gold annotations: made on the report page, applied by convert.py."""
+"""Corrections of gold annotations: made on the report page, applied by convert."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence

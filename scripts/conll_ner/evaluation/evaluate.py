@@ -78,15 +78,13 @@ def read_training_record(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     if not path.is_file():
-        raise InputError(f"--training-record {path}: no such file; pass the run.json of train.py")
+        raise InputError(f"--training-record {path}: no such file; pass the run.json of train")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise InputError(
-            f"--training-record {path}: not a JSON object; pass the run.json of train.py"
-        )
+        raise InputError(f"--training-record {path}: not a JSON object; pass the run.json of train")
     return record
 
 
@@ -102,7 +100,7 @@ def main(
         Path | None, typer.Option(help="Folder to write the predicted documents to, SPLIT.spacy")
     ] = None,
     training_record: Annotated[
-        Path | None, typer.Option(help="run.json of train.py, copied into the metrics")
+        Path | None, typer.Option(help="run.json of train, copied into the metrics")
     ] = None,
     gold_sentences: Annotated[
         bool,

@@ -20,13 +20,11 @@ from conll_ner.evaluation.runs import read_metrics
 
 
 def main(
-    metrics: Annotated[Path, typer.Argument(help="JSON file that evaluate.py wrote")],
+    metrics: Annotated[Path, typer.Argument(help="JSON file that evaluate wrote")],
     output: Annotated[Path, typer.Argument(help="HTML file to write")],
-    predictions: Annotated[Path, typer.Option(help="Folder that evaluate.py --predictions wrote")],
+    predictions: Annotated[Path, typer.Option(help="Folder that evaluate --predictions wrote")],
     log: Annotated[Path | None, typer.Option(help="log.jsonl of the training")] = None,
-    robustness: Annotated[
-        Path | None, typer.Option(help="JSON file that robustness.py wrote")
-    ] = None,
+    robustness: Annotated[Path | None, typer.Option(help="JSON file that robustness wrote")] = None,
     charts: Annotated[
         Path | None, typer.Option(help="Folder to write the charts to, as PNG")
     ] = None,

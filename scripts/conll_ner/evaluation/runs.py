@@ -9,7 +9,7 @@ from conll_ner.common.console import InputError
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """RAISES (InputError): If the file is missing or wasn't written by evaluate.py."""
+    """RAISES (InputError): If the file is missing or wasn't written by evaluate."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run evaluate first")
     try:
@@ -48,5 +48,5 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """RAISES (InputError): As read_run, or if there are no scores by document."""
     metrics = read_run(path)
     if not all("by_document" in scores for scores in metrics["splits"].values()):
-        raise InputError(f"{path} has no scores by document; run evaluate.py again")
+        raise InputError(f"{path} has no scores by document; run evaluate again")
     return metrics

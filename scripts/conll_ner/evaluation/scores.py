@@ -11,7 +11,7 @@ from conll_ner.evaluation.tables import format_results, format_table, replace_ma
 
 
 def main(
-    metrics: Annotated[list[Path], typer.Argument(help="JSON files that evaluate.py wrote")],
+    metrics: Annotated[list[Path], typer.Argument(help="JSON files that evaluate wrote")],
     output: Annotated[
         Path | None, typer.Option(help="Markdown file whose marked block is replaced by the table")
     ] = None,

@@ -10,7 +10,7 @@ from conll_ner.common.console import InputError
 from conll_ner.common.files import atomic_write
 from conll_ner.evaluation.runs import group_by_seed
 
-START = "<!-- RESULTS: AUTO-GENERATED START (scripts/report.py) -->"
+START = "<!-- RESULTS: AUTO-GENERATED START (spacy ner scores) -->"
 END = "<!-- RESULTS: AUTO-GENERATED END -->"
 # By conlleval's protocol; seen and unseen: mentions that are in the training data or not.
 COLUMNS = (

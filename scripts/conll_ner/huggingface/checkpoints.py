@@ -92,7 +92,7 @@ def finish_training(
     settings: Settings,
     result: dict[str, Any],
 ) -> None:
-    """Write run.json in the format of scripts/train.py, delete the states, and rename the folder
+    """Write run.json in the format of spacy ner train, delete the states, and rename the folder
     `partial` to `output`."""
     source = backbone / "source.json"
     run = {

@@ -53,7 +53,7 @@ def load_checkpoint(checkpoint: str) -> Any:
         if not any(name.endswith("ForTokenClassification") for name in architectures):
             raise InputError(
                 f"{checkpoint} contains {', '.join(architectures)}, not a token classifier; train "
-                "one with scripts/hf_train.py, or give another checkpoint"
+                "one with spacy ner hf-train, or give another checkpoint"
             )
         model, loading = transformers.AutoModelForTokenClassification.from_pretrained(
             checkpoint, output_loading_info=True, trust_remote_code=False

@@ -44,7 +44,7 @@ SET_BY_IMPORT = {
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Read the settings that `hf.py export` saved.
+    """Read the settings that `hf-export` saved.
 
     path (Path): The checkpoint's spacy.cfg.
     RETURNS (dict[str, Any]): Overrides for this project's config.

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,14 +20,13 @@ from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.files import atomic_write
 from conll_ner.evaluation.tables import format_table
 
-LICENSE = ROOT / "LICENSE"
 # In addition to what `spacy package` finds by itself (spaCy, and the packages of the functions in
 # the config): the oldest torch that a wheel was tested with, and what `token_ner` imports.
 REQUIREMENTS = ["torch>=2.13"]
 CODE = "token_ner"
 CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<2.1"]
 SLIM_REQUIREMENTS = ["numpy>=2", "tokenizers>=0.20,<1", "onnxruntime>=1.20,<2"]
-TORCH_HALF = ("backbone.py", "forward.py", "head.py", "shim.py")  # of the code; not in slim wheels
+TORCH_HALF = ("torch_model",)  # of the code; not in slim wheels
 DISTRIBUTION = "conll-ner"  # this project, if installed; wheels carry the code instead
 BACKBONES = {
     "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),
@@ -226,6 +226,13 @@ def add_code(made: Path, package: str) -> None:
     srsly.write_json(made / "meta.json", meta)
 
 
+def read_license() -> str:
+    """RETURNS (str): The license of this project's code."""
+    text = distribution(DISTRIBUTION).read_text("licenses/LICENSE")
+    assert text is not None  # pyproject.toml has it
+    return text
+
+
 def replace_once(path: Path, old: str, new: str) -> None:
     """RAISES (RuntimeError): If the text isn't there exactly once, as after a change in spaCy."""
     text = path.read_text(encoding="utf-8")
@@ -246,7 +253,7 @@ def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -
         shutil.copytree(pipeline, copy)
         srsly.write_json(copy / "meta.json", meta)
         (copy / "README.md").write_text(card, encoding="utf-8")
-        shutil.copy(LICENSE, copy)
+        (copy / "LICENSE").write_text(read_license(), encoding="utf-8")
         spacy_package(copy, folder, create_sdist=False, require_parent=True)
     made = folder / f"{meta['lang']}_{meta['name']}-{meta['version']}"
     if has_token_ner(pipeline):
@@ -262,7 +269,7 @@ def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -
 
 def main(
     pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline")],
-    metrics_path: Annotated[Path, typer.Argument(help="Its metrics, by evaluate.py")],
+    metrics_path: Annotated[Path, typer.Argument(help="Its metrics, by evaluate")],
     output: Annotated[Path, typer.Argument(help="Folder for the package's folder")],
     package: Annotated[str, typer.Option(help="Name, language first")] = "en_ner_conll03_trf",
     version: Annotated[str, typer.Option()] = "0.1.0",

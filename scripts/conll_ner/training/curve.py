@@ -130,7 +130,7 @@ def main(
     device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
 ) -> None:
     """Train on growing parts of the training documents and evaluate each pipeline on dev. Further
-    options are settings of the config, as train.py takes them; --paths.train and --paths.dev are
+    options are settings of the config, as train takes them; --paths.train and --paths.dev are
     needed. What is done is kept: run the same command again after an interruption, or with more
     shares."""
     with exit_on_input_error():

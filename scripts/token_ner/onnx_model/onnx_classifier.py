@@ -27,7 +27,7 @@ def build_onnx_token_classifier(
     threads: int | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """TokenClassifier, FirstWordpiece and WindowedTransformer in one, without torch. The output has
-    one row of logits per word. scripts/slim.py makes the weights; they can't be trained.
+    one row of logits per word. spacy ner slim makes the weights; they can't be trained.
 
     threads (int | None): Threads of ONNX Runtime. None is the environment's OMP_NUM_THREADS, else
         one a core; and one in a process that another one started by multiprocessing or fork, as

@@ -73,7 +73,7 @@ class OnnxShim(Shim):
         if self._model is None:
             raise ValueError(
                 "the model has no weights: load a slim pipeline from its folder "
-                "(scripts/slim.py makes one)"
+                "(spacy ner slim makes one)"
             )
         return self._model
 

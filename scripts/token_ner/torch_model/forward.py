@@ -97,7 +97,7 @@ def check_after_fork(device: torch.device) -> None:
     if device.type == "cuda" and torch.cuda._is_in_bad_fork():
         raise RuntimeError(
             "a forked process can't use the GPU of its parent: use nlp.pipe without n_process, or "
-            "start processes that load the pipeline themselves (scripts/predict.py --processes)"
+            "start processes that load the pipeline themselves (spacy ner predict --processes)"
         )
     if os.getpid() != LOADING_PROCESS:
         torch.set_num_threads(1)

@@ -39,11 +39,11 @@ def create_shuffled_corpus(
 ) -> Corpus:
     """A reader of `.spacy` files that gives documents in another order each time it is read.
 
-    scripts/train.py reads such a corpus again in every epoch, with new draws of the augmenter.
+    spacy ner train reads such a corpus again in every epoch, with new draws of the augmenter.
     Plain `spacy train` reads it once, unless max_epochs is -1.
 
     path (Path | None): The gold documents.
-    taught (Path | None): Further documents, which a teacher annotated (scripts/teach.py).
+    taught (Path | None): Further documents, which a teacher annotated (spacy ner teach).
     augmenter (Callable | None): Changes examples, for instance `create_text_augmenter`.
     limit (int): Maximum number of gold documents; 0 for all.
     RAISES (ValueError): If the path is None.

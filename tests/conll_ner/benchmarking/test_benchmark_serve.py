@@ -22,9 +22,9 @@ from conll_ner.data.fetching import backbones
 from conll_ner.serving.app import create_app
 from conll_ner.serving.schema import Limits
 from tests.conftest import ROOT, SAMPLE
+from tests.conll_ner.training.test_train import arguments
+from tests.conll_ner.training.test_train import run as run_training
 from tests.serve_helpers import TEXT, nlp, serving  # noqa: F401  the fixture
-from tests.test_train import arguments
-from tests.test_train import run as run_training
 
 # With one thread for the pipeline: 0.93 to 0.96 in eight rounds on two cores. With as many threads
 # as cores, the clients, which share the machine, take 0.15 to 0.28 of the service's speed.

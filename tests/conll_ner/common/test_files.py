@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from common.paths import SCRIPTS
 from filelock import FileLock
 
 from conll_ner.common.console import InputError
@@ -172,10 +171,9 @@ def test_an_output_is_locked_while_it_is_written(tmp_path: Path) -> None:
 
 CODE = """\
 import sys
-sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from common.files import atomic_write, lock
-with {function}(Path(sys.argv[2])) as temporary:
+from conll_ner.common.files import atomic_write, lock
+with {function}(Path(sys.argv[1])) as temporary:
     if temporary:
         temporary.write_text("half")
     print("in the block", flush=True)
@@ -189,7 +187,7 @@ with {function}(Path(sys.argv[2])) as temporary:
 def process_in(function: str, target: Path) -> Iterator[subprocess.Popen[str]]:
     """A process in the block of `lock` or `atomic_write`. It leaves the block when its standard
     input ends."""
-    command = [sys.executable, "-c", CODE.format(function=function), str(SCRIPTS), str(target)]
+    command = [sys.executable, "-c", CODE.format(function=function), str(target)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as process:
         assert process.stdout is not None

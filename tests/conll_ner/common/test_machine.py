@@ -5,18 +5,16 @@ import subprocess
 import sys
 
 import pytest
-from common.paths import SCRIPTS
 
 # Blocks of 8 MiB among blocks of 1 MiB that stay (both too large for older gaps in the heap), after
 # glibc has learnt from a larger one that such blocks are freed. Prints the MiB that remain in use,
 # beside those that stay, when the large blocks are freed.
 PROGRAM = """
 import sys
-sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import numpy
-from common.machine import return_freed_memory
-if sys.argv[2] == "yes":
+from conll_ner.common.machine import return_freed_memory
+if sys.argv[1] == "yes":
     return_freed_memory()
 
 def resident():
@@ -35,7 +33,7 @@ print(resident() - before - len(rows))
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_freed_blocks_are_returned() -> None:
     def remaining(setting: str) -> float:
-        command = [sys.executable, "-c", PROGRAM, str(SCRIPTS), setting]
+        command = [sys.executable, "-c", PROGRAM, setting]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert remaining("no") > 150  # of 240

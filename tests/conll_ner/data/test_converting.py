@@ -1,4 +1,4 @@
-"""convert.py with any format: what is written, listed, split and refused."""
+"""convert with any format: what is written, listed, split and refused."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from conll_ner.data import convert, converting
 from conll_ner.data.docs import read_docs
 from conll_ner.data.formats.reading import FORMAT_NAMES, Reading
 from tests.conftest import SAMPLE, TINY
-from tests.formats.support import MENTIONS, TEXT, jsonl, mentions
+from tests.conll_ner.data.formats.support import MENTIONS, TEXT, jsonl, mentions
 
 app = typer.Typer()
 app.command()(convert.main)

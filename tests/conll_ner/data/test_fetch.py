@@ -12,7 +12,7 @@ from conll_ner.data import fetch
 from conll_ner.data.columns import conll, schemes
 from conll_ner.data.fetching import corpora
 from tests.conftest import CONLL2003, SAMPLE, SPLITS, TINY
-from tests.formats.support import read as read_annotated
+from tests.conll_ner.data.formats.support import read as read_annotated
 
 
 def run(*args: object) -> Result:

@@ -217,11 +217,11 @@ def test_evaluate_files_into_metrics(
         (["rules", "tiny.txt", "--device", "x"], "--device x is not auto"),
         (
             ["rules", "tiny.txt", "--training-record", "no.json"],
-            "--training-record no.json: no such file; pass the run.json of train.py",
+            "--training-record no.json: no such file; pass the run.json of train",
         ),
         (
             ["rules", "tiny.txt", "--training-record", "tiny.txt"],
-            "--training-record tiny.txt: not a JSON object; pass the run.json of train.py",
+            "--training-record tiny.txt: not a JSON object; pass the run.json of train",
         ),
         (
             ["rules", "tiny.txt", "--training-record", "list.json"],

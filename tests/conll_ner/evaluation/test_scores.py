@@ -84,7 +84,7 @@ def test_report_replaces_the_marked_block(metrics: Path, tmp_path: Path) -> None
 
 
 def test_report_readme_has_the_published_results() -> None:
-    """docs/results.md is the output of `report.py docs/results/*.json --output docs/results.md`,
+    """docs/results.md is the output of `scores docs/results/*.json --output docs/results.md`,
     and README has its means."""
     paths = sorted((ROOT / "docs" / "results").glob("*.json"))
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]

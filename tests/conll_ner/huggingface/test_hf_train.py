@@ -25,7 +25,7 @@ from conll_ner.data.wordpiece_labels import encode, read_sentences, score
 from conll_ner.huggingface.hf_train import main
 from tests.conftest import ROOT, SAMPLE
 
-SCRIPT = str(ROOT / "scripts" / "hf_train.py")
+SCRIPT = str(ROOT / "scripts" / "hf-train")
 runner = CliRunner()
 app = Typer()
 app.command()(main)

@@ -124,7 +124,7 @@ def test_slim_wheel_is_served_without_torch(paths: list[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [sys.executable, "-S", str(ROOT / "scripts" / "serve.py"), NAME, "--port", str(port)]
+    command = [sys.executable, "-S", str(ROOT / "scripts" / "serve"), NAME, "--port", str(port)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:

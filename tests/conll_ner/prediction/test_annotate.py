@@ -29,7 +29,7 @@ from tests.annotate_helpers import (
 )
 from tests.conftest import ROOT
 
-SCRIPT = str(ROOT / "scripts" / "annotate.py")
+SCRIPT = str(ROOT / "scripts" / "annotate")
 
 
 def command(pipeline: Path, source: Path, output: Path) -> list[str]:

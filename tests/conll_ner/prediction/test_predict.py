@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 
 app = typer.Typer()
 app.command()(predict.main)
-SCRIPT = str(ROOT / "scripts" / "predict.py")
+SCRIPT = str(ROOT / "scripts" / "predict")
 
 
 def run(*args: object, text: str | None = None) -> Result:

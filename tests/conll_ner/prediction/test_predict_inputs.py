@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from conll_ner.data.columns.conll import read_corpus
-from tests.test_predict import SCRIPT, read, run
+from tests.conll_ner.prediction.test_predict import SCRIPT, read, run
 
 
 def rejects(output: Path) -> list[tuple[int, str]]:

@@ -13,7 +13,7 @@ import pytest
 
 from conll_ner.common.files import lock
 from conll_ner.prediction.parts import fingerprint_run
-from tests.test_predict import SCRIPT, read, run
+from tests.conll_ner.prediction.test_predict import SCRIPT, read, run
 
 
 def test_predict_rejects_fields_that_it_would_overwrite(pipeline: Path, tmp_path: Path) -> None:

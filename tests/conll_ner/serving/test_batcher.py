@@ -12,7 +12,7 @@ from conll_ner.serving import batcher
 from conll_ner.serving.app import create_app
 from conll_ner.serving.batcher import TEXT_COST, Batcher
 from conll_ner.serving.schema import Limits
-from tests.common.test_device import OtherOps
+from tests.conll_ner.common.test_device import OtherOps
 from tests.serve_helpers import TEXT, Slow, busy, metric, serving, wait_for
 
 

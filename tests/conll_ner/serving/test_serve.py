@@ -17,7 +17,7 @@ from conll_ner.data.mentions import list_mentions
 from conll_ner.serving.app import create_app
 from conll_ner.serving.schema import Limits
 from tests.serve_helpers import TEXT, nlp, serving, wait_for  # noqa: F401  the fixture
-from tests.test_report_page import browser  # noqa: F401  the fixture
+from tests.conll_ner.evaluation.test_report import browser  # noqa: F401  the fixture
 
 
 @pytest.fixture(scope="module")

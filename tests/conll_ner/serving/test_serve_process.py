@@ -40,7 +40,7 @@ def saved(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:  # n
 def running(
     saved: Path, *options: str, hangup: signal.Handlers = signal.SIG_DFL, **variables: str
 ) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
-    """serve.py with its standard output in a pipe.
+    """serve with its standard output in a pipe.
 
     hangup (signal.Handlers): What it inherits for SIGHUP: under nohup, SIG_IGN.
     YIELDS (tuple[Popen, str]): The process, and its URL.

@@ -133,5 +133,5 @@ def test_curve_says_which_command_failed(paths: list[str], tmp_path: Path) -> No
     output = tmp_path / "curve.json"
     result = run(CONFIG, tmp_path / "parts", output, *paths, "training.max_epochs=none")
     assert result.exit_code == 1
-    assert "train.py ended with exit code 1" in result.stderr
+    assert "train ended with exit code 1" in result.stderr
     assert not output.exists()

@@ -19,7 +19,7 @@ from conll_ner.training.platt import (
     fit_platt,
     negative_log_likelihood,
 )
-from tests.scoring.test_calibration import plain, scored
+from tests.conll_ner.evaluation.test_calibration_error import plain, scored
 from token_ner import Calibration, log_odds, text_key
 
 VOCAB = spacy.blank("en").vocab

@@ -16,8 +16,8 @@ from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.training import loop, train
 from conll_ner.training.state import STATE
 from tests.conftest import ROOT, SAMPLE
+from tests.conll_ner.training.test_train import arguments, run
 from tests.stress_helpers import Process, complete
-from tests.test_train import arguments, run
 
 CONFIGS = [ROOT / "configs" / name for name in ("token_ner.cfg", "transition_ner.cfg")]
 OPTIONS = [
@@ -283,7 +283,7 @@ def test_training_that_was_killed_is_resumed(
     """SIGKILL at three moments, each in a new process."""
     output = tmp_path / "out"
     options = [*OPTIONS, "--resume", *arguments(paths)]
-    command = [ROOT / "scripts" / "train.py", config, output, *options]
+    command = [ROOT / "scripts" / "train", config, output, *options]
     log = tmp_path / "out.partial" / "log.jsonl"
 
     def count_rows() -> int:

@@ -108,7 +108,7 @@ def detect_scheme(blocks: Sequence[Block], path: str, *, repair: bool = False) -
         raise InputError(problems[0])
     raise InputError(
         f"{problems[0]}; and {problems[1]}; use one scheme per file, or read the labels as "
-        "conlleval does: convert.py --repair"
+        "conlleval does: convert --repair"
     )
 
 

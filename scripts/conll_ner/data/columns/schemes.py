@@ -98,7 +98,7 @@ def parse_tag(label: str) -> Tag:
         quoted = shorten(repr(label))
         raise ValueError(
             f"label {quoted} fits no scheme: expected O or, for example, B-PER; for types without "
-            "prefix, convert.py --scheme io"
+            "prefix, convert --scheme io"
         )
     return Tag(match[1], match[2])
 

@@ -171,5 +171,5 @@ def check_header(labels: Sequence[str], where: str) -> None:
     if all(is_label(label, outside=True) for label in set(others)):
         raise InputError(
             f"{where}: {shorten(repr(first))} is no label, and all others are; delete this line if "
-            "it names the columns; for types without prefix, convert.py --scheme io"
+            "it names the columns; for types without prefix, convert --scheme io"
         )

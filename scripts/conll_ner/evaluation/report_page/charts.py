@@ -1,4 +1,4 @@
-"""Draw the charts of the report page from the metrics of evaluate.py."""
+"""Draw the charts of the report page from the metrics of evaluate."""
 
 import io
 from collections.abc import Sequence

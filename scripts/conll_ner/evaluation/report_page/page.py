@@ -86,7 +86,7 @@ def make_charts(
 
 
 def list_variants(robustness: dict[str, dict[str, Any]] | None) -> list[str]:
-    """RETURNS (list[str]): The names of the shares that robustness.py wrote."""
+    """RETURNS (list[str]): The names of the shares that robustness wrote."""
     first = next(iter(robustness.values())) if robustness else {}
     return [name for name, value in first.items() if isinstance(value, float)]
 

@@ -45,7 +45,7 @@ def make_slim(nlp: Language, source: Source, path: str, precision: SlimPrecision
     slim = assemble(
         nlp, source, OnnxClassifier(content, *describe_model(source), precision, weights)
     )
-    # The torch pipeline's scores; evaluate.py measures this one's.
+    # The torch pipeline's scores; evaluate measures this one's.
     slim.meta.pop("performance", None)
     slim.meta["slim"] = {
         "precision": precision,

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-
 from conll_ner.common.console import InputError, first_line
 from conll_ner.prediction.cluster.partitions import Job, Partition
 from conll_ner.prediction.cluster.worker import Worker

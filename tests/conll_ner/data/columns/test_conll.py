@@ -153,7 +153,7 @@ def test_conll_mixed_iob1_and_iob2_names_both_lines(tmp_path: Path) -> None:
     assert str(error.value) == (
         f"{path}:3: I-A after O is illegal in iob2; and "
         f"{path}:1: B-A after the sentence start is illegal in iob1; "
-        "use one scheme per file, or read the labels as conlleval does: convert.py --repair"
+        "use one scheme per file, or read the labels as conlleval does: convert --repair"
     )
 
 

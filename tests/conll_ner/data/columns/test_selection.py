@@ -11,7 +11,7 @@ from conll_ner.common.console import InputError
 from conll_ner.data.columns.conll import Corpus, read_corpus
 from conll_ner.data.columns.schemes import decode_mentions, find_illegal
 from conll_ner.data.columns.selection import Columns
-from tests.test_convert import run
+from tests.conll_ner.data.test_convert import run
 
 
 def read(folder: Path, text: str, **options: object) -> Corpus:
@@ -140,7 +140,7 @@ def test_repair_lists_what_it_changed(tmp_path: Path) -> None:
     path.write_text("Ada B-PER\nleft O\nOslo I-LOC\n\nand I-X\n")
     result = run(path, tmp_path / "out.spacy")
     assert result.exit_code == 1
-    assert "convert.py --repair" in result.stderr
+    assert "convert --repair" in result.stderr
     result = run(path, tmp_path / "out.spacy", "--repair")
     assert result.exit_code == 0
     printed = " ".join((result.stdout + result.stderr).split())

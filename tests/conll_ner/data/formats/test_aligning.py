@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from conll_ner.common.console import InputError
 from conll_ner.data.formats.aligning import ALIGNMENTS, align
 from conll_ner.data.formats.annotated import Annotated, Issue, Span
-from tests.formats.support import NLP, labels, mentions
+from tests.conll_ner.data.formats.support import NLP, labels, mentions
 
 TEXT = "Ada left Oslo ."
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from conll_ner.common.console import InputError
-from tests.formats.support import MENTIONS, OBJECTS, TEXT, jsonl, mentions, read
+from tests.conll_ner.data.formats.support import MENTIONS, OBJECTS, TEXT, jsonl, mentions, read
 
 
 def test_drafts_are_not_used(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conll_ner.common.console import InputError
-from tests.formats.support import MENTIONS, TEXT, labels, mentions, read
+from tests.conll_ner.data.formats.support import MENTIONS, TEXT, labels, mentions, read
 
 
 def brat(folder: Path, text: str, annotations: str, name: str = "a") -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from conll_ner.common.console import InputError
-from tests.formats.support import MENTIONS, SPANS, TEXT, jsonl, mentions, read
+from tests.conll_ner.data.formats.support import MENTIONS, SPANS, TEXT, jsonl, mentions, read
 
 ENTITIES = [
     {"id": i, "label": label, "start_offset": start, "end_offset": end}

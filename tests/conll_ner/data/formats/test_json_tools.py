@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conll_ner.common.console import InputError
 from conll_ner.data.formats.aligning import align_all
 from conll_ner.data.formats.detecting import FORMATS, detect
-from tests.formats.support import (
+from tests.conll_ner.data.formats.support import (
     MENTIONS,
     NLP,
     OBJECTS,

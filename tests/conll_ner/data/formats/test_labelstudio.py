@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from conll_ner.common.console import InputError
-from tests.formats.support import MENTIONS, RESULT, TEXT, jsonl, labels, mentions, read, task
+from tests.conll_ner.data.formats.support import (
+    MENTIONS,
+    RESULT,
+    TEXT,
+    jsonl,
+    labels,
+    mentions,
+    read,
+    task,
+)
 
 OTHER = [{"value": {"start": 0, "end": 3, "text": "Ada", "labels": ["ORG"]}, "type": "labels"}]
 

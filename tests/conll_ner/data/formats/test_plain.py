@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from conll_ner.common.console import InputError
-from tests.formats.support import MENTIONS, OBJECTS, TEXT, jsonl, labels, mentions, read
+from tests.conll_ner.data.formats.support import (
+    MENTIONS,
+    OBJECTS,
+    TEXT,
+    jsonl,
+    labels,
+    mentions,
+    read,
+)
 
 
 def test_a_stated_text_is_compared(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from conll_ner.common.console import InputError
-from tests.formats.support import (
+from tests.conll_ner.data.formats.support import (
     MENTIONS,
     NLP,
     OBJECTS,

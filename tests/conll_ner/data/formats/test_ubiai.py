@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from conll_ner.common.console import InputError
-from tests.formats.support import MENTIONS, SPANS, TEXT, jsonl, labels, mentions, read
+from tests.conll_ner.data.formats.support import (
+    MENTIONS,
+    SPANS,
+    TEXT,
+    jsonl,
+    labels,
+    mentions,
+    read,
+)
 
 
 def document(inclusive: bool = False, text: str = TEXT, shift: int = 0) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conll_ner.common.console import InputError
-from tests.formats.support import labels, mentions, read
+from tests.conll_ner.data.formats.support import labels, mentions, read
 
 HEADER = "#FORMAT=WebAnno TSV 3.3\n"
 LAYER = "#T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|identifier|value\n"

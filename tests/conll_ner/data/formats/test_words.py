@@ -9,7 +9,7 @@ import pytest
 
 from conll_ner.common.console import InputError
 from conll_ner.data.formats.reading import Reading, read_source
-from tests.formats.support import MENTIONS, NLP, TEXT, jsonl, labels, mentions, read
+from tests.conll_ner.data.formats.support import MENTIONS, NLP, TEXT, jsonl, labels, mentions, read
 
 WORDS = ["Ada", "left", "Oslo", "."]
 BILUO = ["U-PER", "O", "U-LOC", "-"]

@@ -16,7 +16,7 @@ from conll_ner.data.formats.annotated import Span as AnnotatedSpan
 from conll_ner.data.formats.detecting import FORMATS, detect
 from conll_ner.data.formats.target_files import write_target
 from conll_ner.data.formats.writing import WRITERS, count_lost
-from tests.formats.support import NLP, TEXT
+from tests.conll_ner.data.formats.support import NLP, TEXT
 from token_ner import ScoredMention
 from token_ner.scores import keep_scores
 

@@ -1,4 +1,4 @@
-"""spaCy's own commands with --code scripts/token_ner/__init__.py."""
+"""spaCy's own commands: the entry points are enough."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import spacy
 
-import token_ner  # noqa: F401  to register the component
+import token_ner
 from conll_ner.data.docs import convert_to_docs
 from tests.conftest import ROOT, SAMPLE
 from tests.token_ner.support import run_cases
@@ -32,7 +32,6 @@ source = "trained/model-best"
 [components.cleaner]
 factory = "doc_cleaner"
 """
-CODE = str(ROOT / "scripts" / "token_ner" / "__init__.py")
 CONFIG = str(ROOT / "configs" / "token_ner.cfg")
 COMMAND = """
 import json, sys
@@ -52,9 +51,9 @@ def test_code_spacy_train_evaluate_and_assemble(tiny_backbone: Path, tmp_path: P
     paths += [str(tmp_path / "dev.spacy"), "--paths.backbone", str(tiny_backbone)]
     steps = ["--training.max_steps", "4", "--training.eval_frequency", "2"]
     commands = [
-        ["train", CONFIG, "--code", CODE, "--output", "trained", *paths, *steps],
-        ["evaluate", "trained/model-best", "dev.spacy", "--code", CODE, "--output", "scores.json"],
-        ["assemble", "assembled.cfg", "assembled", "--code", CODE],
+        ["train", CONFIG, "--output", "trained", *paths, *steps],
+        ["evaluate", "trained/model-best", "dev.spacy", "--output", "scores.json"],
+        ["assemble", "assembled.cfg", "assembled"],
     ]
     (tmp_path / "assembled.cfg").write_text(ASSEMBLED, encoding="utf-8")
     cases: list[dict[str, Any]] = [
@@ -63,7 +62,7 @@ def test_code_spacy_train_evaluate_and_assemble(tiny_backbone: Path, tmp_path: P
     result = run_cases(cases, tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith('["')]
-    assert rows == [[CODE, "token_ner.component"]] * 3
+    assert rows == [[token_ner.__file__, "token_ner.component"]] * 3
     scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     trained = spacy.load(tmp_path / "trained" / "model-best")
     dev = trained.meta["performance"]
