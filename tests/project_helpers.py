@@ -19,6 +19,7 @@ COPIED = (
     "assets/sample",
     "configs",
     "project.yml",
+    "scripts/token_ner/about.py",  # the version, on which every step depends
     "LICENSE",
 )
 

@@ -1,4 +1,4 @@
-"""The layout: a file in scripts/ is a command, a folder is a library; no import of a command."""
+"""The layout: two packages, rooms in layers, commands that nothing imports."""
 
 import ast
 from collections.abc import Iterator
@@ -7,13 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from conll_ner.cli import COMMANDS
 from tests.conftest import ROOT
 from tests.imports import files_read
 
 SCRIPTS = ROOT / "scripts"
-COMMANDS = sorted(SCRIPTS.glob("*.py"))
+TOOLKIT = SCRIPTS / "conll_ner"
 MODULES = sorted(SCRIPTS.rglob("*.py"))
 MAX_FILE, MAX_FUNCTION = 350, 50  # lines
+# Each room uses only rooms to its left, and token_ner.
+LAYERS = (
+    *("common", "data", "evaluation", "prediction", "serving", "training", "huggingface"),
+    *("packaging", "benchmarking"),
+)
+
+
+def command_file(name: str) -> Path:
+    module = COMMANDS[name].place.partition(":")[0]
+    return TOOLKIT.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def imports(path: Path) -> set[Path]:
@@ -28,24 +39,32 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
+def test_layout_scripts_holds_two_packages_and_no_loose_files() -> None:
+    visible = {path.name for path in SCRIPTS.iterdir() if not path.name.startswith(("_", "."))}
+    assert {name for name in visible if not name.endswith(".egg-info")} == {
+        "conll_ner",
+        "token_ner",
+    }
+
+
+def test_layout_every_room_is_a_layer() -> None:
+    rooms = {path.parent.name for path in TOOLKIT.glob("*/__init__.py")}
+    assert rooms == set(LAYERS)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SCRIPTS)))
-def test_layout_nothing_imports_a_command(path: Path) -> None:
-    # These start commands as processes, by their file names.
-    started = {"service_load.py": {"serve.py"}, "curve.py": {"train.py", "evaluate.py"}}
-    found = {other.name for other in imports(path) & set(COMMANDS)}
-    assert found <= started.get(path.name, set())
-
-
-def test_layout_every_command_runs_by_itself() -> None:
-    for path in COMMANDS:
-        assert '__name__ == "__main__"' in path.read_text(encoding="utf-8"), path.name
-
-
-def test_layout_the_recogniser_imports_no_sibling() -> None:
-    """It travels alone: in wheels, and by `pip install .`."""
-    own = SCRIPTS / "token_ner"
-    for path in own.rglob("*.py"):
-        assert all(other.is_relative_to(own) for other in imports(path)), path.name
+def test_layout_imports_go_down(path: Path) -> None:
+    """Nothing imports a command or a room above its own; the recogniser imports no sibling."""
+    used = imports(path)
+    assert not used & {command_file(name) for name in COMMANDS}
+    if not path.is_relative_to(TOOLKIT):
+        assert all(other.is_relative_to(SCRIPTS / "token_ner") for other in used)
+        return
+    room = path.relative_to(TOOLKIT).parts[0]
+    below = LAYERS[: LAYERS.index(room) + 1] if room in LAYERS else LAYERS
+    for other in used:
+        if other.is_relative_to(TOOLKIT) and other.parent != TOOLKIT:
+            assert other.relative_to(TOOLKIT).parts[0] in below, other
 
 
 def test_layout_has_no_import_cycle() -> None:
@@ -67,5 +86,6 @@ def test_layout_files_and_functions_are_short() -> None:
 
 def test_layout_tests_mirror_scripts() -> None:
     """A folder of tests is a folder of scripts."""
-    folders = {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").is_file()}
-    assert folders <= {path.name for path in SCRIPTS.iterdir() if path.is_dir()}
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("__init__.py")}
+    assert all((SCRIPTS / folder).is_dir() for folder in folders)
