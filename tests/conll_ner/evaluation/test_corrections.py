@@ -12,13 +12,13 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner, Result
 
 from conll_ner.common.files import sha256
-from conll_ner.data import convert
 from conll_ner.data.docs import read_docs, write_docs
+from conll_ner.evaluation import correct
 from conll_ner.evaluation.corrections import correction_of
 from conll_ner.evaluation.mistakes import find_mistakes
 
 app = typer.Typer()
-app.command()(convert.main)
+app.command()(correct.main)
 WORDS = ["Ada", "Lin", "left", "New", "York", "."]
 GOLD = ["B-PER", "O", "O", "B-ORG", "O", ""]
 NLP = spacy.blank("en")
@@ -35,7 +35,7 @@ def gold(tmp_path: Path) -> Path:
 def run(gold: Path, *corrections: dict[str, Any]) -> Result:
     file = gold.with_name("corrections.jsonl")
     file.write_text("".join(json.dumps(correction) + "\n" for correction in corrections))
-    arguments = [gold, gold.with_name("new.spacy"), "--corrections", file]
+    arguments = [gold, file, gold.with_name("new.spacy")]
     return CliRunner().invoke(app, list(map(str, arguments)))
 
 

@@ -17,10 +17,9 @@ from typer.testing import CliRunner, Result
 
 from conll_ner.common.files import sha256
 from conll_ner.common.training_log import LogRow, format_rows
-from conll_ner.data import convert
 from conll_ner.data.columns.conll import read_corpus
 from conll_ner.data.docs import make_doc, read_docs, write_docs
-from conll_ner.evaluation import evaluate
+from conll_ner.evaluation import correct, evaluate
 from conll_ner.evaluation import report as report_page
 from conll_ner.evaluation.report_page import page
 from tests.conftest import TINY
@@ -39,8 +38,9 @@ def run(*args: object) -> Result:
 def add_scores(doc: Doc) -> Doc:
     """Add confidence scores as token_ner does: 0.97, 0.57, …"""
     scores = [0.97 - 0.4 * i for i in range(len(doc.ents))]
-    attrs = {"by": "token_ner", "scores": scores}
-    doc.spans["token_ner"] = SpanGroup(doc, name="token_ner", spans=list(doc.ents), attrs=attrs)
+    rows = zip(doc.ents, scores, strict=True)
+    found = [ScoredMention(ent.start, ent.end, ent.label_, score) for ent, score in rows]
+    keep_scores(doc, "token_ner", found)
     return doc
 
 
@@ -206,13 +206,13 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-def convert_with(corrections: Path) -> list[tuple[str, str]]:
+def apply_saved(corrections: Path) -> list[tuple[str, str]]:
     """RETURNS (list[tuple[str, str]]): The mentions of the first document of the corrected file."""
     Path("corrections.jsonl").write_bytes(corrections.read_bytes())
     command = typer.Typer()
-    command.command()(convert.main)
+    command.command()(correct.main)
     gold = "dev.spacy" if sha256(Path("dev.spacy")) in corrections.read_text() else "test.txt"
-    arguments = [gold, "new.spacy", "--corrections", "corrections.jsonl"]
+    arguments = [gold, "corrections.jsonl", "new.spacy"]
     assert CliRunner().invoke(command, arguments).exit_code == 0
     first = next(iter(read_docs(Path("new.spacy"), Vocab())))
     return [(ent.text, ent.label_) for ent in first.ents]
@@ -278,7 +278,7 @@ def test_page_in_a_browser(made: Path, browser: Any, width: int) -> None:
     correction = json.loads(line)
     assert correction["gold"][2:] == ["ORG"]
     assert correction["right"] == [*correction["gold"][:2], "LOC"]
-    corrected = convert_with(download.value.path())
+    corrected = apply_saved(download.value.path())
     assert corrected == [("Ada Lindqvist", "PER"), ("Varnholm", "LOC"), ("Norden Bank", "LOC")]
     assert messages == []
     assert [url for url in requests if not url.startswith("data:")] == [address]

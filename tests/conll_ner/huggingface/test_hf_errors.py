@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from conll_ner.huggingface.hf import app
 from conll_ner.huggingface.importing import import_checkpoint
 from conll_ner.huggingface.loading import check_head
-from tests.conftest import ROOT
 from tests.hf_helpers import NAMES, SIZES, pipe, runner
 from token_ner.torch_model.shim import add_case_embedding
 
@@ -128,7 +127,7 @@ def test_a_full_disk_keeps_the_previous_output(
     output.mkdir()
     (output / "old").write_text("old", encoding="utf-8")
     result = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "hf.py"), command, str(source), str(output)],
+        [sys.executable, "-m", "spacy", "ner", f"hf-{command}", str(source), str(output)],
         capture_output=True,
         text=True,
         check=False,

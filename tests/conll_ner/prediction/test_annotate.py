@@ -27,13 +27,11 @@ from tests.annotate_helpers import (
     run,
     write,
 )
-from tests.conftest import ROOT
-
-SCRIPT = str(ROOT / "scripts" / "annotate")
 
 
 def command(pipeline: Path, source: Path, output: Path) -> list[str]:
-    return [sys.executable, SCRIPT, str(pipeline), str(source), str(output), "--workers", "2"]
+    ner = [sys.executable, "-m", "spacy", "ner", "annotate"]
+    return [*ner, str(pipeline), str(source), str(output), "--workers", "2"]
 
 
 # --- On a local cluster ---

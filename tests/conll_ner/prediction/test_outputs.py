@@ -30,8 +30,8 @@ def annotated(text: str) -> Doc:
     names = re.finditer(r"Ada\s+Lindqvist|Varnholm|<b>", text)
     spans = [doc.char_span(*m.span(), "PER", alignment_mode="expand") for m in names]
     doc.ents = [span for span in spans if span is not None]
-    attrs = {"by": "token_ner", "scores": [0.5] * len(doc.ents)}
-    doc.spans["token_ner"] = SpanGroup(doc, name="token_ner", spans=list(doc.ents), attrs=attrs)
+    found = [ScoredMention(ent.start, ent.end, ent.label_, 0.5) for ent in doc.ents]
+    keep_scores(doc, "token_ner", found)
     return doc
 
 

@@ -21,11 +21,10 @@ from conll_ner.data.mentions import list_mentions
 from conll_ner.prediction import annotating, parts, predict
 from conll_ner.prediction.outputs import FORMATS
 from conll_ner.prediction.records import Record, Reject
-from tests.conftest import ROOT
 
 app = typer.Typer()
 app.command()(predict.main)
-SCRIPT = str(ROOT / "scripts" / "predict")
+PREDICT = ("-m", "spacy", "ner", "predict")
 
 
 def run(*args: object, text: str | None = None) -> Result:
@@ -115,7 +114,7 @@ def test_predict_killed_and_resumed_gives_the_same_bytes(
     """Two processes are killed with SIGKILL while they write."""
     source = tmp_path / "in.txt"
     source.write_text("\n".join(sentences * 60), encoding="utf-8")
-    command = [sys.executable, SCRIPT, str(pipeline), str(source), "--device", "cpu"]
+    command = [sys.executable, *PREDICT, str(pipeline), str(source), "--device", "cpu"]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     whole = subprocess.run([*command, "-o", str(tmp_path / "whole.jsonl")], check=True, env=env)
     assert whole.returncode == 0
@@ -225,7 +224,7 @@ def test_predict_threshold_and_labels(pipeline: Path, source: Path) -> None:
 @pytest.mark.slow
 def test_predict_reads_standard_input(python: Path, pipeline: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    command = [str(python), SCRIPT, str(pipeline), "-", "-o", str(output), "--format", "jsonl"]
+    command = [str(python), *PREDICT, str(pipeline), "-", "-o", str(output), "--format", "jsonl"]
     text = '{"text": "Ada", "id": 1}\n'
     subprocess.run(command, input=text.encode(), check=True)
     assert [(row["id"], row["text"]) for row in read(output)] == [(1, "Ada")]
@@ -279,7 +278,7 @@ def test_predict_on_a_full_disk_can_be_resumed(
     pipeline: Path, source: Path, processes: int
 ) -> None:
     output = source.with_suffix(".jsonl")
-    command = [sys.executable, SCRIPT, str(pipeline), str(source), "-o", str(output)]
+    command = [sys.executable, *PREDICT, str(pipeline), str(source), "-o", str(output)]
     command += ["--device", "cpu", "--processes", str(processes)]
     result = subprocess.run(
         command,

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from conll_ner.data.columns.conll import read_corpus
-from tests.conll_ner.prediction.test_predict import SCRIPT, read, run
+from tests.conll_ner.prediction.test_predict import PREDICT, read, run
 
 
 def rejects(output: Path) -> list[tuple[int, str]]:
@@ -104,14 +104,14 @@ def test_predict_reads_utf16_from_standard_input(
     python: Path, pipeline: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.jsonl"
-    command = [str(python), SCRIPT, str(pipeline), "-", "-o", str(output), "--format", "csv"]
+    command = [str(python), *PREDICT, str(pipeline), "-", "-o", str(output), "--format", "csv"]
     subprocess.run(command, input='id,text\r\n1,"Åda, left"\r\n'.encode("utf-16"), check=True)
     assert [(row["id"], row["text"]) for row in read(output)] == [("1", "Åda, left")]
 
 
 @pytest.mark.slow
 def test_predict_without_standard_input_is_one_line(pipeline: Path, tmp_path: Path) -> None:
-    command = [sys.executable, SCRIPT, str(pipeline), "-", "-o", str(tmp_path / "out.jsonl")]
+    command = [sys.executable, *PREDICT, str(pipeline), "-", "-o", str(tmp_path / "out.jsonl")]
     closed = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
     result = subprocess.run(closed, check=False, capture_output=True, text=True)
     assert result.returncode == 1

@@ -13,7 +13,7 @@ import pytest
 
 from conll_ner.common.files import lock
 from conll_ner.prediction.parts import fingerprint_run
-from tests.conll_ner.prediction.test_predict import SCRIPT, read, run
+from tests.conll_ner.prediction.test_predict import PREDICT, read, run
 
 
 def test_predict_rejects_fields_that_it_would_overwrite(pipeline: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_workers_end_with_a_run_that_is_killed(pipeline: Path, tmp_path: Path, m
     """Also if it is killed before they know its process id from the system."""
     source = tmp_path / "in.txt"
     source.write_text("Ada Lindqvist left Varnholm.\n" * 200_000, encoding="utf-8")
-    command = [sys.executable, SCRIPT, str(pipeline), str(source), "--device", "cpu"]
+    command = [sys.executable, *PREDICT, str(pipeline), str(source), "--device", "cpu"]
     command += ["-o", str(tmp_path / "out.jsonl"), "--processes", "2"]
     with subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
         while (

