@@ -17,7 +17,7 @@ from .checks import ONNX_CLASSIFIER
 from .component import TokenNER
 from .raw_text import detokenize, moses_doc
 from .registration import register
-from .scores import ScoredMention, span_score
+from .span_scores import ScoredMention, group_scores, span_score
 from .tokenizer import create_linear_tokenizer
 from .training.augmentation import copy_gold, final_punctuation
 from .training.soft_labels import SoftLabels, set_soft_labels
@@ -38,6 +38,7 @@ __all__ = [
     "create_linear_tokenizer",
     "detokenize",
     "final_punctuation",
+    "group_scores",
     "is_unseen",
     "log_odds",
     "moses_doc",

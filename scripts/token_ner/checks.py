@@ -7,8 +7,6 @@ from typing import Any, cast
 from spacy.tokens import Doc, Span
 from thinc.api import Model
 
-from .scores import span_score
-
 LISTENER = "transformer-listener"  # the name of spacy-transformers' layer
 ONNX_CLASSIFIER = "onnx-token-classifier"  # the name of a slim pipeline's model
 UNTRAINABLE = (
@@ -48,9 +46,7 @@ def warn_without_transformer(name: str, model: Model[Any, Any], docs: Iterable[D
 def has_own_score() -> bool:
     """RETURNS (bool): Whether `ent._.score` is defined, and by a copy of this package."""
     _, _, getter, _ = Span.get_extension("score") or (None, None, None, None)
-    place = f".{getattr(getter, '__module__', '')}"
-    in_copy = place.endswith((".token_ner", ".token_ner.component", ".token_ner.scores"))
-    return in_copy and getattr(getter, "__name__", "") == span_score.__name__
+    return getattr(getter, "is_token_ner", False)
 
 
 def warn_without_score(name: str) -> None:

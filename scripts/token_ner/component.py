@@ -18,8 +18,8 @@ from thinc.types import Floats2d
 
 from .calibration import Calibration
 from .checks import check_threshold, check_trainable, warn_without_score, warn_without_transformer
-from .lattice import Lattice, best_log_probability, find_best_mentions, log_softmax
-from .scores import ScoredMention, keep_scores, mentions_in
+from .lattice import Lattice, best_log_probability, decode_documents, log_softmax
+from .span_scores import ScoredMention, find_entries, keep_scores
 from .training.targets import list_labels, make_targets
 from .types import Array, ModelArray
 
@@ -42,6 +42,7 @@ def make_token_ner(
     model: Model[list[Doc], list[Floats2d]],
     scheme: Scheme,
     threshold: float | None,
+    spans_key: str | None,
     learn_rate_factor: float,
     scorer: Callable[..., Any] | None,
 ) -> "TokenNER":
@@ -52,6 +53,7 @@ def make_token_ner(
         name,
         scheme=scheme,
         threshold=threshold,
+        spans_key=spans_key,
         learn_rate_factor=learn_rate_factor,
         scorer=scorer,
     )
@@ -61,12 +63,11 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     """Named-entity recognition with one label per word, decoded to a legal sequence, and a score
     for every mention.
 
-    Mentions are in `doc.ents`, and in `doc.spans[name]` (name: the component's, "token_ner"
-    unless it is given another), in the same order, with `attrs["scores"]` parallel to them; the
-    score of an `ent` is `ent._.score` too. A score is the probability of exactly that span with
-    that label: the share of all legal label sequences of the document, each weighted by the
-    product of its labels' probabilities, in which it is a mention. If the pipeline was calibrated
-    (`calibration`), that share is the input of the calibration, and its output is the score.
+    Mentions are in `doc.ents`, and the score of an `ent` is `ent._.score`. It is the probability of
+    exactly that span with that label: the share of all legal label sequences of the document, each
+    weighted by the product of its labels' probabilities, in which it is a mention. If the pipeline
+    was calibrated (`calibration`), that share is the input of the calibration, and its output is
+    the score.
 
     vocab (Vocab): The shared vocabulary.
     model (Model): Gives each word of a document a row of logits.
@@ -74,6 +75,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     scheme (str): "bio" or "bilou": the labels that the model learns. "io": those of BIO, but
         adjacent words of one type are one mention, as in checkpoints that have no B.
     threshold (float | None): Mentions with a lower (calibrated) score are dropped; None keeps all.
+    spans_key (str | None): Where the mentions are in `doc.spans` too, in the same order, with
+        `attrs["scores"]` parallel to them; None for nowhere.
     learn_rate_factor (float): The head's learning rate, as a multiple of the optimizer's.
     scorer (Callable | None): Scores `doc.ents`.
     """
@@ -86,6 +89,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         *,
         scheme: Scheme = "bio",
         threshold: float | None = None,
+        spans_key: str | None = None,
         learn_rate_factor: float = 1.0,
         scorer: Callable[..., Any] | None = None,
     ) -> None:
@@ -99,6 +103,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             "labels": [],
             "scheme": scheme,
             "threshold": None,
+            "spans_key": spans_key,
             "calibration": None,
             "learn_rate_factor": learn_rate_factor,
         }
@@ -171,36 +176,22 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     def decode_docs(
         self, docs: Sequence[Doc], logits: Sequence[ModelArray]
     ) -> list[list[ScoredMention]]:
-        """Decode all documents in one chain, without whitespace, with separators in between.
+        """Decode documents, and calibrate the scores.
 
         logits (Sequence[ModelArray]): For each document (n_words, n_labels).
         RETURNS (list[list[ScoredMention]]): For each document its mentions, in order.
         RAISES (FloatingPointError): If a logit isn't finite.
         """
-        lattice = self.lattice
-        spaces = [doc.to_array("IS_SPACE") for doc in docs]
-        kept = numpy.flatnonzero(numpy.concatenate(spaces) == 0)
-        lengths = numpy.array([len(doc) for doc in docs])
-        words_before = numpy.cumsum(lengths) - lengths
-        words = self.flatten(logits)[kept]
-        if not numpy.isfinite(words).all():
+        flat = self.flatten(logits)
+        if not numpy.isfinite(flat).all():
             raise FloatingPointError(
                 f"{self.name}: logits are not finite: the weights are broken, as after "
                 "training at too high a learning rate"
             )
-        owners = numpy.repeat(numpy.arange(len(docs)), lengths)[kept]
-        # Document i has i separators before it.
-        chain = numpy.repeat(lattice.separator, len(kept) + len(docs), axis=0)
-        places = numpy.arange(len(kept)) + owners
-        chain[places] = log_softmax(words.astype("float64"))
-        found = find_best_mentions(lattice, chain)
-        words_of = numpy.searchsorted(places, [found.starts, found.ends - 1])
-        owners = owners[words_of[0]]
-        firsts, lasts = kept[words_of] - words_before[owners]
-        threshold = self.threshold or 0.0
-        mentions: list[list[ScoredMention]] = [[] for _ in docs]
-        spans = [row.tolist() for row in (owners, firsts, lasts + 1)]
-        scores, calibration = found.scores, self.calibration
+        is_word = [doc.to_array("IS_SPACE") == 0 for doc in docs]
+        owners, starts, ends, types, scores = decode_documents(self.lattice, flat, is_word)
+        spans = [row.tolist() for row in (owners, starts, ends)]
+        calibration = self.calibration
         if calibration is not None:
             # Without spaces, which calibration ignores: a Span's text takes four times as long.
             texts = (
@@ -208,8 +199,10 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
                 for owner, start, end in zip(*spans, strict=True)
             )
             scores = calibration.apply(scores, texts)
+        threshold = self.threshold or 0.0
+        mentions: list[list[ScoredMention]] = [[] for _ in docs]
         for owner, start, end, type_, score in zip(
-            *spans, found.types.tolist(), scores.tolist(), strict=True
+            *spans, types.tolist(), scores.tolist(), strict=True
         ):
             if score >= threshold:
                 mentions[owner].append(ScoredMention(start, end, self.labels[type_], score))
@@ -223,8 +216,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         return best_log_probability(self.lattice, chain)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: list[list[ScoredMention]]) -> None:
-        """Write mentions into `doc.ents`, and with their scores into `doc.spans` and
-        `doc.user_data`.
+        """Write mentions into `doc.ents`, their scores where `ent._.score` finds them, and, with
+        `spans_key`, both into a span group.
 
         Mentions of other components are kept. Predictions that overlap them, or a token that
         `doc.set_ents` blocked, are dropped.
@@ -236,7 +229,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
                 for span in (*others, *blocked):
                     taken[span.start : span.end] = True
                 mentions = [m for m in mentions if not taken[m.start : m.end].any()]
-            spans = keep_scores(doc, self.name, mentions)
+            spans = keep_scores(doc, self.name, mentions, self.cfg["spans_key"])
             doc.set_ents([*others, *spans], blocked=blocked, default="outside")
 
     def earlier_annotations(self, doc: Doc) -> tuple[list[Span], list[Span]]:
@@ -244,7 +237,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         blocked tokens."""
         if not doc.has_annotation("ENT_IOB"):
             return [], []
-        own = mentions_in(doc.spans[self.name]) if self.name in doc.spans else set()
+        own = {mention for _, _, mention in find_entries(doc, self.name)}
         others = [e for e in doc.ents if (e.start_char, e.end_char, e.label_) not in own]
         iob, types = doc.to_array(["ENT_IOB", "ENT_TYPE"]).T
         # spaCy marks a blocked token by B without a type.
@@ -280,18 +273,20 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         return cast(Array, self.model.ops.to_numpy(self.model.ops.xp.concatenate(logits)))
 
     @contextmanager
-    def keep_threshold(self) -> Iterator[None]:
-        """Keep the threshold of the config, if it has one, while the saved settings are read."""
-        threshold = self.threshold
+    def keep_settings(self) -> Iterator[None]:
+        """Keep what the config sets of `threshold` and `spans_key` while the saved settings are
+        read."""
+        given = {key: self.cfg[key] for key in ("threshold", "spans_key")}
         yield
-        self.threshold = self.threshold if threshold is None else threshold
+        self.cfg |= {key: value for key, value in given.items() if value is not None}
+        check_threshold(self.name, self.cfg["threshold"])
 
     def from_disk(self, path: Path | str, *, exclude: Sequence[str] = ()) -> "TokenNER":
-        with self.keep_threshold():
+        with self.keep_settings():
             return cast(TokenNER, super().from_disk(path, exclude=exclude))
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Sequence[str] = ()) -> "TokenNER":
-        with self.keep_threshold():
+        with self.keep_settings():
             return cast(TokenNER, super().from_bytes(bytes_data, exclude=exclude))
 
     def finish_update(self, sgd: Optimizer) -> None:

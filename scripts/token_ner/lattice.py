@@ -14,7 +14,7 @@ only.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -28,8 +28,9 @@ LEAST = -100.0
 RESCALE = 3  # words between two rescalings: exp(3 * LEAST) is far above the least float64, 2e-308
 
 
-class Ring(NamedTuple):
-    """How weights are joined: a path's is the product of its words', and paths add up."""
+class Semiring(NamedTuple):
+    """How weights are joined: a path's is the product of its words', and paths add up
+    (https://en.wikipedia.org/wiki/Semiring)."""
 
     plus: numpy.ufunc
     times: numpy.ufunc
@@ -45,8 +46,8 @@ def unchanged(weights: Array) -> Array:
 
 
 # The best path, by log-weights, and the sum of all paths, by weights.
-BEST = Ring(numpy.maximum, numpy.add, -numpy.inf, 0.0, unchanged, unchanged, numpy.maximum)
-SUM = Ring(numpy.add, numpy.multiply, 0.0, 1.0, numpy.log, numpy.exp, numpy.logaddexp)
+BEST = Semiring(numpy.maximum, numpy.add, -numpy.inf, 0.0, unchanged, unchanged, numpy.maximum)
+SUM = Semiring(numpy.add, numpy.multiply, 0.0, 1.0, numpy.log, numpy.exp, numpy.logaddexp)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Lattice:
         of (n_labels, n_words)."""
         return numpy.split(columns, [1 + i * self.n_types for i in range(4 if self.bilou else 2)])
 
-    def moves(self, columns: Array, ring: Ring) -> Array:
+    def moves(self, columns: Array, semiring: Semiring) -> Array:
         """The weight of moving from one state to another by a word.
 
         columns (Array): Weights of labels, (n_labels, n_words).
@@ -85,18 +86,18 @@ class Lattice:
         """
         k = self.n_types
         outside, begin, inside, *rest = self.groups(columns)
-        moves = numpy.full((1 + k, 1 + k, columns.shape[1]), ring.zero)
+        moves = numpy.full((1 + k, 1 + k, columns.shape[1]), semiring.zero)
         on = numpy.arange(1, 1 + k)
         if rest:
             last, unit = rest
-            moves[0, 0] = ring.plus(outside[0], ring.plus.reduce(unit, axis=0))
+            moves[0, 0] = semiring.plus(outside[0], semiring.plus.reduce(unit, axis=0))
             moves[0, 1:] = begin
             moves[1:, 0] = last
             moves[on, on] = inside
         else:
             moves[:, 0] = outside
             moves[:, 1:] = begin
-            moves[on, on] = inside if self.joined else ring.plus(begin, inside)
+            moves[on, on] = inside if self.joined else semiring.plus(begin, inside)
         return moves
 
     def labels(self, words: Array, states: Array) -> Array:
@@ -116,18 +117,20 @@ class Lattice:
         return numpy.where(stays, inside, after)
 
 
-def multiply(rows: Array, matrices: Array, ring: Ring) -> Array:
+def multiply(rows: Array, matrices: Array, semiring: Semiring) -> Array:
     """RETURNS (Array): The products of B pairs of matrices, (m, S, B) by (S, S, B). The last axis
     is the longest, so numpy's loops over it are fast."""
     if len(rows) == 1:
-        return cast(Array, ring.plus.reduce(ring.times(rows[0, :, None], matrices), axis=0))[None]
-    product = ring.times(rows[:, 0, None], matrices[0])
+        return cast(
+            Array, semiring.plus.reduce(semiring.times(rows[0, :, None], matrices), axis=0)
+        )[None]
+    product = semiring.times(rows[:, 0, None], matrices[0])
     for state in range(1, len(matrices)):
-        ring.plus(product, ring.times(rows[:, state, None], matrices[state]), out=product)
+        semiring.plus(product, semiring.times(rows[:, state, None], matrices[state]), out=product)
     return cast(Array, product)
 
 
-def walk(blocks: Array, rows: Array, ring: Ring) -> Iterator[tuple[Array, Array]]:
+def walk(blocks: Array, rows: Array, semiring: Semiring) -> Iterator[tuple[Array, Array]]:
     """Multiply rows by the matrices of their blocks, one after another.
 
     blocks (Array): (size, S, S, B).
@@ -138,8 +141,8 @@ def walk(blocks: Array, rows: Array, ring: Ring) -> Iterator[tuple[Array, Array]
     shift = numpy.zeros((len(rows), 1, rows.shape[-1]))
     for i, matrices in enumerate(blocks, start=1):
         yield rows, shift
-        rows = multiply(rows, matrices, ring)
-        if ring is SUM and i % RESCALE == 0:
+        rows = multiply(rows, matrices, semiring)
+        if semiring is SUM and i % RESCALE == 0:
             largest = rows.max(axis=1, keepdims=True)
             largest[largest == 0] = 1.0
             rows = rows / largest
@@ -147,7 +150,7 @@ def walk(blocks: Array, rows: Array, ring: Ring) -> Iterator[tuple[Array, Array]
     yield rows, shift
 
 
-def scan(moves: Array, ring: Ring) -> Array:
+def scan(moves: Array, semiring: Semiring) -> Array:
     """Run the forward recursion over chains of words in about 3 sqrt(n) vectorised steps.
 
     A chain is cut into blocks of sqrt(n) words: first the products of all blocks' matrices, side
@@ -161,27 +164,27 @@ def scan(moves: Array, ring: Ring) -> Array:
     n_chains, n_states, _, n = moves.shape
     size = math.isqrt(n) + 1
     n_blocks = n // size + 1
-    same = numpy.where(numpy.eye(n_states, dtype=bool), ring.one, ring.zero)[:, :, None]
+    same = numpy.where(numpy.eye(n_states, dtype=bool), semiring.one, semiring.zero)[:, :, None]
     filling = numpy.broadcast_to(same, (n_chains, n_states, n_states, n_blocks * size - n))
     blocks = numpy.concatenate([moves, filling], axis=-1)
     blocks = blocks.reshape(n_chains, n_states, n_states, n_blocks, size)
     blocks = numpy.ascontiguousarray(blocks.transpose(4, 1, 2, 0, 3))
     blocks = blocks.reshape(size, n_states, n_states, n_chains * n_blocks)
     with numpy.errstate(divide="ignore"):  # log(0) is -inf
-        for rows, shift in walk(blocks, same, ring):  # noqa: B007
+        for rows, shift in walk(blocks, same, semiring):  # noqa: B007
             pass
-        products = (ring.log(rows) + shift).reshape(n_states, n_states, n_chains, n_blocks)
+        products = (semiring.log(rows) + shift).reshape(n_states, n_states, n_chains, n_blocks)
         starts = numpy.full((n_states, n_chains, n_blocks), -numpy.inf)
         starts[0, :, 0] = 0.0
         for i in range(n_blocks - 1):
             paths = starts[:, None, :, i] + products[..., i]
-            starts[..., i + 1] = ring.log_plus.reduce(paths, axis=0)
+            starts[..., i + 1] = semiring.log_plus.reduce(paths, axis=0)
         starts = starts.reshape(1, n_states, -1)
         largest = starts.max(axis=1, keepdims=True)
         largest[largest == -numpy.inf] = 0.0
         steps = [
-            ring.log(rows[0]) + shift[0]
-            for rows, shift in walk(blocks, ring.exp(starts - largest), ring)
+            semiring.log(rows[0]) + shift[0]
+            for rows, shift in walk(blocks, semiring.exp(starts - largest), semiring)
         ]
     states = numpy.stack(steps[:size], axis=-1) + largest[0][..., None]  # (S, B, size)
     return cast(Array, states.reshape(n_states, n_chains, -1).swapaxes(0, 1)[..., : n + 1])
@@ -240,6 +243,36 @@ def find_best_mentions(lattice: Lattice, words: Array) -> ChainMentions:
     own = label_scores[ends] - label_scores[starts]
     scores = numpy.exp(before_mention + own + outside - before[0, -1])
     return ChainMentions(starts, ends, types, numpy.minimum(scores, 1.0))
+
+
+class DocumentMentions(NamedTuple):
+    """Mentions in documents, in order."""
+
+    owners: Array  # (n_mentions,): the index of the document
+    starts: Array  # (n_mentions,): words of the document
+    ends: Array  # (n_mentions,): the word after the last
+    types: Array  # (n_mentions,): 0 … K - 1
+    scores: Array  # (n_mentions,): probabilities
+
+
+def decode_documents(lattice: Lattice, logits: Array, is_word: Sequence[Array]) -> DocumentMentions:
+    """Decode all documents in one chain, without whitespace, with separators in between.
+
+    logits (Array): (n_words of all documents, n_labels).
+    is_word (Sequence[Array]): For each document, False where a word is whitespace: (n_words,).
+    """
+    lengths = numpy.array([len(words) for words in is_word])
+    kept = numpy.flatnonzero(numpy.concatenate(is_word))
+    owners = numpy.repeat(numpy.arange(len(lengths)), lengths)[kept]
+    # Document i has i separators before it.
+    places = numpy.arange(len(kept)) + owners
+    chain = numpy.repeat(lattice.separator, len(kept) + len(lengths), axis=0)
+    chain[places] = log_softmax(logits[kept].astype("float64"))
+    found = find_best_mentions(lattice, chain)
+    edges = numpy.searchsorted(places, [found.starts, found.ends - 1])
+    owners = owners[edges[0]]
+    firsts, lasts = kept[edges] - (numpy.cumsum(lengths) - lengths)[owners]
+    return DocumentMentions(owners, firsts, lasts + 1, found.types, found.scores)
 
 
 def best_log_probability(lattice: Lattice, words: Array) -> float:

@@ -28,7 +28,7 @@ from .about import __version__
 from .checks import has_own_score
 from .component import DEFAULT_CONFIG, make_token_ner
 from .onnx_model.onnx_classifier import build_onnx_token_classifier
-from .scores import span_score
+from .span_scores import refuse_score, span_score
 from .tokenizer import create_linear_tokenizer
 from .training.augmentation import create_text_augmenter
 from .training.shuffled_corpus import create_shuffled_corpus
@@ -55,11 +55,12 @@ def register() -> None:
     registry.factories.register(FACTORY, func=make_token_ner)
     Language.factory(
         FACTORY,
-        assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type", "span._.score"],
+        assigns=["doc.ents", "token.ent_iob", "token.ent_type", "span._.score"],
         default_config={
             "model": DEFAULT_CONFIG["model"],
             "scheme": "bio",
             "threshold": None,
+            "spans_key": None,
             "learn_rate_factor": 1.0,
             "scorer": {"@scorers": "spacy.ner_scorer.v1"},
         },
@@ -82,8 +83,8 @@ def register_architectures() -> None:
 def has_torch_half() -> bool:
     """RETURNS (bool): Whether this copy has the architectures that need torch, which a slim wheel's
     lacks, and spacy-transformers, which they import, is installed."""
-    has_module = find_spec(".backbone", __package__) is not None
-    return has_module and find_spec("spacy_transformers") is not None
+    has_half = find_spec(".torch_model", __package__) is not None
+    return has_half and find_spec("spacy_transformers") is not None
 
 
 def architectures() -> dict[str, Callable[..., Any]]:
@@ -107,7 +108,7 @@ def register_score() -> None:
     """Add `ent._.score`, unless someone else defined an extension of that name: the component then
     warns."""
     if has_own_score() or not Span.has_extension("score"):
-        Span.set_extension("score", getter=span_score, force=True)
+        Span.set_extension("score", getter=span_score, setter=refuse_score, force=True)
 
 
 def is_served_by_installed() -> bool:

@@ -1,6 +1,7 @@
 """The component `token_ner`: mentions and scores on documents, and documents of any text."""
 
 import itertools
+from unittest.mock import patch
 
 import numpy
 import pytest
@@ -13,7 +14,7 @@ from conll_ner.common.machine import peak_memory_mb
 from tests.token_ner.component_helpers import TEXTS, annotate
 from token_ner import ScoredMention, TokenNER
 from token_ner.lattice import log_softmax
-from token_ner.scores import span_score
+from token_ner.span_scores import span_score
 
 # --- Annotations ---
 
@@ -26,8 +27,9 @@ def test_predict_leaves_documents_alone(trained: Language) -> None:
 
 
 def test_scores_are_in_the_group_in_the_order_of_ents(trained: Language) -> None:
-    doc = trained(TEXTS[0][0])
-    group = doc.spans["token_ner"]
+    with patch.dict(trained.get_pipe("token_ner").cfg, spans_key="sc"):  # type: ignore[attr-defined]
+        doc = trained(TEXTS[0][0])
+    group = doc.spans["sc"]
     assert [(s.start, s.end, s.label) for s in group] == [
         (e.start, e.end, e.label) for e in doc.ents
     ]
@@ -47,7 +49,7 @@ def test_annotations_of_others_stay(head: TokenNER) -> None:
     doc.ents = [Span(doc, 1, 3, label="RULE")]
     annotate(head, doc, [ScoredMention(0, 2, "PER", 0.9), ScoredMention(3, 5, "LOC", 0.8)])
     assert [(e.text, e.label_) for e in doc.ents] == [("b c", "RULE"), ("d e", "LOC")]
-    assert doc.spans["token_ner"].attrs["scores"] == [0.8]
+    assert not doc.spans
     assert [e._.score for e in doc.ents] == [None, 0.8]
 
 

@@ -31,8 +31,18 @@ def test_disk_and_bytes_keep_mentions_and_scores(
 
 def test_docbin_keeps_scores(trained: Language) -> None:
     doc = trained(TEXTS[0][0])
-    (loaded,) = DocBin().from_bytes(DocBin(docs=[doc]).to_bytes()).get_docs(trained.vocab)
+    saved = DocBin(store_user_data=True, docs=[doc]).to_bytes()
+    (loaded,) = DocBin().from_bytes(saved).get_docs(trained.vocab)
     assert mentions(loaded) == mentions(doc) != []
+
+
+def test_spans_key_of_the_config_wins_over_the_saved_one(trained: Language, tmp_path: Path) -> None:
+    trained.to_disk(tmp_path)
+    assert not spacy.load(tmp_path)(TEXTS[0][0]).spans
+    grouped = spacy.load(tmp_path, config={"components.token_ner.spans_key": "sc"})
+    grouped.to_disk(tmp_path)
+    again = spacy.load(tmp_path)(TEXTS[0][0])
+    assert [s.text for s in again.spans["sc"]] == [e.text for e in again.ents] != []
 
 
 def test_pipe_equals_call(trained: Language) -> None:
@@ -134,10 +144,10 @@ def test_head_on_a_frozen_transformer(trained: Language, tmp_path: Path) -> None
 def test_any_language_and_label(tiny_backbone: Path) -> None:
     nlp = spacy.blank("xx")
     add_backbone(nlp, tiny_backbone)
-    nlp.add_pipe("token_ner", name="erkenner")
+    nlp.add_pipe("token_ner", name="erkenner", config={"spans_key": "erkannt"})
     text = "Kyiv grüßt Żółć !"
     gold = {"entities": [(0, 4, "地名-L-U-X"), (11, 15, "B-PER")]}
     train(nlp, [Example.from_dict(nlp.make_doc(text), gold)], updates=60)
     doc = nlp(text)
     assert [(e.text, e.label_) for e in doc.ents] == [("Kyiv", "地名-L-U-X"), ("Żółć", "B-PER")]
-    assert doc.spans["erkenner"].attrs["scores"] == [e._.score for e in doc.ents]
+    assert doc.spans["erkannt"].attrs["scores"] == [e._.score for e in doc.ents]

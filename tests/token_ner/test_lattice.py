@@ -14,7 +14,7 @@ from token_ner.lattice import (
     SUM,
     ChainMentions,
     Lattice,
-    Ring,
+    Semiring,
     find_best_mentions,
     find_mentions,
     log_softmax,
@@ -182,20 +182,22 @@ def test_decode_stays_exact_over_a_long_document() -> None:
     k=st.integers(1, 4),
     scheme=st.sampled_from(["bio", "bilou", "io"]),
     seed=st.integers(0, 2**32 - 1),
-    ring=st.sampled_from([BEST, SUM]),
+    semiring=st.sampled_from([BEST, SUM]),
 )
-def test_scan_equals_word_by_word(n: int, k: int, scheme: str, seed: int, ring: Ring) -> None:
+def test_scan_equals_word_by_word(
+    n: int, k: int, scheme: str, seed: int, semiring: Semiring
+) -> None:
     """Two chains at once, one of them backwards."""
     lattice = Lattice(n_types=k, bilou=scheme == "bilou", joined=scheme == "io")
-    moves = lattice.moves(ring.exp(random_words(lattice, n, seed).T), ring)
+    moves = lattice.moves(semiring.exp(random_words(lattice, n, seed).T), semiring)
     chains = [moves, moves.swapaxes(0, 1)[..., ::-1]]
-    for chain, found in zip(chains, scan(numpy.stack(chains), ring), strict=True):
+    for chain, found in zip(chains, scan(numpy.stack(chains), semiring), strict=True):
         with numpy.errstate(divide="ignore"):
-            logs = ring.log(chain)
+            logs = semiring.log(chain)
         state = numpy.array([0.0] + [-numpy.inf] * k)
         expected = [state]
         for i in range(n):
-            state = ring.log_plus.reduce(state[:, None] + logs[..., i], axis=0)
+            state = semiring.log_plus.reduce(state[:, None] + logs[..., i], axis=0)
             expected.append(state)
         numpy.testing.assert_allclose(found.T, expected, rtol=1e-9, atol=1e-9)
 

@@ -20,7 +20,7 @@ from spacy.util import registry
 
 from conll_ner.common.pipelines import find_heads
 from conll_ner.evaluation.seqeval_scores import copy_words
-from token_ner import TokenNER, component
+from token_ner import TokenNER, component, lattice
 from token_ner.torch_model import forward
 from token_ner.wordpieces import WordEncoder
 
@@ -30,7 +30,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "wordpieces": [(WordEncoder, "encode_docs")],
     "windows": [(forward, "make_batches")],
     "copies": [(forward, "run_batches"), (forward, "backward_batches"), (forward, "split_by_doc")],
-    "lattice": [(component, "find_best_mentions")],
+    "lattice": [(lattice, "find_best_mentions")],
     "decoding": [(TokenNER, "decode_docs")],
     "annotations": [(TokenNER, "set_annotations")],
     "gold": [(component, "make_targets")],

@@ -34,7 +34,7 @@ from conll_ner.evaluation.wordpiece_scores import (
     label_wordpieces,
     score_wordpieces,
 )
-from token_ner import Calibration
+from token_ner import Calibration, group_scores
 
 
 def evaluate_file(
@@ -69,6 +69,8 @@ def evaluate_file(
     predicted, wordpieces = annotate_with_wordpieces(nlp, gold, gold_sentences)
     seconds = time.perf_counter() - start
     if predictions is not None:
+        for doc in predicted:
+            group_scores(doc, "token_ner", doc.ents)  # kept without user data
         write_docs(predicted, predictions, user_data=False)
     counts = count_by_document(gold, predicted)
     return score(gold, predicted) | {

@@ -18,6 +18,7 @@ from conll_ner.data.columns.rows import DOCSTART
 from conll_ner.data.docs import to_sentence
 from conll_ner.data.mentions import list_mentions
 from conll_ner.prediction.records import Record
+from token_ner import group_scores
 
 MENTION = pyarrow.struct(
     {
@@ -184,6 +185,8 @@ def find_docstart(record: Record) -> str:
 
 
 def write_docbin(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+    for doc in docs:
+        group_scores(doc, "token_ner", doc.ents)  # a DocBin without user data keeps span groups
     DocBin(attrs=("ORTH", "SENT_START", "ENT_IOB", "ENT_TYPE"), docs=docs).to_disk(path)
 
 

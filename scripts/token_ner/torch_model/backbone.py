@@ -69,31 +69,13 @@ def build_windowed_transformer(
 
 
 def build_first_wordpiece_transformer(
-    name: str,
-    window: int | None = None,
-    context: int = 0,
-    batch_wordpieces: int | Literal["auto"] = "auto",
-    precision: Precision = "auto",
-    sentence_windows: bool = False,
-    case_embedding: bool | None = None,
-    case_learn_rate_factor: float = 1.0,
-    tokenizer_config: dict[str, Any] = {},  # noqa: B006
-    transformer_config: dict[str, Any] = {},  # noqa: B006
+    transformer: Model[list[Doc], FullTransformerBatch],
 ) -> Model[list[Doc], list[Floats2d]]:
     """WindowedTransformer and FirstWordpiece in one, for a head with its own transformer, as
-    `nlp.replace_listeners` creates it."""
-    transformer = build_windowed_transformer(
-        name,
-        window,
-        context,
-        batch_wordpieces,
-        precision,
-        sentence_windows,
-        case_embedding,
-        case_learn_rate_factor,
-        tokenizer_config,
-        transformer_config,
-    )
+    `nlp.replace_listeners` creates it.
+
+    transformer (Model): A WindowedTransformer.
+    """
     # A chain in a chain: the structure that replace_listeners creates.
     return chain(split_by_document(transformer), first_wordpiece())
 
@@ -109,7 +91,8 @@ def own_transformer_config(
     listener: dict[str, Any],  # noqa: ARG001
 ) -> dict[str, Any]:
     """RETURNS (dict): The config of a head with its own transformer, from the shared one's."""
-    return transformer | {"@architectures": "conll_ner.FirstWordpieceTransformer.v1"}
+    architecture = "conll_ner.FirstWordpieceTransformer.v1"
+    return {"@architectures": architecture, "transformer": transformer}
 
 
 def load_pretrained(

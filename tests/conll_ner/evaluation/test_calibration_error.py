@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
 from conll_ner.evaluation.calibration_error import (
@@ -19,14 +19,17 @@ from conll_ner.evaluation.calibration_error import (
     scored_mentions,
     threshold_curve,
 )
+from token_ner import ScoredMention
+from token_ner.span_scores import keep_scores
 
 VOCAB = spacy.blank("en").vocab
 
 
 def scored(labels: str, scores: list[float], word: str = "w") -> Doc:
     doc = Doc(VOCAB, words=[word] * len(labels.split()), ents=labels.split())
-    attrs = {"by": "token_ner", "scores": scores}
-    doc.spans["token_ner"] = SpanGroup(doc, spans=list(doc.ents), attrs=attrs)
+    rows = zip(doc.ents, scores, strict=True)
+    found = [ScoredMention(ent.start, ent.end, ent.label_, score) for ent, score in rows]
+    keep_scores(doc, "token_ner", found)
     return doc
 
 

@@ -11,7 +11,7 @@ import pytest
 import spacy
 import typer
 from spacy.language import Language
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from typer.testing import CliRunner, Result
 
@@ -23,6 +23,8 @@ from conll_ner.evaluation import correct, evaluate
 from conll_ner.evaluation import report as report_page
 from conll_ner.evaluation.report_page import page
 from tests.conftest import TINY
+from token_ner import ScoredMention
+from token_ner.span_scores import keep_scores
 
 app = typer.Typer()
 app.command()(report_page.main)

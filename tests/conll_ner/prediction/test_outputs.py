@@ -11,14 +11,15 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 import spacy
-from spacy.tokens import Doc, DocBin, Span, SpanGroup
+from spacy.tokens import Doc, DocBin, Span
 
-import token_ner  # noqa: F401  for ent._.score
 from conll_ner.common.console import InputError
 from conll_ner.data.columns.conll import read_corpus
 from conll_ner.data.mentions import list_mentions
 from conll_ner.prediction.outputs import FORMATS
 from conll_ner.prediction.records import Record
+from token_ner import ScoredMention
+from token_ner.span_scores import keep_scores
 
 NLP = spacy.blank("en")
 TEXTS = ["Ada Lindqvist left Varnholm.", "", "Nothing here.", "Ada\nLindqvist & <b>Norden</b>"]

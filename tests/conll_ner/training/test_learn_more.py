@@ -15,7 +15,7 @@ from conll_ner.data.docs import read_docs, write_docs
 from conll_ner.training import learn_more
 from conll_ner.training.rehearsal import complete, leave_open, sample_words
 from token_ner import ScoredMention
-from token_ner.scores import keep_scores
+from token_ner.span_scores import keep_scores
 
 app = typer.Typer()
 app.command()(learn_more.main)

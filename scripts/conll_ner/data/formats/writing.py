@@ -92,7 +92,7 @@ def labelstudio_record(doc: Doc) -> dict[str, Any]:
         for number, mention in enumerate(mentions, start=1)
     ]
     task: dict[str, Any] = {"data": {OBJECT: doc.text}}
-    if not any("scores" in group.attrs for group in doc.spans.values()):
+    if not scores and not any("scores" in group.attrs for group in doc.spans.values()):
         return task | {"annotations": [{"result": result}]}
     score = {"score": min(scores)} if scores else {}
     return task | {"predictions": [{"result": result, **score}]}

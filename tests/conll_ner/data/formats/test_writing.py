@@ -18,7 +18,7 @@ from conll_ner.data.formats.target_files import write_target
 from conll_ner.data.formats.writing import WRITERS, count_lost
 from tests.conll_ner.data.formats.support import NLP, TEXT
 from token_ner import ScoredMention
-from token_ner.scores import keep_scores
+from token_ner.span_scores import keep_scores
 
 
 def gold(text: str = TEXT) -> Doc:
@@ -180,7 +180,7 @@ def test_prodigy_tasks_have_words_and_inclusive_ends(tmp_path: Path) -> None:
 
 def test_labelstudio_gold_is_an_annotation_and_predictions_have_scores(tmp_path: Path) -> None:
     nothing = NLP("Nobody left.")
-    nothing.set_ents(keep_scores(nothing, "token_ner", []))
+    nothing.set_ents(keep_scores(nothing, "token_ner", [], spans_key="sc"))
     write_target([gold(), predicted(), nothing], tmp_path / "out.json", "labelstudio", "iob2")
     first, second, third = json.loads((tmp_path / "out.json").read_text())
     assert [item["value"]["text"] for item in first["annotations"][0]["result"]] == ["Ada", "Oslo"]

@@ -2,7 +2,7 @@
 
 import pytest
 import spacy
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc
 
 from conll_ner.evaluation.mistakes import find_mistakes
 from conll_ner.evaluation.report_page.error_browser import (
@@ -10,6 +10,8 @@ from conll_ner.evaluation.report_page.error_browser import (
     make_views,
     sort_by_confidence,
 )
+from token_ner import ScoredMention
+from token_ner.span_scores import keep_scores
 
 VOCAB = spacy.blank("en").vocab
 
@@ -22,8 +24,9 @@ def doc(labels: str, starts: set[int] | None = None, words: list[str] | None = N
 
 
 def scored(doc: Doc, scores: list[float]) -> Doc:
-    attrs = {"by": "token_ner", "scores": scores}
-    doc.spans["token_ner"] = SpanGroup(doc, name="token_ner", spans=list(doc.ents), attrs=attrs)
+    rows = zip(doc.ents, scores, strict=False)
+    found = [ScoredMention(ent.start, ent.end, ent.label_, score) for ent, score in rows]
+    keep_scores(doc, "token_ner", found)
     return doc
 
 
