@@ -12,8 +12,9 @@ from spacy.vocab import Vocab
 from conll_ner.common.console import InputError, first_line, msg, shorten
 from conll_ner.common.files import atomic_write
 from conll_ner.data.columns.conll import Document, Sentence, count, format_corpus, read_corpus
-from conll_ner.data.columns.schemes import Mention, encode_iob2
+from conll_ner.data.columns.schemes import encode_iob2
 from conll_ner.data.columns.selection import DEFAULT, Columns
+from conll_ner.data.mentions import Mention
 
 # A Doc has no attribute for chunks (base phrases), so they are stored in its user data.
 CHUNKS = "chunks"

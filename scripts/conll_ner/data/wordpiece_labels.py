@@ -45,7 +45,7 @@ def label_names(types: set[str], prefixes: str = "BI") -> list[str]:
 
 
 def mention_types(sentences: Sequence[Sentence]) -> set[str]:
-    return {mention.type for sentence in sentences for mention in sentence.mentions}
+    return {mention.label for sentence in sentences for mention in sentence.mentions}
 
 
 def align_labels(

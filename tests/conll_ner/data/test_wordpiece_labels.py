@@ -8,7 +8,7 @@ import pytest
 import transformers
 
 from conll_ner.data.columns.conll import Sentence
-from conll_ner.data.columns.schemes import Mention
+from conll_ner.data.mentions import Mention
 from conll_ner.data.wordpiece_labels import (
     IGNORED,
     align_labels,

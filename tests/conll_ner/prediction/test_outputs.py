@@ -179,7 +179,7 @@ def test_conll_is_read_back(tmp_path: Path) -> None:
     ]
     words = [[token.text for token in doc if not token.is_space] for doc in DOCS if len(doc)]
     assert [sentences[0][0] for sentences in found] == words
-    spans = [[(m.start, m.end, m.type) for m in sentences[0][1]] for sentences in found]
+    spans = [[(m.start, m.end, m.label) for m in sentences[0][1]] for sentences in found]
     # "Ada" and "Lindqvist", without the line break between them.
     assert spans[0] == [(0, 2, "PER"), (3, 4, "PER")]
     assert spans[1] == []

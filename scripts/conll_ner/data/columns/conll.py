@@ -1,4 +1,4 @@
-"""Parse, validate and write column files. Independent of spaCy.
+"""Parse, validate and write column files.
 
 One word per line with the named-entity label last, a blank line after each sentence, and a line
 that starts with `-DOCSTART-` before each document: the format of the CoNLL-2003 shared task
@@ -7,35 +7,16 @@ that starts with `-DOCSTART-` before each document: the format of the CoNLL-2003
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.rows import DOCSTART, UNKNOWN, Block, read_blocks
-from conll_ner.data.columns.schemes import (
-    LabelError,
-    Mention,
-    decode_mentions,
-    encode_mentions,
-    find_illegal,
-)
-from conll_ner.data.columns.selection import (
-    DEFAULT,
-    MISSING,
-    Columns,
-    check_header,
-    choose_columns,
-    find_header,
-)
-
-# Column names by number of columns: four as in English CoNLL-2003, five as in German.
-COLUMNS = {
-    2: ("word", "ner"),
-    3: ("word", "pos", "ner"),
-    4: ("word", "pos", "chunk", "ner"),
-    5: ("word", "lemma", "pos", "chunk", "ner"),
-}
+from conll_ner.data.columns.labels import decode_blocks
+from conll_ner.data.columns.rows import DOCSTART, MISSING, UNKNOWN, Block, read_blocks
+from conll_ner.data.columns.schemes import encode_mentions
+from conll_ner.data.columns.selection import COLUMNS, DEFAULT, Columns, keep_columns
+from conll_ner.data.mentions import Mention
 
 
 @dataclass(frozen=True)
@@ -71,94 +52,6 @@ class Corpus:
     repaired: list[str] = field(default_factory=list)  # line and label, with `repair`
 
 
-def detect_scheme(blocks: Sequence[Block], path: str, *, repair: bool = False) -> str:
-    """Detect the label scheme in which the whole file is legal; IOB2 if several match.
-
-    repair (bool): Whether illegal labels are allowed: the scheme is that of the prefixes.
-    RAISES (InputError): If no scheme matches. Names the conflicting lines.
-    """
-    first: dict[str, tuple[str, str]] = {}  # prefix -> place and label of its first occurrence
-    for block in blocks:
-        for offset, label in enumerate(block.labels):
-            prefix = label[:1]
-            if prefix not in first:
-                first[prefix] = block.place(path, offset), label
-    bilou = [first[p] for p in "LU" if p in first]
-    iobes = [first[p] for p in "ESM" if p in first]
-    if bilou and iobes:
-        (place, label), (other_place, other_label) = bilou[0], iobes[0]
-        place = place.replace(f"{path}:", "line ")
-        raise InputError(
-            f"{other_place}: label {shorten(other_label)} belongs to IOBES or BMES but "
-            f"{shorten(label)} in {place} to BILOU; use one scheme per file"
-        )
-    if bilou or iobes:
-        return "bilou" if bilou else "bmes" if "M" in first else "iobes"
-    if repair:
-        return "iob2" if "B" in first else "iob1"
-    problems = []
-    for scheme in ("iob2", "iob1"):
-        try:
-            for block in blocks:
-                decode_block(block, scheme, path)
-            return scheme
-        except InputError as error:
-            problems.append(str(error))
-    if problems[0] == problems[1]:
-        raise InputError(problems[0])
-    raise InputError(
-        f"{problems[0]}; and {problems[1]}; use one scheme per file, or read the labels as "
-        "conlleval does: convert --repair"
-    )
-
-
-def decode_block(block: Block, scheme: str, path: str, *, repair: bool = False) -> list[Mention]:
-    """Call decode_mentions, and add the file and line to its errors."""
-    try:
-        return decode_mentions(block.labels, scheme, repair=repair)
-    except LabelError as error:
-        raise InputError(f"{block.place(path, error.index)}: {error}") from None
-
-
-def keep_columns(blocks: Sequence[Block], columns: Columns, path: str) -> None:
-    """Reduce the rows to word and label, unless they have columns as in COLUMNS, and delete the row
-    that names the columns.
-
-    RAISES (InputError): As `choose_columns`, or if the first row is a header with other names.
-    """
-    header = find_header(blocks[0].rows[0])
-    if header:
-        del blocks[0].rows[0]
-        blocks[0].line += 1
-    sentences = [(block.line, block.rows) for block in blocks if block.rows]
-    if not sentences:
-        raise InputError(f"{path} has no rows but the names of its columns")
-    if path.lower().endswith(".csv") and not header and columns == DEFAULT:
-        raise InputError(
-            f"{path}:{sentences[0][0]}: this row doesn't name the columns of words and labels; "
-            "--word-column and --label-column do, by number"
-        )
-    word, label = choose_columns(sentences, columns, header, path)
-    labels = [row[label] for block in blocks for row in block.rows]
-    check_header(labels, f"{path}:{sentences[0][0]}")
-    if columns != DEFAULT or header or len(sentences[0][1][0]) not in COLUMNS:
-        for block in blocks:
-            block.rows = [[row[word], row[label]] for row in block.rows]
-
-
-def parse_sentence(block: Block, scheme: str, path: str, *, repair: bool) -> Sentence:
-    names = COLUMNS[len(block.rows[0])]
-    columns = dict(zip(names, map(list, zip(*block.rows, strict=True)), strict=True))
-
-    def column(name: str) -> list[str]:
-        values = columns.get(name, [""] * len(block.rows))
-        return ["" if value == MISSING[0] else value for value in values]
-
-    mentions = decode_block(block, scheme, path, repair=repair)
-    pos, chunks, lemmas = map(column, ("pos", "chunk", "lemma"))
-    return Sentence(columns["word"], pos, chunks, lemmas, mentions, block.unknown)
-
-
 def read_corpus(
     path: Path,
     scheme: str = "auto",
@@ -178,28 +71,35 @@ def read_corpus(
     """
     found = read_blocks(path, encoding)
     blocks = [block for document in found.documents for block in document]
-    keep_columns(blocks, columns, str(path))
-    blocks = [block for block in blocks if block.rows]
-    if scheme == "auto":
-        scheme = detect_scheme(blocks, str(path), repair=repair)
-    documents = [
-        [parse_sentence(b, scheme, str(path), repair=repair) for b in document if b.rows]
-        for document in found.documents
-    ]
-    repaired = [
-        f"line {block.line + i}: {shorten(block.labels[i])}"
-        for block in (blocks if repair else [])
-        for i in find_illegal(block.labels, scheme)
-    ]
+    blocks = keep_columns(blocks, columns, str(path))
+    scheme, mentions, illegal = decode_blocks(blocks, scheme, str(path), repair=repair)
+    sentences = iter(map(make_sentence, blocks, mentions))
+    documents = [[next(sentences) for b in document if b.rows] for document in found.documents]
     return Corpus(
-        [Document(sentences) for sentences in documents if sentences],
+        [Document(document) for document in documents if document],
         scheme,
         found.has_docstarts,
         found.empty_sentences,
         found.empty_documents,
         found.comments,
-        repaired,
+        [
+            f"line {block.line + i}: {shorten(block.labels[i])}"
+            for block, indices in zip(blocks, illegal, strict=True)
+            for i in indices
+        ],
     )
+
+
+def make_sentence(block: Block, mentions: list[Mention]) -> Sentence:
+    names = COLUMNS[len(block.rows[0])]
+    columns = dict(zip(names, map(list, zip(*block.rows, strict=True)), strict=True))
+
+    def column(name: str) -> list[str]:
+        values = columns.get(name, [""] * len(block.rows))
+        return ["" if value == MISSING[0] else value for value in values]
+
+    pos, chunks, lemmas = map(column, ("pos", "chunk", "lemma"))
+    return Sentence(columns["word"], pos, chunks, lemmas, mentions, block.unknown)
 
 
 def count(documents: Iterable[Document]) -> dict[str, int]:
@@ -210,7 +110,7 @@ def count(documents: Iterable[Document]) -> dict[str, int]:
         for sentence in document.sentences:
             counts["sentences"] += 1
             counts["words"] += len(sentence.words)
-            counts.update(mention.type for mention in sentence.mentions)
+            counts.update(mention.label for mention in sentence.mentions)
     types = sorted(counts.keys() - {"documents", "sentences", "words"})
     return {what: counts[what] for what in ("documents", "sentences", "words", *types)}
 

@@ -1,16 +1,32 @@
 """Split column files into documents, sentences and rows, without reading the labels."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.selection import MAX_COLUMNS, find_header, is_comment
+from conll_ner.data.columns.schemes import parse_tag
 from conll_ner.data.encodings import read_text
 
 DOCSTART = "-DOCSTART-"
 UNKNOWN = "-"  # a label that isn't known, as in spaCy's formats
+MISSING = ("_", "-")  # placeholders for a missing value, as in CoNLL-U and HIPE
+MAX_COLUMNS = 10
+# Names of the columns of words, and of labels in the order of preference, in files whose first row
+# names them, such as HIPE's (https://github.com/hipe-eval/HIPE-2022-data) and Kaggle's.
+WORD_NAMES = ("word", "words", "token", "tokens", "form")
+LABEL_NAMES = (
+    "ne-coarse-lit",
+    "ner",
+    "ner_tag",
+    "ner_tags",
+    "ne",
+    "label",
+    "labels",
+    "tag",
+    "tags",
+)
 
 
 @dataclass
@@ -77,6 +93,36 @@ def split_row(line: str) -> list[str]:
     if "\t" in line:
         return [column.strip(" ") for column in line.split("\t")]
     return [column for column in line.split(" ") if column]
+
+
+def is_comment(row: Sequence[str], width: int | None) -> bool:
+    """RETURNS (bool): Whether a line that starts with "#" is no row, with a word such as "#" or
+    "#ner". row: its columns; width: columns of the first row, None before it."""
+    if width is not None:
+        return len(row) != width
+    return len(row) < 2 or not is_label(row[-1], outside=True)
+
+
+def is_label(value: str, *, outside: bool) -> bool:
+    """RETURNS (bool): Whether a value is a label of any scheme, with `outside` also O and missing
+    ones."""
+    if value == "O" or value in MISSING:
+        return outside
+    try:
+        parse_tag(value)
+    except ValueError:
+        return False
+    return True
+
+
+def find_header(row: Sequence[str]) -> dict[str, int]:
+    """RETURNS (dict[str, int]): The column of each name, in lower case, if the row names a column
+    of words and one of labels; empty otherwise."""
+    names = [value.lower() for value in row]
+    is_header = any(name in WORD_NAMES for name in names) and any(
+        name in LABEL_NAMES for name in names
+    )
+    return {name: names.index(name) for name in names} if is_header else {}
 
 
 def check_row(row: list[str], width: int | None, where: str, line: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
+from conll_ner.data.mentions import Mention
 
 
 class Tag(NamedTuple):
@@ -15,14 +16,6 @@ class Tag(NamedTuple):
 
 
 OUTSIDE = Tag("O", "")
-
-
-class Mention(NamedTuple):
-    """A mention: its words [start, end) within the sentence, and its type."""
-
-    start: int
-    end: int
-    type: str
 
 
 class LabelError(ValueError):
@@ -176,7 +169,7 @@ def encode_mentions(length: int, mentions: Iterable[Mention], scheme: str) -> li
     before = Mention(0, 0, "")
     for mention in mentions:
         start, end, type_ = mention
-        touches = before.end == start and before.type == type_
+        touches = before.end == start and before.label == type_
         if scheme == "io" and touches:
             raise InputError(f"IO can't separate two adjacent mentions of {shorten(type_)}")
         if scheme == "io" and type_ in NO_TYPES:

@@ -1,4 +1,4 @@
-"""Which columns of a file hold words and labels, and which of its lines are no rows.
+"""Which columns of a file hold words and labels.
 
 Files are refused where a guess could be wrong without anyone noticing. The forms are those of
 public corpora: FiNER and GermEval have two columns of labels, GermEval counts the words in the
@@ -9,30 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.schemes import parse_tag
+from conll_ner.data.columns.rows import LABEL_NAMES, WORD_NAMES, Block, find_header, is_label
 
-MISSING = ("_", "-")  # placeholders for a missing value, as in CoNLL-U and HIPE
 # Types of chunks, whose labels look like those of mentions, in English (Tjong Kim Sang and
 # Buchholz, 2000, https://aclanthology.org/W00-0726) and German.
 CHUNKS = {"NP", "VP", "PP", "NC", "VC", "PC"}
-MAX_COLUMNS = 10
 MAX_TYPES = 1000  # a column with more different values holds no labels
-
-
-# Names of the columns of words, and of labels in the order of preference, in files whose first row
-# names them, such as HIPE's (https://github.com/hipe-eval/HIPE-2022-data) and Kaggle's.
-WORD_NAMES = ("word", "words", "token", "tokens", "form")
-LABEL_NAMES = (
-    "ne-coarse-lit",
-    "ner",
-    "ner_tag",
-    "ner_tags",
-    "ne",
-    "label",
-    "labels",
-    "tag",
-    "tags",
-)
 
 
 class Columns(NamedTuple):
@@ -45,25 +27,41 @@ class Columns(NamedTuple):
 
 DEFAULT = Columns()
 
+# Column names by number of columns: four as in English CoNLL-2003, five as in German.
+COLUMNS = {
+    2: ("word", "ner"),
+    3: ("word", "pos", "ner"),
+    4: ("word", "pos", "chunk", "ner"),
+    5: ("word", "lemma", "pos", "chunk", "ner"),
+}
 
-def is_comment(row: Sequence[str], width: int | None) -> bool:
-    """RETURNS (bool): Whether a line that starts with "#" is no row, with a word such as "#" or
-    "#ner". row: its columns; width: columns of the first row, None before it."""
-    if width is not None:
-        return len(row) != width
-    return len(row) < 2 or not is_label(row[-1], outside=True)
 
+def keep_columns(blocks: Sequence[Block], columns: Columns, path: str) -> list[Block]:
+    """Reduce the rows to word and label, unless they have columns as in COLUMNS, and delete the row
+    that names the columns.
 
-def is_label(value: str, *, outside: bool) -> bool:
-    """RETURNS (bool): Whether a value is a label of any scheme, with `outside` also O and missing
-    ones."""
-    if value == "O" or value in MISSING:
-        return outside
-    try:
-        parse_tag(value)
-    except ValueError:
-        return False
-    return True
+    RETURNS (list[Block]): The sentences that have rows.
+    RAISES (InputError): As `choose_columns`, or if the first row is a header with other names.
+    """
+    header = find_header(blocks[0].rows[0])
+    if header:
+        del blocks[0].rows[0]
+        blocks[0].line += 1
+    blocks = [block for block in blocks if block.rows]
+    if not blocks:
+        raise InputError(f"{path} has no rows but the names of its columns")
+    where = f"{path}:{blocks[0].line}"
+    if path.lower().endswith(".csv") and not header and columns == DEFAULT:
+        raise InputError(
+            f"{where}: this row doesn't name the columns of words and labels; --word-column and "
+            "--label-column do, by number"
+        )
+    word, label = choose_columns(blocks, columns, header, path)
+    check_header([row[label] for block in blocks for row in block.rows], where)
+    if columns != DEFAULT or header or len(blocks[0].rows[0]) not in COLUMNS:
+        for block in blocks:
+            block.rows = [[row[word], row[label]] for row in block.rows]
+    return blocks
 
 
 def holds_labels(values: Iterable[str]) -> bool:
@@ -76,31 +74,17 @@ def holds_labels(values: Iterable[str]) -> bool:
     return bool(types) and not types & CHUNKS
 
 
-def find_header(row: Sequence[str]) -> dict[str, int]:
-    """RETURNS (dict[str, int]): The column of each name, in lower case, if the row names a column
-    of words and one of labels; empty otherwise."""
-    names = [value.lower() for value in row]
-    is_header = any(name in WORD_NAMES for name in names) and any(
-        name in LABEL_NAMES for name in names
-    )
-    return {name: names.index(name) for name in names} if is_header else {}
-
-
 def choose_columns(
-    sentences: Sequence[tuple[int, list[list[str]]]],
-    columns: Columns,
-    header: Mapping[str, int],
-    path: str,
+    blocks: Sequence[Block], columns: Columns, header: Mapping[str, int], path: str
 ) -> tuple[int, int]:
     """Find the columns of words and labels.
 
-    sentences (Sequence): For each sentence the line of its first row, and its rows.
     header (Mapping[str, int]): As `find_header` returns it.
     RETURNS (tuple[int, int]): Their indices, from 0.
     RAISES (InputError): If a column that was asked for doesn't exist, or it isn't certain which
         ones they are.
     """
-    width = len(sentences[0][1][0])
+    width = len(blocks[0].rows[0])
 
     def index(option: str, column: int | str | None, names: Sequence[str], default: int) -> int:
         if column is None:
@@ -116,21 +100,21 @@ def choose_columns(
     label = index("--label-column", columns.label, LABEL_NAMES, width - 1)
     if word == label:
         raise InputError(f"{path}: column {word + 1} can't hold both words and labels")
-    if columns.word is None and not header and counts_words(rows for _, rows in sentences):
+    if columns.word is None and not header and counts_words(blocks):
         raise InputError(
             f"{path}: column 1 counts the words; name the column of the words, e.g. --word-column 2"
         )
     if columns.label is None and not header:
         others = [i for i in range(width) if i not in (word, label)]
-        check_label_column(sentences, label, others, path)
+        check_label_column(blocks, label, others, path)
     return word, label
 
 
-def counts_words(sentences: Iterable[list[list[str]]]) -> bool:
+def counts_words(blocks: Sequence[Block]) -> bool:
     """RETURNS (bool): Whether the first column is 1, 2, 3, … or 0, 1, 2, … in every sentence."""
     longest = 0
-    for rows in sentences:
-        found = [row[0] for row in rows]
+    for block in blocks:
+        found = [row[0] for row in block.rows]
         numbers = range(len(found) + 1)
         if found not in ([*map(str, numbers[1:])], [*map(str, numbers[:-1])]):
             return False
@@ -139,13 +123,13 @@ def counts_words(sentences: Iterable[list[list[str]]]) -> bool:
 
 
 def check_label_column(
-    sentences: Sequence[tuple[int, list[list[str]]]], label: int, others: list[int], path: str
+    blocks: Sequence[Block], label: int, others: list[int], path: str
 ) -> None:
     """RAISES (InputError): If another column than the last holds labels too, or holds them
     instead."""
 
     def values(column: int) -> Iterator[str]:
-        return (row[column] for _, rows in sentences for row in rows)
+        return (row[column] for block in blocks for row in block.rows)
 
     rivals = [i + 1 for i in others if holds_labels(values(i))]
     if not rivals:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import pyarrow.parquet
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.conll import decode_block, detect_scheme
+from conll_ner.data.columns.labels import decode_block, detect_scheme
 from conll_ner.data.columns.rows import Block
-from conll_ner.data.columns.schemes import Mention, find_illegal
+from conll_ner.data.columns.schemes import find_illegal
 from conll_ner.data.encodings import read_text
 from conll_ner.data.formats.annotated import Annotated, Issue, Span
 from conll_ner.data.formats.json_records import get, parse, read_json_records
+from conll_ner.data.mentions import Mention
 from conll_ner.data.parquet_rows import open_parquet, read_fields
 
 TAGS = ("ner_tags", "ner_labels", "tags", "labels", "ner")

@@ -9,7 +9,7 @@ from seqeval import scheme as seqeval_scheme
 
 from conll_ner.common.console import InputError
 from conll_ner.data.columns import conll, rows, schemes
-from conll_ner.data.columns.schemes import Mention
+from conll_ner.data.mentions import Mention
 from tests.conftest import CONLL2003, SAMPLE, SPLITS, TINY
 
 SEQEVAL_SCHEMES = {
@@ -79,7 +79,7 @@ def encode(mentions: list[Mention], length: int, scheme: str) -> list[str]:
             letter = letters[3 if first and last else 0 if first else 2 if last else 1]
             if scheme == "iob1" and first:
                 before = mentions[i - 1] if i else None
-                touches = before and before.end == start and before.type == type_
+                touches = before and before.end == start and before.label == type_
                 letter = "B" if touches else "I"
             labels[j] = f"{letter}-{type_}"
     return labels

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from conll_ner.common.console import InputError
 from conll_ner.data.columns.conll import Corpus, format_corpus, read_corpus
-from conll_ner.data.columns.schemes import SCHEMES, Mention, decode_mentions, encode_mentions
+from conll_ner.data.columns.schemes import SCHEMES, decode_mentions, encode_mentions
 from conll_ner.data.columns.selection import Columns
+from conll_ner.data.mentions import Mention
 
 PER_LOC = [("Ada Lin", "PER"), ("Oslo", "LOC")]
 FORMS: dict[str, tuple[str, Columns | str | None]] = {
@@ -201,7 +202,7 @@ def test_every_scheme_is_read_as_it_is_written(
     scheme: str, sentence: tuple[int, list[Mention]]
 ) -> None:
     length, mentions = sentence
-    adjacent = any(a.end == b.start and a.type == b.type for a, b in pairwise(mentions))
+    adjacent = any(a.end == b.start and a.label == b.label for a, b in pairwise(mentions))
     if scheme == "io" and adjacent:
         with pytest.raises(InputError, match="IO can't separate"):
             encode_mentions(length, mentions, scheme)
