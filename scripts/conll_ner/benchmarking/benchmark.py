@@ -6,7 +6,6 @@ stopped, so there each system runs alone: in training one after another, in pred
 alternating passes. Compare ratios, not seconds.
 """
 
-import json
 import os
 import statistics
 import sys
@@ -35,7 +34,7 @@ from conll_ner.benchmarking.systems import (
 from conll_ner.benchmarking.turns import install_clock, take_turns
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.device import resolve_device
-from conll_ner.common.files import atomic_write, fresh_folder
+from conll_ner.common.files import atomic_write, fresh_folder, read_json, write_json
 from conll_ner.common.machine import describe_hardware, package_versions
 
 app = typer.Typer(add_completion=False)
@@ -65,7 +64,7 @@ def work(
         result = (train_trainer if trainer else train_spacy)(system, corpus, backbone, number, gpu)
     else:
         result = (predict_trainer if trainer else predict_spacy)(system, corpus, number, gpu)
-    (corpus.parent / f"{name}.{phase}.json").write_text(json.dumps(result), encoding="utf-8")
+    write_json(corpus.parent / f"{name}.{phase}.json", result)
 
 
 def measure_systems(
@@ -85,7 +84,7 @@ def measure_systems(
         commands = {name: [*start, name, *arguments] for name in names}
         take_turns(commands, output, TURN if gpu < 0 else None)
         files = {name: output / f"{name}.{phase}.json" for name in names}
-        return {name: json.loads(path.read_text("utf-8")) for name, path in files.items()}
+        return {name: read_json(path, "run it again") for name, path in files.items()}
 
     trained = [s.name for s in SYSTEMS if s.name in names and s.model_of is None]
     systems: dict[str, dict[str, Any]] = {name: {} for name in names}
@@ -172,8 +171,7 @@ def run(
             "systems": found,
             "ratios": ratios(found),
         }
-        with atomic_write(output / "results.json") as temporary:
-            temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write_json(output / "results.json", results)
         table = format_results(found)
         with atomic_write(output / "results.md") as temporary:
             temporary.write_text(table + "\n", encoding="utf-8")

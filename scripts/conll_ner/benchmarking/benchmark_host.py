@@ -1,7 +1,6 @@
 """Measure what the host does for every word, by stage, while the transformer's work is played
 back."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from conll_ner.benchmarking.host import measure_prediction, measure_reading, measure_training
 from conll_ner.common.console import InputError, exit_on_input_error, msg
-from conll_ner.common.files import atomic_write
+from conll_ner.common.files import write_json
 from conll_ner.common.machine import describe_hardware, package_versions
 from conll_ner.common.pipelines import find_heads, load_on_device
 from conll_ner.data.docs import read_gold
@@ -56,5 +55,4 @@ def main(
         print_table(results)
         print(f"{describe_hardware(gpu)}; {package_versions()}")
         if output is not None:
-            with atomic_write(output) as temporary:
-                temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+            write_json(output, results)

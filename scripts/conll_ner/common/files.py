@@ -6,11 +6,13 @@ or if it is empty. A folder is never replaced by a file.
 
 import glob
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -45,6 +47,27 @@ def atomic_write(target: Path) -> Iterator[Path]:
         else:
             check_file(target)
             temporary.replace(target)
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write a value as JSON, as atomic_write does."""
+    with atomic_write(target) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, hint: str) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The object in a JSON file.
+    RAISES (InputError): If there is no such file, or it isn't a JSON object. hint: what to do then,
+        for the message."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {hint}") from None
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a JSON object; {hint}")
+    return content
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Evaluate a pipeline on gold tokens with seqeval, and check the scores against spaCy's scorer."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ import typer
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.device import peak_gpu_memory
-from conll_ner.common.files import atomic_write, sha256
+from conll_ner.common.files import read_json, sha256, write_json
 from conll_ner.common.machine import describe_hardware, package_versions, peak_memory_mb
 from conll_ner.common.pipelines import describe_runtime, load_on_device
 from conll_ner.data.docs import is_empty_split, write_docs
@@ -72,22 +71,6 @@ def print_calibration(calibration: dict[str, Any]) -> None:
     msg.text(f"calibration error by type: {', '.join(types)}")
 
 
-def read_training_record(path: Path | None) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): The record of the training run; empty without a path.
-    RAISES (InputError): If the file is missing or isn't a JSON object."""
-    if path is None:
-        return {}
-    if not path.is_file():
-        raise InputError(f"--training-record {path}: no such file; pass the run.json of train")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        record = None
-    if not isinstance(record, dict):
-        raise InputError(f"--training-record {path}: not a JSON object; pass the run.json of train")
-    return record
-
-
 def main(
     pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
     files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
@@ -117,7 +100,8 @@ def main(
             raise InputError(
                 "two files have the same name, but scores are stored by name; rename one"
             )
-        training = read_training_record(training_record)
+        hint = "pass the run.json of train as --training-record"
+        training = read_json(training_record, hint) if training_record else {}
         nlp, gpu = load_on_device(pipeline, device)
         buckets = make_buckets(corpus)
         empty = [path for path in files if len(files) > 1 and is_empty_split(path)]
@@ -155,6 +139,5 @@ def main(
                 },
                 "splits": splits,
             }
-            with atomic_write(output) as temporary:
-                temporary.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            write_json(output, metrics)
             msg.good(f"{output}")

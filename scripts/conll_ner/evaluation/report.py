@@ -1,13 +1,12 @@
 """Write the report page of a run: scores, charts and mistakes in one self-contained file."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
-from conll_ner.common.files import atomic_write
+from conll_ner.common.console import exit_on_input_error, msg
+from conll_ner.common.files import atomic_write, read_json
 from conll_ner.evaluation.report_page.charts import to_png
 from conll_ner.evaluation.report_page.error_browser import (
     DocumentView,
@@ -33,9 +32,7 @@ def main(
     with exit_on_input_error():
         run = read_metrics(metrics)
         curve = read_curve(log) if log else []
-        if robustness and not robustness.is_file():
-            raise InputError(f"{robustness}: no such file; run robustness first")
-        variants = json.loads(robustness.read_text(encoding="utf-8")) if robustness else None
+        variants = read_json(robustness, "run robustness first") if robustness else None
         mistakes: list[MistakeView] = []
         documents: list[DocumentView] = []
         for name, scores in run["splits"].items():

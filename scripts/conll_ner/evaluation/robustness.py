@@ -4,14 +4,13 @@ For raw text, documents are detokenized, the pipeline tokenizes them, and mentio
 character offsets. Perturbed text keeps gold tokens, so its scores don't depend on the tokenizer.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
-from conll_ner.common.files import atomic_write, sha256
+from conll_ner.common.files import sha256, write_json
 from conll_ner.common.pipelines import load_on_device
 from conll_ner.data.docs import is_empty_split, read_gold
 from conll_ner.evaluation.perturbations import score_variants
@@ -41,6 +40,5 @@ def main(
             rows = [(name, f"{100 * value:.2f}") for name, value in scores.items()]
             msg.table(rows, header=(path.stem, "%"), divider=True, aligns=("l", "r"))
         if output is not None:
-            with atomic_write(output) as temporary:
-                temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+            write_json(output, results)
             msg.good(f"{output}")

@@ -6,17 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError
+from conll_ner.common.files import read_json
 
 
 def read_run(path: Path) -> dict[str, Any]:
     """RAISES (InputError): If the file is missing or wasn't written by evaluate."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run evaluate first")
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        run = None
-    if not isinstance(run, dict) or "splits" not in run:
+    run = read_json(path, "run evaluate first")
+    if "splits" not in run:
         raise InputError(f"{path} is not a complete metrics file of evaluate")
     return run
 

@@ -1,6 +1,5 @@
 """Checkpoints of a training run on Accelerate: save, resume, and finish a run."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from accelerate import Accelerator
 
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import gpu_number, peak_gpu_memory
-from conll_ner.common.files import atomic_write, replace_folder
+from conll_ner.common.files import atomic_write, read_json, replace_folder
 from conll_ner.common.machine import describe_hardware, package_versions
 from conll_ner.common.training_log import LogRow, format_rows, read_log
 from conll_ner.huggingface.loading import as_input_error
@@ -75,7 +74,7 @@ def check_resumable(partial: Path, settings: Settings) -> None:
     path = partial / "settings.json"
     if not path.is_file():
         raise InputError(f"{partial}: no training to resume; train without --resume")
-    saved, current = json.loads(path.read_text(encoding="utf-8")), asdict(settings)
+    saved, current = read_json(path, "train without --resume"), asdict(settings)
     changed = [f"{k} was {saved.get(k)}" for k in current if saved.get(k) != current[k]]
     if changed:
         raise InputError(
@@ -100,7 +99,7 @@ def finish_training(
         "overrides": asdict(settings),
         "seed": settings.seed,
         "processes": accelerator.num_processes,
-        "backbone": json.loads(source.read_text(encoding="utf-8")) if source.is_file() else {},
+        "backbone": read_json(source, "fetch the backbone again") if source.is_file() else {},
         "hardware": describe_hardware(gpu_number(accelerator.device)),
         "versions": package_versions(),
         **result,

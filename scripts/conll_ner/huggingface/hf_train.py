@@ -3,7 +3,6 @@
 The recipe is in huggingface/recipe.py.
 """
 
-import json
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 
 from conll_ner.common.console import InputError, exit_on_input_error
-from conll_ner.common.files import fresh_folder, lock
+from conll_ner.common.files import fresh_folder, lock, write_json
 from conll_ner.data.splits import find_splits
 from conll_ner.huggingface.checkpoints import check_resumable, finish_training
 from conll_ner.huggingface.recipe import Settings
@@ -102,8 +101,7 @@ def main(
         if accelerator.is_main_process and not resume:
             finish_earlier(partial, output)
             fresh_folder(partial)
-            text = json.dumps(asdict(settings), indent=2) + "\n"
-            (partial / "settings.json").write_text(text, encoding="utf-8")
+            write_json(partial / "settings.json", asdict(settings))
         accelerator.wait_for_everyone()
         transformers.utils.logging.set_verbosity_error()  # no warning about the new head
         result = train(accelerator, corpus, backbone, partial, settings, resume=resume)

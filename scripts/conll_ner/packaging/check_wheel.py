@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
-from conll_ner.common.files import atomic_write, sha256
+from conll_ner.common.files import sha256, write_json
 from conll_ner.common.pipelines import load_pipeline
 
 TEXTS = (
@@ -133,8 +133,7 @@ def main(
             "import_seconds": round(found["import_seconds"], 2),
             "load_seconds": round(found["load_seconds"], 2),
         }
-        with atomic_write(output) as temporary:
-            temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(output, record)
         for text, ents in zip(TEXTS, found["ents"], strict=True):
             if text:
                 mentions = ", ".join(map(format_mention, ents)) or "no mention"

@@ -1,7 +1,6 @@
 """Annotate in parts that are saved one by one, so that an interrupted run can be resumed."""
 
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -20,7 +19,7 @@ from spacy.language import Language
 from spacy.util import get_package_path, is_package
 
 from conll_ner.common.console import InputError
-from conll_ner.common.files import atomic_write, delete_output, fresh_folder
+from conll_ner.common.files import atomic_write, delete_output, fresh_folder, read_json, write_json
 from conll_ner.prediction.annotating import (
     PART_CHARACTERS,
     PART_RECORDS,
@@ -80,9 +79,8 @@ class Annotator:
             raise InputError(str(error)) from None
         with (self.folder / f"{number:06}{REJECTS_SUFFIX}").open("w", encoding="utf-8") as file:
             file.writelines(reject.to_json() for reject in rejects)
-        with atomic_write(self.folder / f"{number:06}{COUNTS_SUFFIX}") as temporary:
-            done = {"records": digest_part(part), "counts": counts}
-            temporary.write_text(json.dumps(done), encoding="utf-8")
+        done = {"records": digest_part(part), "counts": counts}
+        write_json(self.folder / f"{number:06}{COUNTS_SUFFIX}", done)
         return counts
 
 
@@ -131,7 +129,7 @@ def read_counts(folder: Path, number: int, part: Part) -> dict[str, int] | None:
     path = folder / f"{number:06}{COUNTS_SUFFIX}"
     if not path.is_file():
         return None
-    done = json.loads(path.read_text(encoding="utf-8"))
+    done = read_json(path, "omit --resume to start over")
     if done["records"] != digest_part(part):
         raise InputError(
             f"{folder}: the input has changed since, from part {number} on; omit --resume to start "
@@ -226,15 +224,14 @@ def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:
     """
     settings = folder / "run.json"
     if resume and settings.is_file():
-        if json.loads(settings.read_text(encoding="utf-8")) != run:
+        if read_json(settings, "omit --resume to start over") != run:
             raise InputError(
                 f"{folder} was made with another pipeline, other files or other options; omit "
                 "--resume to start over"
             )
         return
     fresh_folder(folder)
-    with atomic_write(settings) as temporary:
-        temporary.write_text(json.dumps(run, indent=2), encoding="utf-8")
+    write_json(settings, run)
 
 
 def join_parts(folder: Path, output: Path, n_parts: int, rejected: int) -> Path:

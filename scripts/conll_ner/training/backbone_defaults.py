@@ -1,6 +1,5 @@
 """Training settings that follow the backbone or the device: the value "auto" of an option."""
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from confection import Config
 from spacy.util import dot_to_object
 
 from conll_ner.common.console import InputError
+from conll_ner.common.files import read_json
 
 AUTO = "auto"
 BACKBONE = "paths.backbone"
@@ -31,10 +31,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 def backbone_size(folder: Path) -> str:
     """RETURNS (str): "small" or "base".
     RAISES (InputError): If the folder has no config.json of a model."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is not a backbone ({error}); fetch it") from None
+    config = read_json(folder / "config.json", "fetch the backbone")
     # DistilBERT and Funnel call the width dim and d_model; it is base size if unknown.
     widths = [config.get(name) for name in ("hidden_size", "dim", "d_model")]
     width = next((w for w in widths if isinstance(w, int)), SMALL)

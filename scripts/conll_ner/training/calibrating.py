@@ -1,6 +1,5 @@
 """Calibrate the confidence scores of a trained pipeline, in its folder."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from spacy.tokens import Doc
 from spacy.util import dot_to_object, resolve_dot_names
 
 from conll_ner.common.console import InputError, msg
-from conll_ner.common.files import atomic_write
+from conll_ner.common.files import atomic_write, read_json, write_json
 from conll_ner.common.pipelines import find_heads, load_pipeline
 from conll_ner.evaluation.calibration_error import measure_calibration, scored_mentions
 from conll_ner.evaluation.seqeval_scores import annotate_gold
@@ -131,6 +130,4 @@ def save_settings(folder: Path, name: str, settings: dict[str, Any]) -> None:
         with atomic_write(folder / "config.cfg") as temporary:
             config.to_disk(temporary)
     path = folder / name / "cfg"
-    saved = json.loads(path.read_text(encoding="utf-8"))
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(saved | settings, indent=2), encoding="utf-8")
+    write_json(path, read_json(path, "train the pipeline again") | settings)

@@ -1,6 +1,5 @@
 """The record of a training run, run.json: everything needed to reproduce it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,12 @@ from confection import Config
 
 import token_ner
 from conll_ner.common.files import (
-    atomic_write,
     check_replaceable,
     finish_replacement,
+    read_json,
     replace_folder,
     sha256,
+    write_json,
 )
 from conll_ner.common.machine import describe_hardware, package_versions
 from conll_ner.training.state import STATE
@@ -36,8 +36,7 @@ def finish_earlier(partial: Path, output: Path) -> bool:
 
 def write_record(run: dict[str, Any], partial: Path) -> None:
     """Write the record, at once: `finish_earlier` takes it as the mark of a complete training."""
-    with atomic_write(partial / RECORD) as temporary:
-        temporary.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    write_json(partial / RECORD, run)
 
 
 def finish_training(run: dict[str, Any], partial: Path, output: Path) -> None:
@@ -59,7 +58,7 @@ def describe_training(
         "config_sha256": sha256(config_path),
         "overrides": overrides,
         "seed": resolved["training"]["seed"],
-        "backbone": json.loads(backbone.read_text(encoding="utf-8")) if backbone.is_file() else {},
+        "backbone": read_json(backbone, "fetch the backbone again") if backbone.is_file() else {},
         "data_sha256": {name: sha256(path) for name, path in data.items() if path.is_file()},
         "hardware": describe_hardware(gpu),
         "versions": package_versions() | {"token_ner": token_ner.__version__},

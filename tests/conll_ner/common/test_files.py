@@ -20,8 +20,10 @@ from conll_ner.common.files import (
     finish_replacement,
     fresh_folder,
     lock,
+    read_json,
     replace_folder,
     sha256,
+    write_json,
 )
 
 
@@ -278,6 +280,22 @@ def test_files_of_others_with_similar_names_are_kept(tmp_path: Path) -> None:
     with atomic_write(target) as temporary:
         temporary.write_text("new")
     assert sorted(tmp_path.rglob("*")) == sorted([*before, target])
+
+
+def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
+    value = {"f1": 0.9, "types": ["PER", None], "name": "Zürich"}
+    write_json(tmp_path / "new" / "a.json", value)
+    assert read_json(tmp_path / "new" / "a.json", "") == value
+
+
+def test_read_json_errors_say_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with pytest.raises(InputError, match=r"a\.json: no such file; write it$"):
+        read_json(path, "write it")
+    for content in (b"{", b"[]", b"\xff"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.json: not a JSON object; write it$"):
+            read_json(path, "write it")
 
 
 def test_sha256_matches_the_published_test_vector(tmp_path: Path) -> None:

@@ -217,15 +217,15 @@ def test_evaluate_files_into_metrics(
         (["rules", "tiny.txt", "--device", "x"], "--device x is not auto"),
         (
             ["rules", "tiny.txt", "--training-record", "no.json"],
-            "--training-record no.json: no such file; pass the run.json of train",
+            "no.json: no such file; pass the run.json of train",
         ),
         (
             ["rules", "tiny.txt", "--training-record", "tiny.txt"],
-            "--training-record tiny.txt: not a JSON object; pass the run.json of train",
+            "tiny.txt: not a JSON object; pass the run.json of train",
         ),
         (
             ["rules", "tiny.txt", "--training-record", "list.json"],
-            "--training-record list.json: not a JSON object",
+            "list.json: not a JSON object",
         ),
     ],
 )
@@ -296,7 +296,7 @@ def test_evaluate_gives_the_calibration_error_before_and_after(
     tiny_file: Path, tmp_path: Path
 ) -> None:
     """A pipeline with calibrated scores, and the same without."""
-    nlp = load_pipeline(str(ROOT / "tests" / "data" / "pipeline-0.1.0"))
+    nlp = load_pipeline(str(ROOT / "tests" / "data" / "pipeline"))
     results = []
     for name, calibration in (("plain", None), ("fitted", Calibration(0.5, 1.0).to_settings())):
         pipe(nlp, "token_ner").cfg["calibration"] = calibration

@@ -162,7 +162,7 @@ def test_page_draws_training_seconds_loss_and_f1(tmp_path: Path) -> None:
     ("damage", "words"),
     [
         (lambda: Path("run.json").unlink(), "run.json: no such file; run evaluate first"),
-        (lambda: Path("run.json").write_text("{"), "run.json is not a complete metrics file"),
+        (lambda: Path("run.json").write_text("{"), "run.json: not a JSON object; run evaluate"),
         (lambda: Path("run/dev.spacy").unlink(), "run/dev.spacy: no such file; run evaluate"),
         (
             lambda: Path("run/dev.spacy").write_bytes(b"x"),

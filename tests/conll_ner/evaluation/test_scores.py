@@ -64,11 +64,13 @@ def test_report_table(metrics: Path) -> None:
     result = CliRunner().invoke(app, ["missing.json"])
     assert result.exit_code == 1
     assert result.stderr == "Error: missing.json: no such file; run evaluate first\n"
-    for text in ("{", "[]", '{"dev": {}}'):
+    no_object = "run.json: not a JSON object; run evaluate first"
+    incomplete = "run.json is not a complete metrics file of evaluate"
+    for text, message in {"{": no_object, "[]": no_object, '{"dev": {}}': incomplete}.items():
         metrics.write_text(text)
         result = CliRunner().invoke(app, [str(metrics)])
         assert result.exit_code == 1
-        assert "run.json is not a complete metrics file of evaluate" in result.stderr
+        assert message in result.stderr
 
 
 def test_report_replaces_the_marked_block(metrics: Path, tmp_path: Path) -> None:
