@@ -226,7 +226,7 @@ def project(trained: Path, python: Path, tmp_path: Path) -> Path:
 
     folder = tmp_path / "project"
     shutil.copytree(trained, folder)
-    (wheel,) = folder.glob("packages/*/dist/*.whl")
+    (wheel,) = folder.glob("packages/*/*/dist/*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     (folder / ".venv" / "bin").mkdir(parents=True)

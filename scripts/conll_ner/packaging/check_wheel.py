@@ -111,16 +111,17 @@ def format_mention(ent: list[Any]) -> str:
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="The package's folder, with dist/*.whl")],
+    folder: Annotated[Path, typer.Argument(help="The package's folder, or the one around it")],
     pipeline: Annotated[str, typer.Argument(help="The pipeline that it was built from")],
     output: Annotated[Path, typer.Argument(help="JSON file for the result")],
 ) -> None:
     """Install a wheel in a new venv without network, load it, and compare its mentions and
     their scores."""
     with exit_on_input_error():
-        wheel = next(folder.glob("dist/*.whl"), None)
-        if wheel is None:
+        wheels = sorted(folder.glob("**/dist/*.whl"), key=lambda path: path.stat().st_mtime)
+        if not wheels:
             raise InputError(f"{folder} contains no dist/*.whl; run package first")
+        wheel = wheels[-1]
         found = install_and_load(wheel)
         if found["ents"] != expected_ents(pipeline):
             raise InputError(

@@ -41,6 +41,17 @@ CORPORA = {
     ),
     "sample": ("the project's sample corpus (invented text)", "", "MIT"),
 }
+SHORT_NAMES = {"conll2003": "conll03"}  # of corpora, in names of packages
+
+
+def default_name(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """RETURNS (str): LANG_ner_CORPUS_trf, or _slim, from the folder of the corpus: spaCy uses _trf
+    for pipelines that need torch."""
+    folders = {Path(path).parent.name for path in metrics["corpus"]}
+    corpus = folders.pop() if len(folders) == 1 else "custom"
+    words = re.findall("[a-z0-9]+", SHORT_NAMES.get(corpus, corpus).lower()) or ["custom"]
+    kind = "slim" if "slim" in meta else "trf"
+    return "_".join([meta["lang"], "ner", *words, kind])
 
 
 def split_name(package: str, lang: str) -> str:
@@ -271,7 +282,9 @@ def main(
     pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline")],
     metrics_path: Annotated[Path, typer.Argument(help="Its metrics, by evaluate")],
     output: Annotated[Path, typer.Argument(help="Folder for the package's folder")],
-    package: Annotated[str, typer.Option(help="Name, language first")] = "en_ner_conll03_trf",
+    package: Annotated[
+        str, typer.Option(help="Name, language first; auto: LANG_ner_CORPUS_trf or _slim")
+    ] = "auto",
     version: Annotated[str, typer.Option()] = "0.1.0",
     license: Annotated[
         str | None,
@@ -289,6 +302,8 @@ def main(
     with exit_on_input_error():
         metrics = read_json(metrics_path)
         meta = read_json(pipeline / "meta.json")
+        if package == "auto":
+            package = default_name(meta, metrics)
         fill_meta(
             meta,
             metrics,

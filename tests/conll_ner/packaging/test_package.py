@@ -228,3 +228,26 @@ def test_install_without_a_wheel_is_an_error(
         install.main(tmp_path, "pipeline", tmp_path / "out.json")
     assert "contains no dist/*.whl; run package first" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("lang", "corpus", "slim", "expected"),
+    [
+        ("en", "corpus/conll2003", False, "en_ner_conll03_trf"),
+        ("de", "corpus/mine", False, "de_ner_mine_trf"),
+        ("en", "corpus/sample", True, "en_ner_sample_slim"),
+        ("en", "corpus/My Corpus-2", False, "en_ner_my_corpus_2_trf"),
+        ("en", "corpus/…", False, "en_ner_custom_trf"),
+    ],
+)
+def test_package_is_named_by_language_and_corpus(
+    lang: str, corpus: str, slim: bool, expected: str
+) -> None:
+    meta: dict[str, Any] = {"lang": lang} | ({"slim": {}} if slim else {})
+    name = package.default_name(meta, {"corpus": {f"{corpus}/{split}.spacy": "" for split in "ab"}})
+    assert name == expected
+    package.split_name(name, lang)  # valid
+
+
+def test_package_of_an_unknown_corpus_is_named_custom() -> None:
+    assert package.default_name({"lang": "en"}, {"corpus": {}}) == "en_ner_custom_trf"
