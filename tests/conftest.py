@@ -49,7 +49,8 @@ LONGEST = (
 # Variables for a short run: the sample corpus, one epoch; and the small backbone.
 SHORT = (
     "--vars.corpus sample --vars.epochs 1 --vars.teach_epochs 1 --vars.eval_frequency 80 "
-    "--vars.device cpu --vars.learn_rate 5e-4"
+    "--vars.device cpu --vars.learn_rate 5e-4 "
+    "--vars.package en_ner_conll03_trf --vars.slim_package en_ner_conll03_slim"
 )
 SMALL = f"{SHORT} --vars.backbone minilm"
 

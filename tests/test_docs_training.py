@@ -81,7 +81,7 @@ def check_recipe(project: Path) -> None:
     # By wordpiece and argmax the same, but for bfloat16; legal sequences can only be near.
     assert dev["wordpiece"]["f1"] == pytest.approx(best["scores"]["wordpiece_f1"], abs=0.01)
     assert dev["conlleval"]["overall"]["f1"] == pytest.approx(best["f1"], abs=0.1)
-    assert (project / "packages" / "en_ner_conll03_trf-0.1.0" / "install.json").is_file()
+    assert (project / "metrics" / "token_ner" / "install.json").is_file()
 
 
 def check_report_of_recipe(project: Path, overrides: str) -> None:
