@@ -7,9 +7,8 @@ nothing else of the package. A command's module is imported when the command is 
 from importlib import import_module
 from typing import Any, NamedTuple
 
-import click
 import typer
-from spacy.cli import app as spacy_app
+from spacy.cli._util import app as spacy_app
 from typer.core import TyperGroup
 
 
@@ -74,19 +73,19 @@ COMMANDS = {name: entry for entries in STAGES.values() for name, entry in entrie
 class LazyGroup(TyperGroup):
     """A group that imports a command's module when the command is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         width = max(map(len, COMMANDS))
         for stage, entries in STAGES.items():
             with formatter.section(stage):
                 formatter.write_dl([(name.ljust(width), e.help) for name, e in entries.items()])
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         from conll_ner.common.console import exit_on_input_error
         from conll_ner.common.variables import check_variables
 
@@ -95,10 +94,13 @@ class LazyGroup(TyperGroup):
         return super().invoke(ctx)
 
 
-def load_command(name: str) -> click.Command:
+def load_command(name: str) -> Any:
     """RETURNS (Command): A command of COMMANDS, from its module."""
+    from conll_ner.common.console import exit_on_input_error
+
     module_name, _, attribute = COMMANDS[name].place.partition(":")
-    module = import_module(f"{__package__}.{module_name}")
+    with exit_on_input_error():
+        module = import_module(f"{__package__}.{module_name}")
     found = getattr(module, attribute or ("app" if hasattr(module, "app") else "main"))
     if not isinstance(found, typer.Typer):
         app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -21,7 +21,7 @@ def load_moses(name: str, lang: str | None) -> Any:
         import sacremoses
     except ImportError:
         raise ImportError(
-            "raw text and Moses's words need sacremoses: pip install sacremoses"
+            "raw text and Moses's words need sacremoses: pip install sacremoses", name="sacremoses"
         ) from None
     return getattr(sacremoses, name)(lang=lang)
 

@@ -203,10 +203,7 @@ def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Record | R
 
 
 def read_parquet(source: Path, text_field: str) -> Iterator[Record | Reject]:
-    from conll_ner.data.parquet_rows import (  # a service does without pyarrow
-        open_parquet,
-        read_fields,
-    )
+    from conll_ner.data.parquet_rows import open_parquet, read_fields  # pyarrow is an extra
 
     with open_parquet(source) as table:
         check_column(text_field, table.schema_arrow.names, source)

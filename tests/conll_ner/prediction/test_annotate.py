@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
 from conll_ner.prediction.cluster import driver, partitions
-from conll_ner.prediction.outputs import MENTION
+from conll_ner.prediction.parquet_tables import MENTION
 from tests.annotate_helpers import (
     assert_same,
     descendants,

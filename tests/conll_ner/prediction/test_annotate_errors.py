@@ -104,7 +104,7 @@ def test_annotate_reports_missing_ray_in_one_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     result = run(pipeline, source, source.with_name("out"))
     assert result.exit_code == 1
-    assert result.stderr == 'Error: Ray is missing: pip install "ray[data]"\n'
+    assert result.stderr == 'Error: ray is not installed: pip install "conll-ner[cluster]"\n'
 
 
 def test_annotate_reports_in_one_line_that_ray_cannot_start(

@@ -40,14 +40,12 @@ def check_address(address: str) -> None:
 def ray_cluster(address: str, workers: int) -> Iterator[None]:
     """Start a local cluster or join a running one, and disconnect at the end.
 
-    RAISES (InputError): If Ray isn't installed or can't start, or the cluster isn't found.
+    RAISES (InputError): If Ray can't start, or the cluster isn't found.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError:
-        raise InputError('Ray is missing: pip install "ray[data]"') from None
+    import ray
+
     own: dict[str, Any] = {
         "num_cpus": workers,
         "include_dashboard": False,

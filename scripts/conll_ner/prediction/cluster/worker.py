@@ -25,7 +25,7 @@ from conll_ner.prediction.cluster.partitions import (
     read_rows,
     write_rows,
 )
-from conll_ner.prediction.outputs import MENTION
+from conll_ner.prediction.parquet_tables import MENTION
 from conll_ner.prediction.records import Record, Reject, check_text
 
 
