@@ -44,14 +44,17 @@ def make_venv(folder: Path) -> Path:
 
     RETURNS (Path): Its Python.
     """
-    # Without pip: the new venv imports this one's, through the .pth file below. The pip bundled
-    # with Python (and in 3.11 its setuptools) would take precedence over this venv's versions.
+    # Without pip: the new venv imports this one's, through the links below. The pip bundled with
+    # Python (and in 3.11 its setuptools) would take precedence over this venv's versions.
     venv.create(folder)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     scheme = {"base": str(folder), "platbase": str(folder)}
     site_packages = Path(sysconfig.get_path("purelib", "venv", scheme))
-    paths = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-    (site_packages / "requirements_from_outside.pth").write_text("\n".join(paths) + "\n")
+    for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for path in Path(place).iterdir():
+            # Its entry points would serve the wheel's pipeline instead of the wheel's own code.
+            if "conll_ner" not in path.name and path.name != "token_ner":
+                (site_packages / path.name).symlink_to(path)
     return python
 
 

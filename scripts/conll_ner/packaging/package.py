@@ -1,33 +1,22 @@
 """Package a trained pipeline as a wheel, with scores and sources in meta and model card."""
 
-import json
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Annotated, Any
 
-import srsly
 import typer
-from spacy.cli.package import package as spacy_package
-from spacy.util import load_config
 
-import token_ner  # `spacy package` looks up the functions of the config
 from conll_ner.common.console import InputError, exit_on_input_error, msg
-from conll_ner.common.files import atomic_write
+from conll_ner.common.files import atomic_write, read_json
 from conll_ner.evaluation.tables import format_table
+from conll_ner.packaging.wheel import build_wheel, has_token_ner
 
 # In addition to what `spacy package` finds by itself (spaCy, and the packages of the functions in
 # the config): the oldest torch that a wheel was tested with, and what `token_ner` imports.
 REQUIREMENTS = ["torch>=2.13"]
-CODE = "token_ner"
 CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<2.1"]
 SLIM_REQUIREMENTS = ["numpy>=2", "tokenizers>=0.20,<1", "onnxruntime>=1.20,<2"]
-TORCH_HALF = ("torch_model",)  # of the code; not in slim wheels
-DISTRIBUTION = "conll-ner"  # this project, if installed; wheels carry the code instead
+HINT = "run the steps before this one"
 BACKBONES = {
     "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),
     "mpnet": ("all-mpnet-base-v2", "Apache-2.0"),
@@ -63,15 +52,6 @@ def split_name(package: str, lang: str) -> str:
             f"with single underscores, e.g. {lang}_ner_conll03_trf"
         )
     return package.removeprefix(f"{lang}_")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """RAISES (InputError): If the file isn't there or isn't JSON."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}; run the steps before this one") from None
-    return content
 
 
 def performance(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -213,71 +193,6 @@ def find_requirements(pipeline: Path, meta: dict[str, Any]) -> list[str]:
     return REQUIREMENTS + (CODE_REQUIREMENTS if has_token_ner(pipeline) else [])
 
 
-def has_token_ner(pipeline: Path) -> bool:
-    """RETURNS (bool): Whether a component of the saved pipeline is a `token_ner`."""
-    components = load_config(pipeline / "config.cfg")["components"].values()
-    return any(component.get("factory") == "token_ner" for component in components)
-
-
-def add_code(made: Path, package: str) -> None:
-    """Copy `token_ner` into a package that `spacy package` made, which can't copy folders itself.
-
-    made (Path): The folder of setup.py.
-    """
-    folder = Path(token_ner.__file__).parent
-    target = made / package / CODE
-    meta = read_json(made / "meta.json")
-    left_out = TORCH_HALF if "slim" in meta else ()
-    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("__pycache__", *left_out))
-    replace_once(
-        made / package / "__init__.py", "\n__version__", f"from . import {CODE}\n\n__version__"
-    )
-    replace_once(made / "setup.py", "[model_name]", f'[model_name, model_name + ".{CODE}"]')
-    meta["requirements"] = [r for r in meta["requirements"] if not r.startswith(DISTRIBUTION)]
-    srsly.write_json(made / "meta.json", meta)
-
-
-def read_license() -> str:
-    """RETURNS (str): The license of this project's code."""
-    text = distribution(DISTRIBUTION).read_text("licenses/LICENSE")
-    assert text is not None  # pyproject.toml has it
-    return text
-
-
-def replace_once(path: Path, old: str, new: str) -> None:
-    """RAISES (RuntimeError): If the text isn't there exactly once, as after a change in spaCy."""
-    text = path.read_text(encoding="utf-8")
-    if text.count(old) != 1:
-        raise RuntimeError(f"{path}: found {text.count(old)} times instead of once: {old!r}")
-    path.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -> Path:
-    """Run `spacy package` on a copy of the pipeline that holds `meta` and `card`. A pipeline with
-    `token_ner` gets its code.
-
-    RETURNS (Path): The package's folder, made inside `folder`; the wheel is in its dist/.
-    RAISES (RuntimeError): If the build fails.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(temporary) / "pipeline"
-        shutil.copytree(pipeline, copy)
-        srsly.write_json(copy / "meta.json", meta)
-        (copy / "README.md").write_text(card, encoding="utf-8")
-        (copy / "LICENSE").write_text(read_license(), encoding="utf-8")
-        spacy_package(copy, folder, create_sdist=False, require_parent=True)
-    made = folder / f"{meta['lang']}_{meta['name']}-{meta['version']}"
-    if has_token_ner(pipeline):
-        add_code(made, f"{meta['lang']}_{meta['name']}")
-    # Without isolation: an isolated build would download its tools.
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(made)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
-    shutil.rmtree(made / "build", ignore_errors=True)
-    return made
-
-
 def main(
     pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline")],
     metrics_path: Annotated[Path, typer.Argument(help="Its metrics, by evaluate")],
@@ -300,8 +215,8 @@ def main(
 ) -> None:
     """Package a pipeline as a wheel: OUTPUT/PACKAGE-VERSION/dist/*.whl."""
     with exit_on_input_error():
-        metrics = read_json(metrics_path)
-        meta = read_json(pipeline / "meta.json")
+        metrics = read_json(metrics_path, HINT)
+        meta = read_json(pipeline / "meta.json", HINT)
         if package == "auto":
             package = default_name(meta, metrics)
         fill_meta(

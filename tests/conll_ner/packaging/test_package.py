@@ -18,6 +18,8 @@ from conll_ner.data.docs import make_doc, write_docs
 from conll_ner.evaluation import evaluate
 from conll_ner.packaging import check_wheel as install
 from conll_ner.packaging import package
+from conll_ner.packaging.wheel import build_wheel
+from conll_ner.packaging.wheel import build_wheel
 from tests.conftest import ROOT
 
 CODE = ROOT / "scripts" / "token_ner"
@@ -178,18 +180,20 @@ def test_install_token_ner_gives_the_same_scores(tiny_backbone: Path, tmp_path: 
     nlp.initialize(lambda: [Example(nlp.make_doc(doc.text), doc) for doc in docs])
     nlp.to_disk(tmp_path / "pipeline")
     meta = dict(nlp.meta) | {"name": "ner_scored", "requirements": package.CODE_REQUIREMENTS}
-    built = package.build_wheel(tmp_path / "pipeline", tmp_path, meta, "# card")
+    built = build_wheel(tmp_path / "pipeline", tmp_path, meta, "# card")
     wheel = next((built / "dist").glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:
-        names = {n for n in archive.namelist() if n.startswith("en_ner_scored/token_ner/")}
-        code = {f"en_ner_scored/token_ner/{path.name}" for path in CODE.glob("*.py")}
-        assert names == code
-        for path in CODE.glob("*.py"):
-            assert archive.read(f"en_ner_scored/token_ner/{path.name}") == path.read_bytes()
+        prefix = "en_ner_scored/token_ner/"
+        packed = {n.removeprefix(prefix) for n in archive.namelist() if n.startswith(prefix)}
+        assert packed == {str(path.relative_to(CODE)) for path in CODE.rglob("*.py")}
+        for name in packed:
+            assert archive.read(prefix + name) == (CODE / name).read_bytes()
     found = install.install_and_load(wheel)
     assert found["ents"] == install.expected_ents(str(tmp_path / "pipeline"))
     assert any(0 < ent[4] <= 1 for ents in found["ents"] for ent in ents)
-    assert any(r.startswith("spacy-transformers") for r in found["meta"]["requirements"])
+    requirements = found["meta"]["requirements"]
+    assert any(r.startswith("spacy-transformers") for r in requirements)
+    assert not any(r.startswith("conll") for r in requirements)  # the wheel has the code
 
 
 @pytest.mark.slow
@@ -204,7 +208,7 @@ def test_install_closes_the_network(tmp_path: Path) -> None:
 def test_install_finds_a_requirement_that_is_not_met(made: Path, tmp_path: Path) -> None:
     meta = copy.deepcopy(json.loads((made / "run" / "model-best" / "meta.json").read_text()))
     meta |= {"name": "bad", "version": "1", "requirements": ["torch>=99"]}
-    built = package.build_wheel(made / "run" / "model-best", tmp_path, meta, "# card")
+    built = build_wheel(made / "run" / "model-best", tmp_path, meta, "# card")
     wheel = next((built / "dist").glob("*.whl"))
     with pytest.raises(InputError, match=r"torch>=99"):
         install.install_and_load(wheel)

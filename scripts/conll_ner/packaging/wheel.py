@@ -1,0 +1,87 @@
+"""Build the wheel of a packaged pipeline: its data by `spacy package`, and the code beside it."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import srsly
+from spacy.cli.package import package as spacy_package
+from spacy.util import load_config
+
+import token_ner  # `spacy package` looks up the functions of the config
+
+CODE = "token_ner"
+TORCH_HALF = ("torch_model",)  # of the code; not in slim wheels
+DISTRIBUTION = "conll-ner"  # this project; wheels carry the code instead
+# Beside spaCy's setup.py, which names one package: all that there are.
+PYPROJECT = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[tool.setuptools.packages.find]
+namespaces = false
+"""
+
+
+def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -> Path:
+    """Run `spacy package` on a copy of the pipeline that holds `meta` and `card`. A pipeline with
+    `token_ner` gets its code.
+
+    RETURNS (Path): The package's folder, made inside `folder`; the wheel is in its dist/.
+    RAISES (RuntimeError): If the build fails.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / "pipeline"
+        shutil.copytree(pipeline, copy)
+        srsly.write_json(copy / "meta.json", meta)
+        (copy / "README.md").write_text(card, encoding="utf-8")
+        (copy / "LICENSE").write_text(read_license(), encoding="utf-8")
+        spacy_package(copy, folder, create_sdist=False, require_parent=True)
+    made = folder / f"{meta['lang']}_{meta['name']}-{meta['version']}"
+    if has_token_ner(pipeline):
+        add_code(made, made / f"{meta['lang']}_{meta['name']}")
+    # Without isolation: an isolated build would download its tools.
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(made)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
+    shutil.rmtree(made / "build", ignore_errors=True)
+    return made
+
+
+def has_token_ner(pipeline: Path) -> bool:
+    """RETURNS (bool): Whether a component of the saved pipeline is a `token_ner`."""
+    components = load_config(pipeline / "config.cfg")["components"].values()
+    return any(component.get("factory") == "token_ner" for component in components)
+
+
+def add_code(made: Path, package: Path) -> None:
+    """Copy `token_ner` into a package that `spacy package` made, which can't copy packages itself.
+
+    made (Path): The folder of setup.py.
+    package (Path): The package in it.
+    """
+    meta = srsly.read_json(made / "meta.json")
+    left_out = TORCH_HALF if "slim" in meta else ()
+    shutil.copytree(
+        Path(token_ner.__file__).parent,
+        package / CODE,
+        ignore=shutil.ignore_patterns("__pycache__", *left_out),
+    )
+    init = package / "__init__.py"
+    init.write_text(f"from . import {CODE}\n{init.read_text('utf-8')}", encoding="utf-8")
+    (made / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    meta["requirements"] = [r for r in meta["requirements"] if not r.startswith(DISTRIBUTION)]
+    srsly.write_json(made / "meta.json", meta)
+
+
+def read_license() -> str:
+    """RETURNS (str): The license of this project's code."""
+    text = distribution(DISTRIBUTION).read_text("licenses/LICENSE")
+    assert text is not None  # pyproject.toml has it
+    return text
