@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import distribution
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,6 @@ def add_code(made: Path, package: Path) -> None:
 
 def read_license() -> str:
     """RETURNS (str): The license of this project's code."""
-    text = distribution(DISTRIBUTION).read_text("licenses/LICENSE")
-    assert text is not None  # pyproject.toml has it
-    return text
+    # An editable install leaves a second record, without the license, beside the source.
+    texts = (found.read_text("licenses/LICENSE") for found in distributions(name=DISTRIBUTION))
+    return next(filter(None, texts))

@@ -19,7 +19,6 @@ from conll_ner.evaluation import evaluate
 from conll_ner.packaging import check_wheel as install
 from conll_ner.packaging import package
 from conll_ner.packaging.wheel import build_wheel
-from conll_ner.packaging.wheel import build_wheel
 from tests.conftest import ROOT
 
 CODE = ROOT / "scripts" / "token_ner"
