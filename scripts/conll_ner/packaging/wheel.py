@@ -17,14 +17,30 @@ import token_ner  # `spacy package` looks up the functions of the config
 CODE = "token_ner"
 TORCH_HALF = ("torch_model",)  # of the code; not in slim wheels
 DISTRIBUTION = "conll-ner"  # this project; wheels carry the code instead
-# Beside spaCy's setup.py, which names one package: all that there are.
-PYPROJECT = """\
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
+# In place of spaCy's, which names one package and copies meta.json.
+SETUP = """\
+import json
+from pathlib import Path
 
-[tool.setuptools.packages.find]
-namespaces = false
+from setuptools import find_packages, setup
+
+meta = json.loads(Path("meta.json").read_text("utf-8"))
+name = f"{meta['lang']}_{meta['name']}"
+setup(
+    name=name,
+    version=meta["version"],
+    description=meta.get("description"),
+    long_description=Path("README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    author=meta.get("author"),
+    author_email=meta.get("email"),
+    url=meta.get("url"),
+    license=meta.get("license"),
+    packages=find_packages(),
+    package_data={name: ["meta.json", f"{name}-{meta['version']}/**/*"]},
+    install_requires=meta["requirements"],
+    entry_points={"spacy_models": [f"{name} = {name}"]},
+)
 """
 
 
@@ -75,9 +91,10 @@ def add_code(made: Path, package: Path) -> None:
     )
     init = package / "__init__.py"
     init.write_text(f"from . import {CODE}\n{init.read_text('utf-8')}", encoding="utf-8")
-    (made / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    (made / "setup.py").write_text(SETUP, encoding="utf-8")
     meta["requirements"] = [r for r in meta["requirements"] if not r.startswith(DISTRIBUTION)]
-    srsly.write_json(made / "meta.json", meta)
+    for folder in (made, package, package / made.name):
+        srsly.write_json(folder / "meta.json", meta)
 
 
 def read_license() -> str:
