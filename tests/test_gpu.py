@@ -18,12 +18,13 @@ import torch.utils.checkpoint
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Corpus
+from spacy.vocab import Vocab
 from thinc.api import fix_random_seed, get_torch_default_device, require_gpu, use_ops
 
 from conll_ner.common.device import resolve_device
 from conll_ner.common.pipelines import load_on_device
 from conll_ner.data.columns.conll import read_corpus
-from conll_ner.data.docs import convert_to_docs
+from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.split_scores import evaluate_file
 from conll_ner.prediction import predict
 from conll_ner.serving.app import create_app
@@ -33,7 +34,7 @@ from tests.serve_helpers import serving
 from token_ner.torch_model import forward
 
 pytestmark = pytest.mark.gpu
-PIPELINE = ROOT / "tests" / "data" / "pipeline-0.1.0"
+PIPELINE = ROOT / "tests" / "data" / "pipeline"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,7 +62,7 @@ def texts(words: list[list[str]]) -> list[str]:
 @pytest.fixture(scope="module")
 def gold(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("gold") / "train.spacy"
-    convert_to_docs(SAMPLE / "train.txt", path, "auto", "en")
+    write_docs(read_gold(SAMPLE / "train.txt", Vocab()), path)
     return path
 
 

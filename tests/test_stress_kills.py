@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from spacy.vocab import Vocab
 
 from conll_ner.common.files import sha256
-from conll_ner.data.docs import convert_to_docs
+from conll_ner.data.docs import read_gold, write_docs
 from tests.conftest import ROOT, SAMPLE
 from tests.stress_helpers import complete, kill_often
 
@@ -150,7 +151,7 @@ def test_kills_of_train(
 ) -> None:
     """Every run continues the one before; in the end, weights are those of an uninterrupted one."""
     data = folder.parent
-    convert_to_docs(SAMPLE / "valid.txt", data / "valid.spacy", "auto", "en")
+    write_docs(read_gold(SAMPLE / "valid.txt", Vocab()), data / "valid.spacy")
     output = folder / "run"
     command = [
         *(SCRIPTS / "train", ROOT / "configs" / "token_ner.cfg", output, "--device", "cpu"),

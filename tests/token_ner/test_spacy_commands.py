@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import spacy
+from spacy.vocab import Vocab
 
 import token_ner
-from conll_ner.data.docs import convert_to_docs
+from conll_ner.data.docs import read_gold, write_docs
 from tests.conftest import ROOT, SAMPLE
 from tests.token_ner.support import run_cases
 
@@ -46,7 +47,7 @@ print(json.dumps([token_ner.__file__, TokenNER.__module__]))
 @pytest.mark.slow
 def test_code_spacy_train_evaluate_and_assemble(tiny_backbone: Path, tmp_path: Path) -> None:
     for split, name in (("train", "train"), ("valid", "dev")):
-        convert_to_docs(SAMPLE / f"{split}.txt", tmp_path / f"{name}.spacy", "auto", "en")
+        write_docs(read_gold(SAMPLE / f"{split}.txt", Vocab()), tmp_path / f"{name}.spacy")
     paths = ["--paths.train", str(tmp_path / "train.spacy"), "--paths.dev"]
     paths += [str(tmp_path / "dev.spacy"), "--paths.backbone", str(tiny_backbone)]
     steps = ["--training.max_steps", "4", "--training.eval_frequency", "2"]

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from spacy.vocab import Vocab
+
 from conll_ner.benchmarking.systems import OURS, SPACY_BATCH_SIZE
 from conll_ner.data.columns.conll import format_corpus, read_corpus
-from conll_ner.data.docs import convert_to_docs
+from conll_ner.data.docs import make_doc, write_docs
 
 SPLITS = {"train": "train", "valid": "dev", "test": "test"}  # column file: DocBin
 
@@ -20,7 +22,8 @@ def prepare_corpus(corpus: Path, folder: Path, documents: dict[str, int | None])
     for name, docbin in SPLITS.items():
         chosen = read_corpus(corpus / f"{name}.txt").documents[: documents[name]]
         (folder / f"{name}.txt").write_text(format_corpus(chosen), encoding="utf-8")
-        convert_to_docs(folder / f"{name}.txt", folder / f"{docbin}.spacy", "auto", "en")
+        vocab = Vocab()
+        write_docs([make_doc(document, vocab) for document in chosen], folder / f"{docbin}.spacy")
 
 
 def seconds_until(curve: Iterable[Sequence[float]], f1: float) -> float | None:

@@ -1,6 +1,7 @@
 """Convert annotations of any format to DocBin, one Doc per document, and to other formats."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,12 @@ from conll_ner.common.console import InputError, exit_on_input_error
 from conll_ner.common.languages import blank_pipeline
 from conll_ner.data.columns.schemes import SCHEMES
 from conll_ner.data.columns.selection import Columns
-from conll_ner.data.converting import Conversion, convert_file, convert_folder, convert_to_splits
+from conll_ner.data.converting import Conversion, convert
 from conll_ner.data.formats.aligning import ALIGNMENTS
-from conll_ner.data.formats.reading import FORMAT_NAMES, Reading
-from conll_ner.data.formats.splitting import make_folds, parse_shares, split_documents
-from conll_ner.data.formats.target_files import TARGET_NAMES
-from conll_ner.data.splits import find_splits
+from conll_ner.data.formats.annotated import Reading
+from conll_ner.data.formats.reading import FORMATS
+from conll_ner.data.formats.writing import TARGET_NAMES
+from conll_ner.data.random_splits import make_folds, parse_shares, split_documents
 from token_ner import create_linear_tokenizer
 
 
@@ -34,7 +35,7 @@ def main(
     source: Annotated[Path, typer.Argument(help="File or folder of any format")],
     target: Annotated[Path, typer.Argument(help="File to write; a folder with --split")],
     format_: Annotated[
-        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMAT_NAMES)}")
+        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMATS)}")
     ] = "auto",
     to: Annotated[
         str, typer.Option(help=f"Format of TARGET: auto (by suffix), {', '.join(TARGET_NAMES)}")
@@ -79,14 +80,11 @@ def main(
         nlp = blank_pipeline(lang)
         nlp.tokenizer = create_linear_tokenizer()(nlp)
         columns = Columns(parse_column(word_column), parse_column(label_column))
-        reading = Reading(format_, align, encoding, scheme, columns, repair)
-        how = Conversion(reading, to, to_scheme, nlp)
+        reading = Reading(format_, align, encoding, scheme, columns, repair, nlp)
+        how = Conversion(reading, to, to_scheme)
         if split:
             shares = parse_shares(split)
-            convert_to_splits(source, target, how, lambda d: split_documents(d, shares, seed))
+            how = replace(how, split=lambda docs: split_documents(docs, shares, seed))
         elif folds:
-            convert_to_splits(source, target, how, lambda d: make_folds(d, folds, seed))
-        elif source.is_dir() and "train" in find_splits(source):
-            convert_folder(source, target, how)
-        else:
-            convert_file(source, target, how)
+            how = replace(how, split=lambda docs: make_folds(docs, folds, seed))
+        convert(source, target, how)

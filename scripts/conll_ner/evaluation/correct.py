@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.files import sha256
 from conll_ner.common.languages import blank_pipeline
-from conll_ner.data.formats.reading import FORMAT_NAMES, Reading, find_format, read_source
-from conll_ner.data.formats.target_files import TARGET_NAMES, find_target, write_target
+from conll_ner.data.formats.annotated import Reading
+from conll_ner.data.formats.reading import FORMATS, read_source
+from conll_ner.data.formats.writing import TARGET_NAMES, find_target, write_target
 from conll_ner.evaluation.corrections import apply_corrections, read_corrections
 
 
@@ -18,7 +20,7 @@ def main(
     corrections: Annotated[Path, typer.Argument(help="Corrections that the report page saved")],
     target: Annotated[Path, typer.Argument(help="File to write")],
     format_: Annotated[
-        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMAT_NAMES)}")
+        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMATS)}")
     ] = "auto",
     to: Annotated[
         str, typer.Option(help=f"Format of TARGET: auto (by suffix), {', '.join(TARGET_NAMES)}")
@@ -30,9 +32,9 @@ def main(
     with exit_on_input_error():
         if not source.is_file():
             raise InputError(f"{source}: no such file")
-        reading = Reading(format_)
-        name, to = find_format(source, reading), find_target(target, to)
+        to = find_target(target, to)
+        _, read = read_source(source, Reading(format_, nlp=blank_pipeline(lang)))
         found = read_corrections(corrections, sha256(source))
-        docs = (doc for doc, _ in read_source(source, name, reading, blank_pipeline(lang)) if doc)
+        docs = (doc for doc in read if isinstance(doc, Doc))
         write_target(apply_corrections(docs, found, source), target, to, "iob2")
         msg.good(f"{target}: {len(found):,} corrections applied")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -9,6 +10,7 @@ from spacy.tokens import Doc
 from conll_ner.common.console import InputError
 from conll_ner.common.pipelines import find_heads, load_on_device
 from conll_ner.prediction.records import Record, Reject, list_files, read_records
+from token_ner.checks import TRF_DATA
 
 # Maximum size of a part. An interrupted run loses only the parts in progress.
 PART_RECORDS = 1000
@@ -62,11 +64,16 @@ def annotate_texts(nlp: Language, texts: Sequence[str], labels: Sequence[str]) -
     for batch in batch_by_length(texts):
         found = nlp.pipe([texts[i] for i in batch], batch_size=len(batch))
         for i, doc in zip(batch, found, strict=True):
-            doc.user_data.clear()  # the transformer's output, a hundred times the text's size
+            drop_transformer_output(doc)
             if labels:
                 doc.set_ents([ent for ent in doc.ents if ent.label_ in labels], default="outside")
             docs[i] = doc
     return [docs[i] for i in range(len(texts))]
+
+
+def drop_transformer_output(doc: Doc) -> None:
+    """Delete what takes a hundred times the text's size, and leave the scores of mentions."""
+    cast(dict[Any, Any], doc.user_data).pop(TRF_DATA, None)
 
 
 def reject_if_longer(item: Record | Reject, limit: int) -> Record | Reject:

@@ -10,8 +10,7 @@ from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.files import check_file
 from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import read_gold
-from conll_ner.data.formats.target_files import find_target, write_target
-from conll_ner.data.formats.writing import WRITERS
+from conll_ner.data.formats.writing import WRITERS, find_target, write_target
 from conll_ner.prediction.annotating import name_first, read_texts
 from conll_ner.prediction.records import Reject, write_rejects
 from conll_ner.prediction.uncertainty import most_uncertain

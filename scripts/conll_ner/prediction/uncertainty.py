@@ -8,7 +8,7 @@ from typing import NamedTuple
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from conll_ner.prediction.annotating import batch_by_length
+from conll_ner.prediction.annotating import batch_by_length, drop_transformer_output
 from token_ner import TokenNER
 
 CHUNK = 500  # texts that are sorted by length together
@@ -46,6 +46,6 @@ def annotate(nlp: Language, head: TokenNER, texts: Iterable[str]) -> Iterator[Ca
                 n_words = sum(not token.is_space for token in doc)
                 if n_words:
                     uncertainty = -head.log_probability(doc, logits) / n_words
-                    doc.user_data.clear()  # the transformer's output
+                    drop_transformer_output(doc)
                     yield Candidate(uncertainty, -(first + i), doc)
         first += len(chunk)

@@ -6,24 +6,25 @@ from pathlib import Path
 import pytest
 import spacy
 import typer
+from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from conll_ner.benchmarking import benchmark_host
 from conll_ner.benchmarking.host import STAGES, Playback, measure_prediction
 from conll_ner.common.pipelines import load_pipeline
-from conll_ner.data.docs import convert_to_docs
+from conll_ner.data.docs import read_gold, write_docs
 from tests.conftest import ROOT, SAMPLE
 from token_ner.torch_model import forward
 from token_ner.wordpieces import WordEncoder
 
 app = typer.Typer()
 app.command()(benchmark_host.main)
-PIPELINE = str(ROOT / "tests" / "data" / "pipeline-0.1.0")
+PIPELINE = str(ROOT / "tests" / "data" / "pipeline")
 
 
 @pytest.fixture
 def gold(tmp_path: Path) -> Path:
-    convert_to_docs(SAMPLE / "valid.txt", tmp_path / "dev.spacy", "auto", "en")
+    write_docs(read_gold(SAMPLE / "valid.txt", Vocab()), tmp_path / "dev.spacy")
     return tmp_path / "dev.spacy"
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from conll_ner.data import convert
 from conll_ner.data.columns import conll
-from conll_ner.data.docs import make_doc, read_docs, read_document, write_docs
+from conll_ner.data.docs import make_doc, read_docs, to_document, write_docs
 from tests.conftest import CONLL2003, SAMPLE, SPLITS, TINY
 
 app = typer.Typer()
@@ -44,7 +44,8 @@ def test_convert_makes_one_doc_per_document(tiny_file: Path, tmp_path: Path, voc
 def test_convert_reports_counts(tiny_file: Path, tmp_path: Path) -> None:
     tiny_file.write_text(TINY + "\n\n\n\nfine RB B-X O\n\n-DOCSTART- -X- O O\n-DOCSTART- -X- O O\n")
     printed = " ".join(run(tiny_file, tmp_path / "tiny.spacy").stdout.split())
-    assert "2 documents, 4 sentences, 13 words, 2 LOC, 1 ORG, 1 PER (IOB2)" in printed
+    assert "2 documents, 4 sentences, 13 words, 2 LOC, 1 ORG, 1 PER (columns)" in printed
+    assert "labels in IOB2" in printed
     assert "2 empty sentences skipped, 2 empty documents skipped" in printed
 
 
@@ -85,15 +86,13 @@ def test_convert_keeps_lemmas(tmp_path: Path, vocab: Vocab) -> None:
     write_docs([make_doc(document, vocab)], tmp_path / "out.spacy")
     (doc,) = read_docs(tmp_path / "out.spacy", vocab)
     assert [token.lemma_ for token in doc] == ["gehen", "Hans"]
-    assert read_document(doc) == document
+    assert to_document(doc) == document
 
 
 def test_convert_docs_without_annotation(vocab: Vocab) -> None:
     """A Doc without sentence starts, tags or chunks is one sentence with empty columns."""
     doc = Doc(vocab, words=["Ada", "left"], ents=["B-PER", "O"])
-    assert conll.format_corpus([read_document(doc)], docstarts=False) == (
-        "Ada _ _ B-PER\nleft _ _ O"
-    )
+    assert conll.format_corpus([to_document(doc)], docstarts=False) == ("Ada _ _ B-PER\nleft _ _ O")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from conll_ner.data import convert, converting
 from conll_ner.data.docs import read_docs
-from conll_ner.data.formats.reading import FORMAT_NAMES, Reading
+from conll_ner.data.formats.annotated import Reading
 from tests.conftest import SAMPLE, TINY
 from tests.conll_ner.data.formats.support import MENTIONS, TEXT, jsonl, mentions
 
@@ -182,10 +182,6 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_every_format_has_a_name() -> None:
-    assert len(set(FORMAT_NAMES)) == len(FORMAT_NAMES)
-
-
 @pytest.mark.parametrize("to", ["jsonl", "prodigy", "labelstudio"])
 def test_the_vocabulary_does_not_grow_with_the_file(
     to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -195,13 +191,13 @@ def test_the_vocabulary_does_not_grow_with_the_file(
         {"text": text, "label": [[0, text.index(" "), f"T{i}"]]} for i, text in enumerate(texts)
     ]
     nlp = spacy.blank("en")
-    how = converting.Conversion(Reading(), to, "iob2", nlp)
+    how = converting.Conversion(Reading(nlp=nlp), to)
     source = jsonl(tmp_path / "in.jsonl", *records)
     converting.convert_file(source, tmp_path / "whole.json", how)
     monkeypatch.setattr(converting, "ZONE", 10)
     nlp = spacy.blank("en")
     converting.convert_file(
-        source, tmp_path / "zones.json", converting.Conversion(Reading(), to, "iob2", nlp)
+        source, tmp_path / "zones.json", converting.Conversion(Reading(nlp=nlp), to)
     )
     assert (tmp_path / "zones.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     kept = [f"Oslo{i}" in nlp.vocab.strings for i in range(30)]

@@ -8,10 +8,11 @@ import pytest
 import spacy
 import typer
 from sacremoses import MosesTokenizer
+from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from conll_ner.common.pipelines import load_pipeline
-from conll_ner.data.docs import convert_to_docs, read_docs
+from conll_ner.data.docs import read_docs, read_gold, write_docs
 from conll_ner.training import teach, train
 from tests.conftest import ROOT, SAMPLE
 from token_ner import TokenNER
@@ -20,7 +21,7 @@ from token_ner.training.soft_labels import get_soft_labels
 
 app = typer.Typer()
 app.command()(teach.main)
-TEACHER = ROOT / "tests" / "data" / "pipeline-0.1.0"
+TEACHER = ROOT / "tests" / "data" / "pipeline"
 TEXTS = ["Ada Lindqvist left Varnholm. She went home.", "", "Norden grew\n\nby 3 percent."] * 4
 
 
@@ -126,7 +127,7 @@ def test_training_learns_from_the_teacher(texts: Path, tmp_path: Path, tiny_back
     """Documents of both files are in training, and the loss is finite."""
     run(TEACHER, texts, tmp_path / "taught.spacy")
     for split in ("train", "valid"):
-        convert_to_docs(SAMPLE / f"{split}.txt", tmp_path / f"{split}.spacy", "auto", "en")
+        write_docs(read_gold(SAMPLE / f"{split}.txt", Vocab()), tmp_path / f"{split}.spacy")
     losses = {}
     for name, taught in (("with", tmp_path / "taught.spacy"), ("without", "null")):
         arguments = ["--device", "cpu", "--paths.taught", str(taught), "--training.max_epochs", "1"]

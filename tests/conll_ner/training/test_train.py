@@ -12,6 +12,7 @@ import spacy
 import torch
 from spacy.training import Example
 from spacy.util import load_config, registry
+from spacy.vocab import Vocab
 
 from conll_ner.common.console import InputError
 from conll_ner.common.device import resolve_device
@@ -38,7 +39,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> dict
     folder = tmp_path_factory.mktemp("corpus")
     for split in ("train", "dev"):
         source = SAMPLE / f"{'test' if split == 'train' else 'valid'}.txt"
-        docs.convert_to_docs(source, folder / f"{split}.spacy", "auto", "en")
+        docs.write_docs(docs.read_gold(source, Vocab()), folder / f"{split}.spacy")
     return {
         "paths.train": str(folder / "train.spacy"),
         "paths.dev": str(folder / "dev.spacy"),

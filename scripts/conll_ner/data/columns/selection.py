@@ -122,9 +122,7 @@ def counts_words(blocks: Sequence[Block]) -> bool:
     return longest > 1
 
 
-def check_label_column(
-    blocks: Sequence[Block], label: int, others: list[int], path: str
-) -> None:
+def check_label_column(blocks: Sequence[Block], label: int, others: list[int], path: str) -> None:
     """RAISES (InputError): If another column than the last holds labels too, or holds them
     instead."""
 

@@ -19,7 +19,7 @@ from conll_ner.data.columns.conll import (
 )
 from conll_ner.data.columns.schemes import decode_mentions
 from conll_ner.data.fetching.origins import go_offline_without_hub, try_sources
-from conll_ner.data.formats.detecting import COLUMNS, detect
+from conll_ner.data.formats.reading import COLUMNS, detect
 from conll_ner.data.formats.token_tags import BESIDE
 from conll_ner.data.mentions import Mention
 from conll_ner.data.splits import NAMES, find_splits

@@ -1,23 +1,20 @@
 """From mentions by characters to mentions by words. What doesn't fit is listed, not dropped."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
-from spacy.tokens import Doc
-from spacy.tokens import Span as DocSpan
+from spacy.language import Language
+from spacy.tokens import Doc, Span
 from spacy.util import get_words_and_spaces
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.columns.conll import Document
+from conll_ner.data.docs import make_doc
+from conll_ner.data.formats.annotated import NO_WORDS, Annotated, Issue, Record
+from conll_ner.data.mentions import CharMention
 
 ALIGNMENTS = ("strict", "expand", "contract")
 Tokenizer = Callable[[str], Doc]
 QUOTED = 200  # characters of a text that an issue quotes
-
-
-class Aligned(NamedTuple):
-    doc: Doc | None
-    issues: list[Issue]
 
 
 def align(
@@ -39,7 +36,7 @@ def align(
     text = doc.text  # once: spaCy joins the words each time
     issues = list(record.issues)
     unknown = [span for a, b in record.unknown if (span := cover(doc, text, a, b)) is not None]
-    found: list[tuple[Span, DocSpan]] = []
+    found: list[tuple[CharMention, Span]] = []
     for mention in record.mentions:
         span, problem = place(doc, text, mention, alignment)
         if problem:
@@ -48,7 +45,7 @@ def align(
             found.append((mention, span))
         elif (touched := cover(doc, text, mention.start, mention.end)) is not None:
             unknown.append(touched)
-    kept: dict[int, DocSpan] = {}  # word -> mention
+    kept: dict[int, Span] = {}  # word -> mention
     for mention, span in sorted(found, key=lambda pair: (-len(pair[1]), pair[1].start)):
         taken = next((kept[i] for i in range(span.start, span.end) if i in kept), None)
         if taken is None:
@@ -85,8 +82,8 @@ def is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def place(doc: Doc, text: str, mention: Span, alignment: str) -> tuple[DocSpan | None, str]:
-    """RETURNS (tuple[DocSpan | None, str]): The words of a mention, or None if it is left out; and
+def place(doc: Doc, text: str, mention: CharMention, alignment: str) -> tuple[Span | None, str]:
+    """RETURNS (tuple[Span | None, str]): The words of a mention, or None if it is left out; and
     what is wrong with it, if anything. text: the document's."""
     start, end, label = mention
     if not 0 <= start <= end <= len(text):
@@ -109,31 +106,31 @@ def place(doc: Doc, text: str, mention: Span, alignment: str) -> tuple[DocSpan |
     return trim(doc.char_span(start, end, label=label, alignment_mode=alignment)), problem
 
 
-def trim(span: DocSpan | None) -> DocSpan | None:
-    """RETURNS (DocSpan | None): The span without whitespace tokens at its edges."""
+def trim(span: Span | None) -> Span | None:
+    """RETURNS (Span | None): The span without whitespace tokens at its edges."""
     words = [token.i for token in span or () if not token.is_space]
-    return DocSpan(span.doc, words[0], words[-1] + 1, span.label) if span and words else None
+    return Span(span.doc, words[0], words[-1] + 1, span.label) if span and words else None
 
 
-def cover(doc: Doc, text: str, start: int, end: int) -> DocSpan | None:
-    """RETURNS (DocSpan | None): All words that characters touch; None if there are none. text: the
+def cover(doc: Doc, text: str, start: int, end: int) -> Span | None:
+    """RETURNS (Span | None): All words that characters touch; None if there are none. text: the
     document's."""
     start, end = max(0, start), min(end, len(text))
     return doc.char_span(start, end, alignment_mode="expand") if start < end else None
 
 
-def make_issue(record: Annotated, mention: Span, reason: str, used: str = "") -> Issue:
+def make_issue(record: Annotated, mention: CharMention, reason: str, used: str = "") -> Issue:
     start, end, label = mention
     text = record.text[max(0, start) : max(0, end)][:QUOTED]
     return Issue(record.record, reason, text, label, start, end, used)
 
 
 def set_mentions(
-    doc: Doc, kept: dict[int, DocSpan], unknown: list[DocSpan], *, is_complete: bool
+    doc: Doc, kept: dict[int, Span], unknown: list[Span], *, is_complete: bool
 ) -> None:
     """Set the mentions. Words of `unknown` that are in none have no label.
 
-    kept (dict[int, DocSpan]): The mention of each word that is in one.
+    kept (dict[int, Span]): The mention of each word that is in one.
     """
     free = [i for span in unknown for i in range(span.start, span.end) if i not in kept]
     doc.set_ents(
@@ -143,17 +140,21 @@ def set_mentions(
     )
 
 
-def align_all(
-    records: Iterable[Annotated | Issue], tokenizer: Tokenizer, alignment: str
-) -> Iterator[Aligned]:
-    """YIELDS (Aligned): The records one by one. The Doc of one that isn't used, or has no words, is
-    None."""
+def make_docs(records: Iterable[Record], nlp: Language, alignment: str) -> Iterator[Doc | Issue]:
+    """YIELDS (Doc | Issue): The records one by one, each after what it leaves out; not the Doc of a
+    text without words.
+
+    nlp (Language): Its tokenizer finds the words of formats that have none.
+    """
     for record in records:
-        if isinstance(record, Issue):
-            yield Aligned(None, [record])
-            continue
-        doc, issues = align(record, tokenizer, alignment)
-        has_words = not doc.text.isspace() and len(doc) > 0
-        if not has_words:
-            issues.append(Issue(record.record, "the text has no words", record.text[:QUOTED]))
-        yield Aligned(doc if has_words else None, issues)
+        if isinstance(record, Doc | Issue):
+            yield record
+        elif isinstance(record, Document):
+            yield make_doc(record, nlp.vocab)
+        else:
+            doc, issues = align(record, nlp.tokenizer, alignment)
+            yield from issues
+            if len(doc) > 0 and not doc.text.isspace():
+                yield doc
+            else:
+                yield Issue(record.record, NO_WORDS, record.text[:QUOTED])

@@ -1,18 +1,41 @@
-"""What a reader of an annotation format yields, whatever the tool. Independent of spaCy."""
+"""What a reader of a format takes and yields, whatever the tool."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from spacy.language import Language
+from spacy.tokens import Doc
 
-class Span(NamedTuple):
-    """A mention: its characters [start, end) in code points, and its label."""
+from conll_ner.common.languages import blank_pipeline
+from conll_ner.data.columns.conll import Document
+from conll_ner.data.columns.selection import DEFAULT, Columns
+from conll_ner.data.mentions import CharMention
 
-    start: int
-    end: int
-    label: str
+NO_WORDS = "the text has no words"  # the reason of an Issue
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a source.
+
+    format (str): A key of reading.FORMATS, or "auto" to find it out.
+    alignment (str): What becomes of mentions that don't meet words.
+    encoding (str | None): None: UTF-8.
+    scheme, repair: For column files and Hugging Face's rows, as in `read_corpus`.
+    columns: For column files.
+    nlp (Language): Its tokenizer finds the words of formats that have none.
+    """
+
+    format: str = "auto"
+    alignment: str = "strict"
+    encoding: str | None = None
+    scheme: str = "auto"
+    columns: Columns = DEFAULT
+    repair: bool = False
+    nlp: Language = field(default_factory=lambda: blank_pipeline("en"))
 
 
 class Issue(NamedTuple):
@@ -44,7 +67,7 @@ class Annotated:
     """A text with mentions, exactly as the file has it: nothing is stripped or normalised.
 
     record (str): Where it is, for messages: "line 3", "task 17", "a.ann".
-    mentions (Sequence[Span]): In any order; they may overlap and be wrong.
+    mentions (Sequence[CharMention]): In any order; they may overlap and be wrong.
     words (Sequence[str] | None): The words, if the format has them. None: a tokenizer finds them.
     has_spaces (bool): Whether the text is the original one. False if the format has words only, and
         the text is these words with a space between them.
@@ -57,7 +80,7 @@ class Annotated:
 
     record: str
     text: str
-    mentions: Sequence[Span]
+    mentions: Sequence[CharMention]
     words: Sequence[str] | None = None
     has_spaces: bool = True
     sentence_starts: Sequence[int] | None = None
@@ -66,7 +89,8 @@ class Annotated:
     issues: Sequence[Issue] = ()
 
 
-# Reads a file or folder in an encoding (None: UTF-8). Raises InputError, with the line or record,
-# if it isn't of the format.
-# An Issue is a record that isn't used, such as one that the annotator rejected.
-Reader = Callable[[Path, str | None], Iterator[Annotated | Issue]]
+# A Document has words and their labels, and a DocBin's Doc is used as it is. An Issue is a record
+# that isn't used, such as one that the annotator rejected.
+Record = Annotated | Document | Doc | Issue
+# Reads a file or folder. Raises InputError, with the line or record, if it isn't of the format.
+Reader = Callable[[Path, Reading], Iterator[Record]]

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.json_records import get, get_objects, read_json_records
-from conll_ner.data.formats.plain import read_span
+from conll_ner.data.formats.plain import read_mention
 
 RESPONSES, SUGGESTION = ".responses", ".suggestion"  # ends of names in the flat form
 FLAT_NAMES = ("id", "status", "_server_id")  # of strings that are no text
@@ -24,10 +24,10 @@ def is_argilla(record: Any) -> bool:
     )
 
 
-def read_argilla(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_argilla(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read the submitted responses to the span questions of each record. Suggestions, drafts and
     discarded responses aren't used. Of different responses to one question, the first is used."""
-    for where, record in read_json_records(path, encoding):
+    for where, record in read_json_records(path, reading.encoding):
         if not isinstance(record, dict):
             raise InputError(f"{where}: not an object")
         if "fields" in record:
@@ -52,7 +52,7 @@ def read_argilla(path: Path, encoding: str | None) -> Iterator[Annotated | Issue
                 if other != values[0]:
                     yield Issue(where, "another response, which differs, is used", text)
         items = [item for values in submitted for item in (values[0] if values else [])]
-        yield Annotated(where, text, [read_span(item, where) for item in items])
+        yield Annotated(where, text, [read_mention(item, where) for item in items])
 
 
 def find_text(fields: dict[str, Any], where: str) -> str:

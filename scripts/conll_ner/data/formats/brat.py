@@ -7,16 +7,12 @@ from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.encodings import read_text
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.stated import Stated, check_stated, count_right
+from conll_ner.data.mentions import CharMention
 
 
-def is_brat(path: Path) -> bool:
-    """RETURNS (bool): Whether a path is an .ann file, or a folder with any."""
-    return path.suffix == ".ann" or (path.is_dir() and next(path.rglob("*.ann"), None) is not None)
-
-
-def read_brat(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_brat(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read the text-bound annotations (T) of one .ann file, or of all in a folder. Relations,
     events, attributes and notes are ignored. Mentions of several parts are left out."""
     for file in sorted(path.rglob("*.ann")) if path.is_dir() else [path]:
@@ -24,8 +20,8 @@ def read_brat(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
         if not text_file.is_file():
             raise InputError(f"{file}: its text, {text_file.name}, is missing")
         # Only line feeds end lines: a mention's text can contain U+2028 and others.
-        lines = read_text(file, encoding).replace("\r\n", "\n").split("\n")
-        yield read_document(str(file), read_text(text_file, encoding), lines)
+        lines = read_text(file, reading.encoding).replace("\r\n", "\n").split("\n")
+        yield read_document(str(file), read_text(text_file, reading.encoding), lines)
 
 
 def read_document(where: str, text: str, lines: list[str]) -> Annotated:
@@ -68,5 +64,5 @@ def read_mentions(
             issues.append(Issue(where, "in several parts", expected, label, start, end))
             unknown += parts
         else:
-            stated.append((Span(start, end, label), expected))
+            stated.append((CharMention(start, end, label), expected))
     return stated, issues, unknown

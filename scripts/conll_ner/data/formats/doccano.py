@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.json_records import get, read_json_records
-from conll_ner.data.formats.plain import read_span
+from conll_ner.data.formats.plain import read_mention
+from conll_ner.data.mentions import CharMention
 
 LISTS = ("label", "labels")
 
@@ -36,13 +37,13 @@ def find_objects(record: dict[str, Any]) -> list[Any]:
     return items if isinstance(items, list) and is_mentions else []
 
 
-def read_doccano(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_doccano(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read `{"text": …, "label": [[0, 3, "PER"]]}`, or `"entities": [{"label": "PER",
     "start_offset": 0, "end_offset": 3}]`, one per line."""
-    for where, record in read_json_records(path, encoding):
+    for where, record in read_json_records(path, reading.encoding):
         text = get(record, "text", str, where)
         mentions = [
-            Span(
+            CharMention(
                 get(item, "start_offset", int, where),
                 get(item, "end_offset", int, where),
                 get(item, "label", str, where),
@@ -52,7 +53,7 @@ def read_doccano(path: Path, encoding: str | None) -> Iterator[Annotated | Issue
         names = [name for name in LISTS if name in record]
         if not mentions and (names or "entities" not in record):
             name = next((name for name in names if is_lists(record[name])), LISTS[0])
-            mentions = [read_span(item, where) for item in get(record, name, list, where)]
+            mentions = [read_mention(item, where) for item in get(record, name, list, where)]
         elif not mentions and record["entities"] != []:
             raise InputError(f'{where}: the field "entities" has no mentions of doccano')
         yield Annotated(where, text, mentions)

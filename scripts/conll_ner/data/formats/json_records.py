@@ -1,6 +1,7 @@
 """Read JSON records: JSONL line by line, or the items of one JSON array."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
@@ -8,6 +9,8 @@ from typing import Any, TextIO
 from conll_ner.common.console import InputError, shorten
 from conll_ner.common.exact_json import load_json
 from conll_ner.data.encodings import open_text
+
+START = 4096  # characters
 
 
 def read_json_records(path: Path, encoding: str | None) -> Iterator[tuple[str, Any]]:
@@ -19,24 +22,38 @@ def read_json_records(path: Path, encoding: str | None) -> Iterator[tuple[str, A
     RAISES (InputError): If the file, or a line of it, isn't JSON.
     """
     with open_text(path, encoding) as file:
-        lines = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
-        first = next(lines, None)
-        if first is None:
-            raise InputError(f"{path} is empty")
-        if is_record(first[1]):
-            for number, line in chain([first], lines):
-                yield f"{path}:{number}", parse(line, f"{path}:{number}")
-        else:
-            file.seek(0)
-            yield from read_whole(file, path)
+        yield from parse_records(file, path)
 
 
-def first_record(path: Path, encoding: str | None) -> Any:
-    """RETURNS (Any): The first value of `read_json_records`, None if the file isn't JSON."""
-    try:
-        return next((value for _, value in read_json_records(path, encoding)), None)
-    except InputError:
-        return None
+def read_start(path: Path, encoding: str | None) -> tuple[str, Any]:
+    """RETURNS (tuple[str, Any]): The first characters of a file, and the first value of
+    `read_json_records`, None if the file isn't JSON.
+    RAISES (InputError): If it has another encoding."""
+    with open_text(path, encoding) as file:
+        start = file.read(START).lstrip()
+        if start[:1] not in ("{", "["):
+            return start, None
+        file.seek(0)
+        with suppress(InputError):
+            return start, next((value for _, value in parse_records(file, path)), None)
+    return start, None
+
+
+def parse_records(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
+    lines = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path} is empty")
+    if is_record(first[1]):
+        for number, line in chain([first], lines):
+            yield f"{path}:{number}", parse(line, f"{path}:{number}")
+        return
+    file.seek(0)
+    value = parse(file.read(), str(path))
+    if isinstance(value, list):
+        yield from ((f"{path}, item {n}", item) for n, item in enumerate(value, start=1))
+    else:
+        yield str(path), value
 
 
 def is_record(line: str) -> bool:
@@ -48,14 +65,6 @@ def is_record(line: str) -> bool:
         # A broken line of JSONL, rather than the first line of an object over several lines.
         return line.startswith("{") and line.rstrip().endswith("}")
     return not isinstance(value, list) or (bool(value) and isinstance(value[0], str))
-
-
-def read_whole(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
-    value = parse(file.read(), str(path))
-    if isinstance(value, list):
-        yield from ((f"{path}, item {n}", item) for n, item in enumerate(value, start=1))
-    else:
-        yield str(path), value
 
 
 def parse(text: str, where: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.json_records import get, get_objects, read_json_records
 from conll_ner.data.formats.stated import (
     Stated,
@@ -17,6 +17,7 @@ from conll_ner.data.formats.stated import (
     get_stated,
     read_units,
 )
+from conll_ner.data.mentions import CharMention
 
 # Fields of a mention's labels: those of the tags Labels, HyperTextLabels and ParagraphLabels.
 LABELS = ("labels", "hypertextlabels", "paragraphlabels")
@@ -40,12 +41,12 @@ def is_labelstudio_min(record: Any) -> bool:
     return isinstance(record, dict) and ("annotation_id" in record or find_values(record) != [])
 
 
-def read_labelstudio(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_labelstudio(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read the tasks that have an annotation that wasn't cancelled. Of several that differ, the
     first is used. Predictions aren't used: nobody has confirmed them. A task whose mentions are in
     several texts is a record for each."""
     fields = Fields()
-    for where, record in read_json_records(path, encoding):
+    for where, record in read_json_records(path, reading.encoding):
         strings = find_strings(get(record, "data", dict, where))
         name = "annotations" if "annotations" in record else "completions"
         found = get_objects(record, name, where)
@@ -71,11 +72,11 @@ def read_labelstudio(path: Path, encoding: str | None) -> Iterator[Annotated | I
         yield from read
 
 
-def read_labelstudio_min(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_labelstudio_min(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read annotations one by one. Of several of one task, the first is used."""
     fields = Fields()
     seen: dict[str, tuple[set[str], str]] = {}  # task -> mentions and text of its first annotation
-    for where, record in read_json_records(path, encoding):
+    for where, record in read_json_records(path, reading.encoding):
         if not isinstance(record, dict):
             raise InputError(f"{where}: not an object")
         values = find_values(record)
@@ -176,7 +177,7 @@ def read_values(
             if offsets is None:
                 hidden.append((problem, words or "", label))
             else:
-                stated.append((Span(*offsets, label), words))
+                stated.append((CharMention(*offsets, label), words))
     field = fields.find(strings, tag, stated)
     if field is None:
         names = ", ".join(map(shorten, strings)) or "none"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.json_records import get, get_objects, read_json_records
 from conll_ner.data.formats.plain import read_stated
 from conll_ner.data.formats.stated import check_stated
@@ -35,16 +35,16 @@ def first_span(record: dict[str, Any]) -> dict[str, Any]:
     return spans[0] if isinstance(spans, list) and spans and isinstance(spans[0], dict) else {}
 
 
-def read_prodigy(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_prodigy(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read tasks whose answer is "accept". Others are left out. What isn't labelled in tasks of
     `ner.teach` is unknown. Accepted tasks on the same input are one record, in the place of the
     last: partial ones together, of complete ones the last.
 
     The file is read twice, so that only tasks whose input comes again are kept in memory.
     """
-    left = Counter(input_hash(record) for _, record in read_json_records(path, encoding))
+    left = Counter(input_hash(record) for _, record in read_json_records(path, reading.encoding))
     tasks: dict[int, list[Annotated]] = {}
-    for where, record in read_json_records(path, encoding):
+    for where, record in read_json_records(path, reading.encoding):
         key = input_hash(record)
         task = read_task(where, record)
         if isinstance(task, Issue) or key is None:

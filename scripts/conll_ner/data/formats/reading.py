@@ -1,72 +1,103 @@
-"""Read gold documents from a file or folder of any format."""
+"""Read gold documents from a file or folder of any format, which its content shows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from spacy.language import Language
+from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
-from conll_ner.data.columns.conll import read_corpus
-from conll_ner.data.columns.selection import DEFAULT, Columns
-from conll_ner.data.docs import make_doc, read_docs
-from conll_ner.data.formats.aligning import Aligned, align_all
-from conll_ner.data.formats.detecting import COLUMNS, FORMATS, SPACY, detect
-from conll_ner.data.formats.token_tags import read_token_tags
+from conll_ner.data.docs import read_docs
+from conll_ner.data.formats.aligning import make_docs
+from conll_ner.data.formats.annotated import Issue, Reader, Reading
+from conll_ner.data.formats.argilla import is_argilla, read_argilla
+from conll_ner.data.formats.brat import read_brat
+from conll_ner.data.formats.column_files import read_columns
+from conll_ner.data.formats.doccano import is_doccano, read_doccano
+from conll_ner.data.formats.json_records import read_json_records, read_start
+from conll_ner.data.formats.labelstudio import (
+    is_labelstudio,
+    is_labelstudio_min,
+    read_labelstudio,
+    read_labelstudio_min,
+)
+from conll_ner.data.formats.plain import is_plain, read_plain
+from conll_ner.data.formats.prodigy import is_prodigy, read_prodigy
+from conll_ner.data.formats.spacy_json import is_spacy_json, read_spacy_json
+from conll_ner.data.formats.token_tags import is_token_tags, read_token_tags
+from conll_ner.data.formats.tuples import is_tuples, read_tuples
+from conll_ner.data.formats.ubiai import is_ubiai, read_ubiai
+from conll_ner.data.formats.webanno import FIRST_LINE, read_webanno
 
-FORMAT_NAMES = (SPACY, COLUMNS, *FORMATS)
 
+class Format(NamedTuple):
+    """An annotation format.
 
-@dataclass(frozen=True)
-class Reading:
-    """How to read a source.
-
-    format (str): One of FORMAT_NAMES, or "auto" to find it out.
-    alignment (str): What becomes of mentions that don't meet words.
-    encoding (str | None): None: UTF-8.
-    scheme, repair: For column files and Hugging Face's rows, as in `read_corpus`.
-    columns: For column files.
+    read (Reader): Reads its files.
+    matches (Callable | None): Whether a JSON value, the first record of a file, is of this format;
+        None if the format isn't JSON.
     """
 
-    format: str = "auto"
-    alignment: str = "strict"
-    encoding: str | None = None
-    scheme: str = "auto"
-    columns: Columns = DEFAULT
-    repair: bool = False
+    read: Reader
+    matches: Callable[[Any], bool] | None = None
 
 
-def find_format(source: Path, reading: Reading) -> str:
-    """RETURNS (str): One of FORMAT_NAMES.
-    RAISES (InputError): If there is no such file, or no such format."""
+COLUMNS = "columns"
+SPACY = "spacy"
+# By the name for --format. The first one that matches is taken, so the general ones come last.
+FORMATS: dict[str, Format] = {
+    SPACY: Format(lambda path, reading: read_docs(path, reading.nlp.vocab)),
+    COLUMNS: Format(read_columns),
+    "brat": Format(read_brat),
+    "webanno": Format(read_webanno),
+    "spacy-json": Format(read_spacy_json, is_spacy_json),
+    "tuples": Format(read_tuples, is_tuples),
+    "labelstudio": Format(read_labelstudio, is_labelstudio),
+    "argilla": Format(read_argilla, is_argilla),
+    "ubiai": Format(read_ubiai, is_ubiai),
+    "huggingface": Format(read_token_tags, is_token_tags),
+    "prodigy": Format(read_prodigy, is_prodigy),
+    "doccano": Format(read_doccano, is_doccano),
+    "labelstudio-min": Format(read_labelstudio_min, is_labelstudio_min),
+    "jsonl": Format(read_plain, is_plain),
+}
+SUFFIXES = {".ann": "brat", ".spacy": SPACY, ".parquet": "huggingface"}
+FOLDERS = {"*.ann": "brat", "*.tsv": "webanno"}  # by their files
+
+
+def read_source(source: Path, reading: Reading) -> tuple[str, Iterator[Doc | Issue]]:
+    """RETURNS (tuple[str, Iterator[Doc | Issue]]): A key of FORMATS; and the documents, in the
+    words of the format or of the tokenizer, with what is left out.
+    RAISES (InputError): If there is no such file or format or, while documents are read, if the
+        source isn't of the format."""
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
-    if reading.format == "auto":
-        return detect(source, reading.encoding)
-    if reading.format not in FORMAT_NAMES:
-        raise InputError(f"--format {reading.format} is not one of auto, {', '.join(FORMAT_NAMES)}")
-    return reading.format
+    name = detect(source, reading.encoding) if reading.format == "auto" else reading.format
+    if name not in FORMATS:
+        raise InputError(f"--format {name} is not one of auto, {', '.join(FORMATS)}")
+    return name, make_docs(FORMATS[name].read(source, reading), reading.nlp, reading.alignment)
 
 
-def read_source(source: Path, format_: str, reading: Reading, nlp: Language) -> Iterator[Aligned]:
-    """YIELDS (Aligned): The documents of a source, in the words of the format or of the tokenizer
-    of `nlp`, each with what is left out.
-    RAISES (InputError): If the source isn't of the format."""
-    if format_ == SPACY:
-        yield from (Aligned(doc, []) for doc in read_docs(source, nlp.vocab))
-    elif format_ == COLUMNS:
-        corpus = read_corpus(
-            source,
-            reading.scheme,
-            reading.columns,
-            repair=reading.repair,
-            encoding=reading.encoding,
-        )
-        yield from (Aligned(make_doc(document, nlp.vocab), []) for document in corpus.documents)
-    else:
-        read = FORMATS[format_].read
-        if read is read_token_tags:
-            read = partial(read_token_tags, scheme=reading.scheme, repair=reading.repair)
-        records = read(source, reading.encoding)
-        yield from align_all(records, nlp.tokenizer, reading.alignment)
+def detect(path: Path, encoding: str | None) -> str:
+    """RETURNS (str): A key of FORMATS; COLUMNS for a file that has none of the others.
+    RAISES (InputError): If a folder, or a JSON file, has none of these formats."""
+    if path.is_dir():
+        for pattern, name in FOLDERS.items():
+            if any(path.rglob(pattern)):
+                return name
+        raise InputError(f"{path} is a folder without .ann files of brat or .tsv files of WebAnno")
+    if path.suffix in SUFFIXES:
+        return SUFFIXES[path.suffix]
+    start, record = read_start(path, encoding)
+    if start.startswith(FIRST_LINE):
+        return "webanno"
+    if record is None:
+        if path.suffix.lower().startswith(".json") and start[:1] in ("", "{", "["):
+            next(read_json_records(path, encoding), None)  # raises what is wrong
+            raise InputError(f"{path} has no records")
+        return COLUMNS  # with a word "[", for example
+    known = {name: matches for name, (_, matches) in FORMATS.items() if matches is not None}
+    for name, matches in known.items():
+        if matches(record):
+            return name
+    raise InputError(f"{path} is JSON, but of no known format: {', '.join(known)}")

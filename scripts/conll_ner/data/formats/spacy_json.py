@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError, shorten
+from conll_ner.data.columns.rows import UNKNOWN
 from conll_ner.data.columns.schemes import LabelError, decode_mentions
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.json_records import get, read_json_records
 from conll_ner.data.formats.words import find_words
-
-UNKNOWN = "-"
+from conll_ner.data.mentions import CharMention, Mention
 
 
 def is_spacy_json(record: Any) -> bool:
@@ -18,10 +18,10 @@ def is_spacy_json(record: Any) -> bool:
     return isinstance(record, dict) and isinstance(record.get("paragraphs"), list)
 
 
-def read_spacy_json(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_spacy_json(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read the paragraphs of each document, with the words and sentences of the file. Words
     labelled "-" are unknown."""
-    for where, document in read_json_records(path, encoding):
+    for where, document in read_json_records(path, reading.encoding):
         for number, paragraph in enumerate(get(document, "paragraphs", list, where), start=1):
             yield read_paragraph(f"{where}, paragraph {number}", paragraph)
 
@@ -37,11 +37,14 @@ def read_paragraph(where: str, paragraph: Any) -> Annotated:
     text = raw if isinstance(raw, str) else " ".join(words)
     bounds = find_words(words, text, where)
     first = [sum(map(len, sentences[:i])) for i in range(len(sentences)) if sentences[i]]
-    labels = [str(token.get("ner") or "-") for token in tokens]
+    labels = [str(token.get("ner") or UNKNOWN) for token in tokens]
     return Annotated(
         where,
         text,
-        [Span(bounds[a][0], bounds[b - 1][1], type_) for a, b, type_ in decode(labels, where)],
+        [
+            CharMention(bounds[a][0], bounds[b - 1][1], label)
+            for a, b, label in decode(labels, where)
+        ],
         words=words,
         has_spaces=isinstance(raw, str),
         sentence_starts=[bounds[i][0] for i in first],
@@ -49,7 +52,7 @@ def read_paragraph(where: str, paragraph: Any) -> Annotated:
     )
 
 
-def decode(labels: Sequence[str], where: str) -> list[Any]:
+def decode(labels: Sequence[str], where: str) -> list[Mention]:
     """RETURNS (list[Mention]): The mentions of labels in BILUO.
     RAISES (InputError): If they are illegal."""
     known = ["O" if label == UNKNOWN else label for label in labels]

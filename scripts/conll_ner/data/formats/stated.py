@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from conll_ner.common.console import shorten
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.data.formats.json_records import get
+from conll_ner.data.mentions import CharMention
 
-Stated = tuple[Span, str | None]  # a mention and its text, None if it isn't stated
+Stated = tuple[CharMention, str | None]  # a mention and its text, None if it isn't stated
 
 
 def get_stated(item: dict[str, Any], where: str) -> str | None:
@@ -54,7 +55,7 @@ def count_right(text: str, stated: Sequence[Stated]) -> int:
     return sum(words is not None and is_right(text, span, words) for span, words in stated)
 
 
-def is_right(text: str, span: Span, expected: str) -> bool:
+def is_right(text: str, span: CharMention, expected: str) -> bool:
     """RETURNS (bool): Whether a mention's text is the stated one. Tools write line feeds in it as
     spaces."""
     return text[max(0, span.start) : max(0, span.end)].split() == expected.split()
@@ -67,10 +68,10 @@ def find_text(text: str, words: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(pattern, text)] if pattern else []
 
 
-def to_code_points(span: Span, units: Sequence[int]) -> Span:
-    """RETURNS (Span): A mention whose offsets are in another unit, in code points. units: as
+def to_code_points(span: CharMention, units: Sequence[int]) -> CharMention:
+    """RETURNS (CharMention): A mention whose offsets are in another unit, in code points. units: as
     `unit_offsets` returns them."""
-    return Span(find_offset(units, span.start), find_offset(units, span.end), span.label)
+    return CharMention(find_offset(units, span.start), find_offset(units, span.end), span.label)
 
 
 def utf16_offsets(text: str) -> list[int]:

@@ -1,22 +1,19 @@
 """Hugging Face's form of annotated words: rows with `tokens` and `ner_tags`, as JSONL or Parquet
 (https://huggingface.co/docs/datasets/about_dataset_features)."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, groupby
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow.parquet
-
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.labels import decode_block, detect_scheme
+from conll_ner.data.columns.conll import Document, Sentence
+from conll_ner.data.columns.labels import decode_blocks
 from conll_ner.data.columns.rows import Block
-from conll_ner.data.columns.schemes import find_illegal
 from conll_ner.data.encodings import read_text
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.formats.annotated import NO_WORDS, Issue, Reading
 from conll_ner.data.formats.json_records import get, parse, read_json_records
 from conll_ner.data.mentions import Mention
-from conll_ner.data.parquet_rows import open_parquet, read_fields
 
 TAGS = ("ner_tags", "ner_labels", "tags", "labels", "ner")
 DOCUMENT = "document_id"
@@ -31,19 +28,6 @@ class Row(NamedTuple):
     document: Any  # None: a document of its own
 
 
-class Decoded(NamedTuple):
-    """A row as a sentence.
-
-    unknown (Sequence[int]): Indices of the words whose label is unknown.
-    illegal (Sequence[int]): Indices of the words whose label was read as conlleval does.
-    """
-
-    row: Row
-    mentions: Sequence[Mention]
-    unknown: Sequence[int]
-    illegal: Sequence[int]
-
-
 def is_token_tags(record: Any) -> bool:
     """RETURNS (bool): Whether a JSON record has words and their labels."""
     return (
@@ -54,68 +38,39 @@ def is_token_tags(record: Any) -> bool:
     )
 
 
-def read_token_tags(
-    path: Path, encoding: str | None, scheme: str = "auto", *, repair: bool = False
-) -> Iterator[Annotated | Issue]:
+def read_token_tags(path: Path, reading: Reading) -> Iterator[Document | Issue]:
     """Read rows of words and labels. Labels that are numbers have their names in the Parquet file,
     or in a label2id.json or dataset_info.json beside it. Adjacent rows with the same `document_id`
-    are the sentences of a document.
+    are the sentences of a document. Labels "-" are unknown.
 
-    scheme (str): As for column files, "auto" to detect it. Labels "-" are unknown.
-    repair (bool): Whether illegal labels are read as conlleval does, and listed.
     RAISES (InputError): If there are no names for the numbers, or the labels are illegal.
     """
-    rows = list(read_parquet(path) if path.suffix == ".parquet" else read_rows(path, encoding))
+    is_parquet = path.suffix == ".parquet"
+    rows = list(read_parquet(path) if is_parquet else read_rows(path, reading.encoding))
     numbered = next((row for row in rows if any(isinstance(tag, int) for tag in row.tags)), None)
     names = {} if numbered is None else find_names(path, numbered.column)
     blocks = [
         Block(0, [[w, t] for w, t in zip(row.words, to_labels(row, names), strict=True)], row.where)
         for row in rows
     ]
-    if scheme == "auto":
-        scheme = detect_scheme(blocks, str(path), repair=repair)
-    pairs = enumerate(zip(rows, blocks, strict=True))
-    for _, group in groupby(
-        pairs, lambda i: i[0] if i[1][0].document is None else i[1][0].document
-    ):
-        yield join_sentences(
-            [
-                Decoded(
-                    row,
-                    decode_block(block, scheme, str(path), repair=repair),
-                    block.unknown,
-                    find_illegal(block.labels, scheme) if repair else (),
-                )
-                for _, (row, block) in group
-            ]
-        )
+    _, mentions, illegal = decode_blocks(blocks, reading.scheme, str(path), repair=reading.repair)
+    documents = [("row", i) if row.document is None else row.document for i, row in enumerate(rows)]
+    for _, group in groupby(range(len(rows)), documents.__getitem__):
+        numbers = list(group)
+        for i in numbers:
+            for j in illegal[i]:
+                reason = f"illegal label {rows[i].tags[j]}, read as conlleval does"
+                word = rows[i].words[j]
+                yield Issue(rows[i].where, reason, word, used=word)
+        if any(rows[i].words for i in numbers):
+            yield Document([make_sentence(rows[i], mentions[i], blocks[i]) for i in numbers])
+        else:
+            yield Issue(rows[numbers[0]].where, NO_WORDS, "")
 
 
-def join_sentences(sentences: Sequence[Decoded]) -> Annotated:
-    """RETURNS (Annotated): A document of sentences."""
-    words = [word for sentence in sentences for word in sentence.row.words]
-    starts = [0, *accumulate(len(word) + 1 for word in words)]
-    mentions, firsts, unknown, issues, done = [], [], [], [], 0
-    for row, found, unlabelled, illegal in sentences:
-        firsts.append(starts[done])
-        for start, end, type_ in found:
-            last = done + end - 1
-            mentions.append(Span(starts[done + start], starts[last] + len(words[last]), type_))
-        unknown += [(starts[done + i], starts[done + i + 1] - 1) for i in unlabelled]
-        for i in illegal:
-            reason = f"illegal label {row.tags[i]}, read as conlleval does"
-            issues.append(Issue(row.where, reason, row.words[i], used=row.words[i]))
-        done += len(row.words)
-    return Annotated(
-        sentences[0].row.where,
-        " ".join(words),
-        mentions,
-        words,
-        has_spaces=False,
-        sentence_starts=firsts,
-        unknown=unknown,
-        issues=issues,
-    )
+def make_sentence(row: Row, mentions: list[Mention], block: Block) -> Sentence:
+    none = [""] * len(row.words)
+    return Sentence(row.words, none, none, none, mentions, block.unknown)
 
 
 def read_rows(path: Path, encoding: str | None) -> Iterator[Row]:
@@ -125,6 +80,8 @@ def read_rows(path: Path, encoding: str | None) -> Iterator[Row]:
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
+    from conll_ner.data.parquet_rows import open_parquet, read_fields  # others do without pyarrow
+
     with open_parquet(path) as table:
         for number, record in enumerate(read_fields(table, path), start=1):
             where = f"{path}, row {number}"
@@ -163,7 +120,9 @@ def find_names(path: Path, column: str) -> dict[int, str]:
     """RETURNS (dict[int, str]): The names of a column's labels by number; empty if there are
     none."""
     if path.suffix == ".parquet":
-        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        from pyarrow.parquet import read_schema
+
+        metadata = read_schema(path).metadata or {}
         features = parse(metadata.get(b"huggingface", b"{}").decode(), f"{path}, metadata")
         names = find_class_names(features, column)
         if names:

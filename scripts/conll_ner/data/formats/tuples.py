@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.json_records import get, read_json_records
-from conll_ner.data.formats.plain import read_span
+from conll_ner.data.formats.plain import read_mention
 
 
 def is_tuples(record: Any) -> bool:
@@ -30,11 +30,11 @@ def is_tuple(value: Any) -> bool:
     )
 
 
-def read_tuples(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_tuples(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read `["Ada left Oslo.", {"entities": [[0, 3, "PER"]]}]`, one per line or in a list; or the
     object {"classes": …, "annotations": …} of NER Annotator, whose texts that weren't annotated
     are null."""
-    for where, record in read_json_records(path, encoding):
+    for where, record in read_json_records(path, reading.encoding):
         if isinstance(record, dict):
             items = enumerate(get(record, "annotations", list, where), start=1)
             for number, item in items:
@@ -49,4 +49,4 @@ def read_tuple(where: str, item: Any) -> Annotated:
         raise InputError(f"{where}: {shorten(repr(item))} is no text with entities")
     text, annotation = item
     entities = get(annotation, "entities", list, where)
-    return Annotated(where, text, [read_span(span, where) for span in entities])
+    return Annotated(where, text, [read_mention(span, where) for span in entities])

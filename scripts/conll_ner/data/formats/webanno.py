@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.encodings import open_text, read_text
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.encodings import read_text
+from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.stated import find_offset, utf16_offsets
+from conll_ner.data.mentions import CharMention
 
-FORMAT = "#FORMAT=WebAnno TSV 3"
+FIRST_LINE = "#FORMAT=WebAnno TSV 3"
 LAYER = re.compile(r"#T_(SP|CH|RL)=([^|]*)\|?(.*)")
 STACKED = re.compile(r"(?<!\\)\|")
 NUMBERED = re.compile(r"(.*?)(?:\[(\d+)\])?", re.DOTALL)
@@ -31,24 +32,13 @@ class Row(NamedTuple):
     value: str
 
 
-def is_webanno(path: Path, encoding: str | None) -> bool:
-    """RETURNS (bool): Whether a path is a TSV 3 file, or a folder with any."""
-    files = list(path.rglob("*.tsv")) if path.is_dir() else [path]
-    return any(starts_with_format(file, encoding) for file in files)
-
-
-def starts_with_format(path: Path, encoding: str | None) -> bool:
-    with open_text(path, encoding) as file:
-        return file.read(len(FORMAT)) == FORMAT
-
-
-def read_webanno(path: Path, encoding: str | None) -> Iterator[Annotated | Issue]:
+def read_webanno(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read the named entities of one file, or of all TSV files in a folder, with the words and
     sentences of the file. Text between words, which the format doesn't have, becomes spaces."""
     for file in sorted(path.rglob("*.tsv")) if path.is_dir() else [path]:
-        lines = read_text(file, encoding).replace("\r\n", "\n").split("\n")
-        if not lines[0].startswith(FORMAT):
-            raise InputError(f"{file}:1: not {FORMAT}: {shorten(repr(lines[0]))}")
+        lines = read_text(file, reading.encoding).replace("\r\n", "\n").split("\n")
+        if not lines[0].startswith(FIRST_LINE):
+            raise InputError(f"{file}:1: not {FIRST_LINE}: {shorten(repr(lines[0]))}")
         yield read_document(str(file), lines)
 
 
@@ -68,7 +58,7 @@ def read_document(where: str, lines: list[str]) -> Annotated:
             issues.append(Issue(where, "without a value", text[start:end], "", start, end))
             unknown.append((start, end))
         else:
-            mentions.append(Span(start, end, label))
+            mentions.append(CharMention(start, end, label))
     firsts = [row for row in words if row.number.endswith("-1")]
     return Annotated(
         where,

@@ -1,17 +1,23 @@
-"""Write documents in the formats of annotation tools, one by one, in constant memory.
+"""Write documents to a file of any format; in those of annotation tools one by one, in constant
+memory.
 
 Except for Prodigy's partial tasks, none of these formats can say that a word's label is unknown: it
 reads as no mention. `count_lost` counts such words.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spacy.tokens import Doc
 
+from conll_ner.common.console import InputError, msg
 from conll_ner.common.exact_json import dump_json
+from conll_ner.common.files import atomic_write
+from conll_ner.data.columns.conll import format_corpus
+from conll_ner.data.docs import to_document, write_docs
+from conll_ner.data.formats.reading import COLUMNS, SPACY
 from conll_ner.data.mentions import list_mentions
 
 # Names of Label Studio's control and object in the labelling interface, those of its template for
@@ -132,3 +138,54 @@ WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {
     "doccano": partial(write_lines, make=doccano_record),
     "labelstudio": partial(write_array, make=labelstudio_record),
 }
+TARGET_NAMES = (SPACY, COLUMNS, *WRITERS)
+SUFFIXES = {".spacy": SPACY, ".jsonl": "jsonl", ".json": "labelstudio"}
+SUFFIX_OF = {name: suffix for suffix, name in SUFFIXES.items()} | {COLUMNS: ".txt"}
+
+
+def find_target(target: Path, name: str) -> str:
+    """RETURNS (str): One of TARGET_NAMES; with "auto" by the suffix, columns for unknown ones.
+    RAISES (InputError): If there is no such format."""
+    if name == "auto":
+        return SUFFIXES.get(target.suffix.lower(), COLUMNS)
+    if name not in TARGET_NAMES:
+        raise InputError(f"--to {name} is not one of auto, {', '.join(TARGET_NAMES)}")
+    return name
+
+
+def write_target(docs: Iterable[Doc], target: Path, name: str, scheme: str) -> None:
+    """Write documents in one of TARGET_NAMES; columns in a label scheme. Warns of words without a
+    label that the format can't express.
+
+    RAISES (InputError): If the format can't hold them.
+    """
+    if name == SPACY:
+        write_docs(docs, target)
+        return
+    lost = 0
+
+    def counted() -> Iterator[Doc]:
+        nonlocal lost
+        for doc in docs:
+            lost += count_lost(doc, name)
+            yield doc
+
+    with atomic_write(target) as temporary:
+        if name == COLUMNS:
+            text = format_corpus(map(to_document, docs), scheme=scheme)
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+        else:
+            WRITERS[name](counted(), temporary)
+    if lost:
+        msg.warn(
+            f"{target}: {lost:,} words without a label read as no mention, because {name} has no "
+            "unknown labels"
+        )
+
+
+def write_splits(splits: Mapping[str, Iterable[Doc]], target: Path, name: str, scheme: str) -> None:
+    """Write the documents of each split to a file of a folder. Raises as `write_target`."""
+    with atomic_write(target) as folder:
+        folder.mkdir()
+        for split, docs in splits.items():
+            write_target(docs, folder / f"{split}{SUFFIX_OF.get(name, '.jsonl')}", name, scheme)

@@ -7,9 +7,8 @@ from typing import Any
 import spacy
 from spacy.tokens import Doc
 
-from conll_ner.data.formats.aligning import align_all
-from conll_ner.data.formats.annotated import Issue
-from conll_ner.data.formats.detecting import FORMATS, detect
+from conll_ner.data.formats.annotated import Issue, Reading
+from conll_ner.data.formats.reading import read_source
 
 NLP = spacy.blank("en")
 TEXT = "Ada left Oslo."
@@ -33,14 +32,12 @@ def jsonl(path: Path, *records: Any) -> Path:
     return path
 
 
-def read(path: Path, align: str = "strict") -> tuple[str, list[Doc], list[Issue]]:
+def read(path: Path, align: str = "strict", **options: Any) -> tuple[str, list[Doc], list[Issue]]:
     """RETURNS (tuple): The format that was found, the documents, and what was left out."""
-    name = detect(path, None)
-    docs, issues = [], []
-    for doc, found in align_all(FORMATS[name].read(path, None), NLP.tokenizer, align):
-        issues += found
-        docs += [] if doc is None else [doc]
-    return name, docs, issues
+    name, found = read_source(path, Reading(alignment=align, nlp=NLP, **options))
+    items = list(found)
+    docs = [item for item in items if isinstance(item, Doc)]
+    return name, docs, [item for item in items if isinstance(item, Issue)]
 
 
 def mentions(doc: Doc) -> list[tuple[str, str]]:

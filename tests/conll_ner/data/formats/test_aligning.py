@@ -7,39 +7,42 @@ from hypothesis import strategies as st
 
 from conll_ner.common.console import InputError
 from conll_ner.data.formats.aligning import ALIGNMENTS, align
-from conll_ner.data.formats.annotated import Annotated, Issue, Span
+from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.data.mentions import CharMention
 from tests.conll_ner.data.formats.support import NLP, labels, mentions
 
 TEXT = "Ada left Oslo ."
 
 
-def check(mention: Span, alignment: str = "strict") -> tuple[list[tuple[str, str]], list[str], str]:
+def check(
+    mention: CharMention, alignment: str = "strict"
+) -> tuple[list[tuple[str, str]], list[str], str]:
     record = Annotated("line 1", TEXT, [mention])
     doc, issues = align(record, NLP.tokenizer, alignment)
     return mentions(doc), labels(doc), ", ".join(issue.reason for issue in issues)
 
 
 def test_a_mention_of_whole_words_is_kept() -> None:
-    assert check(Span(0, 3, "PER")) == ([("Ada", "PER")], ["B", "O", "O", "O"], "")
+    assert check(CharMention(0, 3, "PER")) == ([("Ada", "PER")], ["B", "O", "O", "O"], "")
 
 
 @pytest.mark.parametrize(
     ("mention", "reason", "unlabelled", "expanded", "contracted"),
     [
-        (Span(1, 8, "X"), "its edges are within words", "??OO", "Ada left", "left"),
-        (Span(0, 2, "X"), "its edges are within words", "?OOO", "Ada", ""),
-        (Span(9, 14, "X"), "whitespace at its edges", "OO?O", "Oslo", "Oslo"),
-        (Span(8, 14, "X"), "whitespace at its edges", "OO?O", "Oslo", "Oslo"),
-        (Span(5, 5, "X"), "empty", "OOOO", "", ""),
-        (Span(3, 4, "X"), "only whitespace", "OOOO", "", ""),
-        (Span(9, 99, "X"), "outside of the text, which has 15 characters", "OO??", "", ""),
-        (Span(5, 2, "X"), "outside of the text, which has 15 characters", "OOOO", "", ""),
-        (Span(-3, 2, "X"), "outside of the text, which has 15 characters", "?OOO", "", ""),
-        (Span(0, 3, " "), "without a label", "?OOO", "", ""),
+        (CharMention(1, 8, "X"), "its edges are within words", "??OO", "Ada left", "left"),
+        (CharMention(0, 2, "X"), "its edges are within words", "?OOO", "Ada", ""),
+        (CharMention(9, 14, "X"), "whitespace at its edges", "OO?O", "Oslo", "Oslo"),
+        (CharMention(8, 14, "X"), "whitespace at its edges", "OO?O", "Oslo", "Oslo"),
+        (CharMention(5, 5, "X"), "empty", "OOOO", "", ""),
+        (CharMention(3, 4, "X"), "only whitespace", "OOOO", "", ""),
+        (CharMention(9, 99, "X"), "outside of the text, which has 15 characters", "OO??", "", ""),
+        (CharMention(5, 2, "X"), "outside of the text, which has 15 characters", "OOOO", "", ""),
+        (CharMention(-3, 2, "X"), "outside of the text, which has 15 characters", "?OOO", "", ""),
+        (CharMention(0, 3, " "), "without a label", "?OOO", "", ""),
     ],
 )
 def test_other_mentions_are_listed_and_their_words_have_no_label(
-    mention: Span, reason: str, unlabelled: str, expanded: str, contracted: str
+    mention: CharMention, reason: str, unlabelled: str, expanded: str, contracted: str
 ) -> None:
     assert check(mention) == ([], list(unlabelled), reason)
     for alignment, text in (("expand", expanded), ("contract", contracted)):
@@ -49,7 +52,7 @@ def test_other_mentions_are_listed_and_their_words_have_no_label(
 
 
 def test_an_issue_says_what_is_used_instead() -> None:
-    record = Annotated("line 1", TEXT, [Span(1, 8, "PER")])
+    record = Annotated("line 1", TEXT, [CharMention(1, 8, "PER")])
     _, issues = align(record, NLP.tokenizer, "expand")
     assert issues == [
         Issue("line 1", "its edges are within words", "da left", "PER", 1, 8, used="Ada left")
@@ -57,7 +60,12 @@ def test_an_issue_says_what_is_used_instead() -> None:
 
 
 def test_of_overlapping_mentions_the_longest_is_kept() -> None:
-    nested = [Span(0, 3, "PER"), Span(0, 8, "EVENT"), Span(4, 8, "ACT"), Span(0, 8, "EVENT")]
+    nested = [
+        CharMention(0, 3, "PER"),
+        CharMention(0, 8, "EVENT"),
+        CharMention(4, 8, "ACT"),
+        CharMention(0, 8, "EVENT"),
+    ]
     doc, issues = align(Annotated("line 1", TEXT, nested), NLP.tokenizer)
     assert mentions(doc) == [("Ada left", "EVENT")]
     assert [(issue.label, issue.reason) for issue in issues] == [
@@ -68,7 +76,7 @@ def test_of_overlapping_mentions_the_longest_is_kept() -> None:
 
 
 def test_partial_annotation_leaves_other_words_without_a_label() -> None:
-    record = Annotated("line 1", TEXT, [Span(0, 3, "PER")], is_complete=False)
+    record = Annotated("line 1", TEXT, [CharMention(0, 3, "PER")], is_complete=False)
     assert labels(align(record, NLP.tokenizer)[0]) == ["B", "?", "?", "?"]
 
 
@@ -76,7 +84,7 @@ def test_words_and_sentences_of_the_format_are_kept() -> None:
     record = Annotated(
         "line 1",
         "Ada-Lin left.  Oslo",
-        [Span(0, 3, "PER")],
+        [CharMention(0, 3, "PER")],
         words=["Ada", "-Lin", "left", ".", "Oslo"],
         sentence_starts=[0, 15],
     )
@@ -101,7 +109,7 @@ def test_words_that_are_not_those_of_the_text_are_an_error() -> None:
 def test_every_mention_is_kept_or_listed(
     text: str, spans: list[tuple[int, int, str]], alignment: str
 ) -> None:
-    record = Annotated("line 1", text, [Span(*span) for span in spans])
+    record = Annotated("line 1", text, [CharMention(*span) for span in spans])
     doc, issues = align(record, spacy.blank("xx").tokenizer, alignment)
     assert doc.text == text
     kept = {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}

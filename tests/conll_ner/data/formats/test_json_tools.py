@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.aligning import align_all
-from conll_ner.data.formats.detecting import FORMATS, detect
+from conll_ner.data.formats.annotated import Issue, Reading
+from conll_ner.data.formats.reading import detect, read_source
 from tests.conll_ner.data.formats.support import (
     MENTIONS,
     NLP,
@@ -123,7 +123,7 @@ def test_form_is_found_out_and_read(name: str, record: Any, form: str, tmp_path:
         ),
         ('{"text": "Ada", "mentions": [[0, 1]]}', "in.jsonl:1: [0, 1] is no mention"),
         ('{"text": "Ada", "mentions": [], "spans": []}', "more than one field of mentions"),
-        ('{"words": ["Ada"]}', "is JSON, but of no known format: brat, webanno"),
+        ('{"words": ["Ada"]}', "is JSON, but of no known format: spacy-json, tuples"),
     ],
 )
 def test_a_broken_file_is_one_line(text: str, words: str, tmp_path: Path) -> None:
@@ -195,16 +195,15 @@ def test_a_damaged_record_is_read_or_named_in_one_line(
     name, record, changed = case
     path = jsonl(tmp_path_factory.mktemp("in") / "in.jsonl", record, changed)
     try:
-        found = list(align_all(FORMATS[name].read(path, None), NLP.tokenizer, "strict"))
+        found = list(read_source(path, Reading(name, nlp=NLP))[1])
     except InputError as error:
         assert f"{path}:2" in str(error)
         assert len(str(error).splitlines()) == 1
     else:
         assert found
-        for _, issues in found:
-            assert all(
-                json.loads(issue.to_json())["record"].startswith(str(path)) for issue in issues
-            )
+        for issue in found:
+            if isinstance(issue, Issue):
+                assert json.loads(issue.to_json())["record"].startswith(str(path))
     first = jsonl(path, changed)
     with suppress(InputError):
         detect(first, None)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conll_ner.data.formats.annotated import Span
 from conll_ner.data.formats.stated import check_stated, find_offset, unit_offsets
+from conll_ner.data.mentions import CharMention
 
 TEXTS = st.text(st.sampled_from("aB \r\n😀é"), max_size=20)
 
@@ -34,19 +34,19 @@ def test_offsets_count_what_the_unit_counts(text: str, utf16: bool, crlf: bool) 
 def test_a_mention_in_any_unit_is_found(before: str, after: str, utf16: bool, crlf: bool) -> None:
     text = f"{before}Xy{after}"
     start = in_unit(before, utf16, crlf)
-    record = check_stated("a", text, [(Span(start, start + 2, "PER"), "Xy")])
+    record = check_stated("a", text, [(CharMention(start, start + 2, "PER"), "Xy")])
     assert [text[m.start : m.end] for m in record.mentions] == ["Xy"]
     assert record.issues == []
 
 
 @given(text=TEXTS, start=st.integers(-3, 50), end=st.integers(-3, 50), words=TEXTS)
 def test_every_mention_is_kept_or_listed(text: str, start: int, end: int, words: str) -> None:
-    record = check_stated("a", text, [(Span(start, end, "PER"), words)])
+    record = check_stated("a", text, [(CharMention(start, end, "PER"), words)])
     assert len(record.mentions) + len(record.issues) == 1
     assert bool(record.unknown) == bool(record.issues)
 
 
 def test_mentions_without_a_stated_text_follow_the_others() -> None:
-    stated = [(Span(3, 6, "PER"), "Ada"), (Span(7, 10, "X"), None)]
+    stated = [(CharMention(3, 6, "PER"), "Ada"), (CharMention(7, 10, "X"), None)]
     record = check_stated("a", "😀 Ada won", stated)
-    assert record.mentions == [Span(2, 5, "PER"), Span(6, 9, "X")]
+    assert record.mentions == [CharMention(2, 5, "PER"), CharMention(6, 9, "X")]

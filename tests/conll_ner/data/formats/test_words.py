@@ -8,8 +8,7 @@ import datasets
 import pytest
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.reading import Reading, read_source
-from tests.conll_ner.data.formats.support import MENTIONS, NLP, TEXT, jsonl, labels, mentions, read
+from tests.conll_ner.data.formats.support import MENTIONS, TEXT, jsonl, labels, mentions, read
 
 WORDS = ["Ada", "left", "Oslo", "."]
 BILUO = ["U-PER", "O", "U-LOC", "-"]
@@ -123,12 +122,10 @@ def test_rows_with_unknown_labels(tmp_path: Path) -> None:
 
 def test_scheme_and_repair_are_those_of_column_files(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "io.jsonl", {"tokens": WORDS, "ner_tags": ["PER", "O", "LOC", "O"]})
-    ((doc, _),) = read_source(path, "huggingface", Reading(scheme="io"), NLP)
-    assert doc is not None
+    _, (doc,), _ = read(path, scheme="io")
     assert mentions(doc) == MENTIONS
     path = jsonl(tmp_path / "in.jsonl", {"tokens": WORDS, "ner_tags": ["B-PER", "O", "I-LOC", "O"]})
-    ((doc, issues),) = read_source(path, "huggingface", Reading(repair=True), NLP)
-    assert doc is not None
+    _, (doc,), issues = read(path, repair=True)
     assert mentions(doc) == MENTIONS
     assert [(i.reason, i.text) for i in issues] == [
         ("illegal label I-LOC, read as conlleval does", "Oslo")
@@ -155,6 +152,12 @@ def test_rows_of_one_document_are_its_sentences(tmp_path: Path) -> None:
     _, docs, _ = read(jsonl(tmp_path / "in.jsonl", *rows))
     assert [len(list(doc.sents)) for doc in docs] == [2, 1]
     assert mentions(docs[0]) == MENTIONS * 2
+
+
+def test_rows_without_a_document_are_documents_of_their_own(tmp_path: Path) -> None:
+    rows = [{"tokens": WORDS, "ner_tags": IOB2, "document_id": i} for i in (None, 0, 7, None)]
+    _, docs, _ = read(jsonl(tmp_path / "in.jsonl", *rows))
+    assert [len(list(doc.sents)) for doc in docs] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(

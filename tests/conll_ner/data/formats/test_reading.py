@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.detecting import COLUMNS, detect
+from conll_ner.data.formats.reading import COLUMNS, detect
 
 
 @pytest.mark.parametrize(
