@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def build_wheel(pipeline: Path, folder: Path, meta: dict[str, Any], card: str) -
     RETURNS (Path): The package's folder, made inside `folder`; the wheel is in its dist/.
     RAISES (RuntimeError): If the build fails.
     """
+    import_module("build")  # where it is missing, before anything is written
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / "pipeline"
         shutil.copytree(pipeline, copy)
