@@ -12,7 +12,7 @@ from scipy.stats import bootstrap
 from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
-from conll_ner.evaluation.mistakes import mention_key
+from conll_ner.data.mentions import word_mentions
 
 Counts = Sequence[Sequence[int]]  # correct, predicted and gold mentions of each document: (n, 3)
 SAMPLES = 1000
@@ -32,7 +32,7 @@ def count_by_document(gold: Sequence[Doc], predicted: Sequence[Doc]) -> list[lis
     document. A correct mention has the exact span and type."""
     counts = []
     for gold_doc, doc in zip(gold, predicted, strict=True):
-        expected, found = ({mention_key(ent) for ent in d.ents} for d in (gold_doc, doc))
+        expected, found = word_mentions(gold_doc), word_mentions(doc)
         counts.append([len(expected & found), len(found), len(expected)])
     return counts
 

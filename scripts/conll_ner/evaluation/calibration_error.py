@@ -7,7 +7,7 @@ import numpy
 from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
-from conll_ner.evaluation.mistakes import mention_key
+from conll_ner.data.mentions import to_mention, word_mentions
 from token_ner import Calibration
 
 BINS = 10  # of equal width, as in Guo et al. 2017
@@ -36,7 +36,7 @@ def scored_mentions(
     RAISES (InputError): If a score isn't a probability."""
     scores, right, texts = [], [], []
     for gold_doc, doc in zip(gold, predicted, strict=True):
-        expected = {mention_key(ent) for ent in gold_doc.ents}
+        expected = word_mentions(gold_doc)
         for ent in doc.ents:
             if label is not None and ent.label_ != label:
                 continue
@@ -48,7 +48,7 @@ def scored_mentions(
                         "ent._.score must be a probability from 0 to 1"
                     )
                 scores.append(score)
-                right.append(mention_key(ent) in expected)
+                right.append(to_mention(ent) in expected)
                 texts.append(ent.text)
     return ScoredMentions(numpy.array(scores, dtype=float), numpy.array(right, dtype=bool), texts)
 

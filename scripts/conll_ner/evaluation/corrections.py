@@ -1,4 +1,4 @@
-"""Corrections of gold annotations: made on the report page, applied by convert."""
+"""Corrections of gold annotations: made on the report page, applied by the command `correct`."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,9 +9,8 @@ from spacy.tokens import Doc, Span
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.formats.json_records import get, read_json_records
+from conll_ner.data.mentions import Mention, to_mention, word_mentions
 from conll_ner.evaluation.mistakes import Mistake
-
-Mention = tuple[int, int, str]  # its words [start, end) in the document, and its label
 
 
 class Correction(NamedTuple):
@@ -31,11 +30,9 @@ class Correction(NamedTuple):
 
 def correction_of(mistake: Mistake, document: int, sha256: str) -> Correction:
     """RETURNS (Correction): What makes the prediction right."""
-    gold, predicted = (
-        None if span is None else (span.start, span.end, span.label_)
-        for span in (mistake.gold, mistake.predicted)
-    )
-    return Correction(sha256, document, gold, predicted)
+    pair = (mistake.gold, mistake.predicted)
+    gold, right = (None if span is None else to_mention(span) for span in pair)
+    return Correction(sha256, document, gold, right)
 
 
 def read_corrections(path: Path, sha256: str) -> list[Correction]:
@@ -62,8 +59,7 @@ def read_mention(record: dict[str, Any], name: str, where: str) -> Mention | Non
         return None
     if [type(item) for item in value] != [int, int, str]:
         raise InputError(f"{where}: {name} is {shorten(repr(value))}, not [start, end, label]")
-    start, end, label = value
-    return start, end, label
+    return Mention(*value)
 
 
 def apply_corrections(
@@ -84,14 +80,14 @@ def apply_corrections(
 
 
 def correct(doc: Doc, corrections: Sequence[Correction], where: str) -> None:
-    mentions = {(ent.start, ent.end, ent.label_) for ent in doc.ents}
+    mentions = word_mentions(doc)
     for gold in dict.fromkeys(c.gold for c in corrections if c.gold is not None):
         if gold not in mentions:
-            raise InputError(f"{where} has no mention {gold}")
+            raise InputError(f"{where} has no mention {tuple(gold)}")
         mentions.remove(gold)
     for right in (c.right for c in corrections if c.right is not None):
-        if not 0 <= right[0] < right[1] <= len(doc):
-            raise InputError(f"{where} has {len(doc)} words, not the mention {right}")
+        if not 0 <= right.start < right.end <= len(doc):
+            raise InputError(f"{where} has {len(doc)} words, not the mention {tuple(right)}")
         mentions.add(right)
     spans = [Span(doc, start, end, label) for start, end, label in sorted(mentions)]
     missing = [doc[token.i : token.i + 1] for token in doc if token.ent_iob == 0]

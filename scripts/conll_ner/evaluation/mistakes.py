@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span
 
+from conll_ner.data.mentions import to_mention, word_mentions
+
 KINDS = ("type", "boundary", "type and boundary", "missed", "spurious")
 Bucket = Callable[[Span], str]
-MentionKey = tuple[int, int, str]  # start, end, type
 
 
 class Mistake(NamedTuple):
@@ -17,10 +18,6 @@ class Mistake(NamedTuple):
     kind: str  # one of KINDS
     gold: Span | None
     predicted: Span | None
-
-
-def mention_key(span: Span) -> MentionKey:
-    return span.start, span.end, span.label_
 
 
 def find_mistakes(gold: Doc, predicted: Doc) -> list[Mistake]:
@@ -32,11 +29,11 @@ def find_mistakes(gold: Doc, predicted: Doc) -> list[Mistake]:
 
     RETURNS (list[Mistake]): The mistakes in document order.
     """
-    exact = {mention_key(ent) for ent in gold.ents} & {mention_key(ent) for ent in predicted.ents}
-    left = [ent for ent in gold.ents if mention_key(ent) not in exact]
+    exact = word_mentions(gold) & word_mentions(predicted)
+    left = [ent for ent in gold.ents if to_mention(ent) not in exact]
     errors = []
     for ent in predicted.ents:
-        if mention_key(ent) in exact:
+        if to_mention(ent) in exact:
             continue
         match = next((g for g in left if g.start < ent.end and ent.start < g.end), None)
         if match is None:
@@ -68,8 +65,8 @@ def confusion(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
     """
     pairs = Counter[tuple[str, str]]()
     for gold_doc, doc in zip(gold, predicted, strict=True):
-        found = {mention_key(ent) for ent in doc.ents}
-        pairs.update((ent.label_, ent.label_) for ent in gold_doc.ents if mention_key(ent) in found)
+        found = word_mentions(doc)
+        pairs.update((ent.label_, ent.label_) for ent in gold_doc.ents if to_mention(ent) in found)
         for error in find_mistakes(gold_doc, doc):
             pairs[label_of(error.gold), label_of(error.predicted)] += 1
     types = sorted({type_ for pair in pairs for type_ in pair if type_})
@@ -93,10 +90,10 @@ def f1_by(
     """
     n_right, n_predicted, n_gold = Counter[str](), Counter[str](), Counter[str]()
     for gold_doc, doc in zip(gold, predicted, strict=True):
-        expected = {mention_key(ent) for ent in gold_doc.ents}
+        expected = word_mentions(gold_doc)
         n_gold.update(bucket(ent) for ent in gold_doc.ents)
         n_predicted.update(bucket(ent) for ent in doc.ents)
-        n_right.update(bucket(ent) for ent in doc.ents if mention_key(ent) in expected)
+        n_right.update(bucket(ent) for ent in doc.ents if to_mention(ent) in expected)
     return {
         name: {
             "precision": n_right[name] / max(1, n_predicted[name]),

@@ -10,9 +10,8 @@ from conll_ner.evaluation.bootstrap import count_by_document, f1_score
 from conll_ner.evaluation.raw_text_scores import score_raw
 from conll_ner.evaluation.seqeval_scores import annotate_gold
 from token_ner import copy_gold, final_punctuation
+from token_ner.training.augmentation import gets_typo, swap_letters
 
-TYPO_SHARE = 0.1  # of the words with at least TYPO_LETTERS letters
-TYPO_LETTERS = 4
 SEED = 0
 Perturb = Callable[[Doc, random.Random], Doc]
 
@@ -37,14 +36,11 @@ def drop_final_punctuation(doc: Doc, _: random.Random) -> Doc:
 def add_typos(doc: Doc, rng: random.Random) -> Doc:
     """RETURNS (Doc): A copy in which a tenth of the longer words have two adjacent letters swapped.
     The first letter stays."""
-
-    def swap_letters(word: str) -> str:
-        if len(word) < TYPO_LETTERS or not word.isalpha() or rng.random() >= TYPO_SHARE:
-            return word
-        i = rng.randrange(1, len(word) - 1)
-        return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
-
-    return copy_gold(doc, [swap_letters(token.text) for token in doc])
+    words = [token.text for token in doc]
+    return copy_gold(
+        doc,
+        [swap_letters(w, rng.randrange(1, len(w) - 1)) if gets_typo(w, rng) else w for w in words],
+    )
 
 
 LOWER_CASE = "all lower case"

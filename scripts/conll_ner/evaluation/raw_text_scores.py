@@ -5,14 +5,9 @@ from collections.abc import Sequence
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from conll_ner.data.mentions import char_mentions
 from conll_ner.evaluation.bootstrap import f1_score
 from token_ner import detokenize
-
-CharMention = tuple[int, int, str]  # start and end character, type
-
-
-def char_mentions(doc: Doc) -> set[CharMention]:
-    return {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}
 
 
 def score_raw(nlp: Language, gold: Sequence[Doc]) -> dict[str, float]:

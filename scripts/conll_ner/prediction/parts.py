@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -89,7 +90,7 @@ def write_parts(
 ) -> Iterator[tuple[dict[str, int], bool]]:
     """Write the parts that are not complete yet.
 
-    arguments (tuple): The arguments of `make_annotator`.
+    arguments (tuple): The arguments of `make_annotator`, hashable.
     YIELDS (tuple[dict[str, int], bool]): The counts of each part, in order, and whether this run
         wrote it.
     RAISES (InputError): As `Annotator.write_part`, or if a worker process dies.
@@ -102,12 +103,13 @@ def write_parts(
         return
     waiting: deque[dict[str, int] | Future[dict[str, int]]] = deque()
     pool = ProcessPoolExecutor(
-        processes, get_context("spawn"), start_worker, (os.getpid(), processes, *arguments)
+        processes, get_context("spawn"), start_worker, (os.getpid(), processes)
     )
     try:
         for number, part in enumerate(parts):
             waiting.append(
-                read_counts(folder, number, part) or pool.submit(write_part_in_worker, number, part)
+                read_counts(folder, number, part)
+                or pool.submit(write_part_in_worker, arguments, number, part)
             )
             if len(waiting) > 2 * processes:  # to limit the parts in memory
                 yield wait_for_counts(waiting.popleft())
@@ -164,7 +166,10 @@ def make_annotator(
     )
 
 
-def start_worker(parent: int, processes: int, *arguments: Any) -> None:
+make_annotator_once = cache(make_annotator)
+
+
+def start_worker(parent: int, processes: int) -> None:
     """Prepare a worker process.
 
     parent (int): The main process, which may have been killed by now.
@@ -175,7 +180,6 @@ def start_worker(parent: int, processes: int, *arguments: Any) -> None:
         import torch
 
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    write_part_in_worker.annotator = make_annotator(*arguments)  # type: ignore[attr-defined]
 
 
 def end_with_parent(parent: int) -> None:
@@ -185,10 +189,10 @@ def end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def write_part_in_worker(number: int, part: Part) -> dict[str, int]:
-    """RETURNS (dict[str, int]): As Annotator.write_part, of this process's annotator."""
-    counts: dict[str, int] = write_part_in_worker.annotator.write_part(number, part)  # type: ignore[attr-defined]
-    return counts
+def write_part_in_worker(arguments: tuple[Any, ...], number: int, part: Part) -> dict[str, int]:
+    """RETURNS (dict[str, int]): As Annotator.write_part, of the annotator with these arguments,
+    which a process makes for its first part."""
+    return make_annotator_once(*arguments).write_part(number, part)
 
 
 def fingerprint_run(

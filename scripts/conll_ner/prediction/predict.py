@@ -98,7 +98,7 @@ def main(
         options = {"format": format_, "text_field": text_field, "threshold": threshold}
         folder = output.with_name(f"{output.name}.partial")
         run = fingerprint_run(pipeline, files, options | {"labels": types})
-        arguments = (pipeline, device, threshold, types, folder, output.suffix)
+        arguments = (pipeline, device, threshold, tuple(types), folder, output.suffix)
         with lock(output):
             prepare_parts(folder, run, resume)
             parts = cut_parts(read_records(files, text_field, format_))

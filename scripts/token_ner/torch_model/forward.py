@@ -192,16 +192,23 @@ def run_transformer(
     ids, mask, cases (Tensor): Wordpieces, attention mask and letter cases, (n_windows, length).
     RETURNS (Tensor): Last hidden states: (n_windows, length, width).
     """
-    inputs = {"input_ids": ids}
     with (
         torch.set_grad_enabled(is_train),
         torch.autocast(ids.device.type, torch.bfloat16, enabled=bfloat16),
     ):
-        if hasattr(transformer, "case_embedding"):
-            embeddings = transformer.get_input_embeddings()(ids)
-            inputs = {"inputs_embeds": embeddings + transformer.case_embedding(cases)}
-        output = transformer(**inputs, attention_mask=mask)
+        output = transformer(**embed(transformer, ids, cases), attention_mask=mask)
     return cast(torch.Tensor, output.last_hidden_state)
+
+
+def embed(
+    transformer: Any, ids: torch.Tensor, cases: torch.Tensor | None
+) -> dict[str, torch.Tensor]:
+    """RETURNS (dict[str, Tensor]): The model's inputs: the wordpieces, or their embeddings with
+    those of the letter cases, if it has any."""
+    if not hasattr(transformer, "case_embedding"):
+        return {"input_ids": ids}
+    embeddings = transformer.get_input_embeddings()(ids)
+    return {"inputs_embeds": embeddings + transformer.case_embedding(cases)}
 
 
 def split_by_doc(

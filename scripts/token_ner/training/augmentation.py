@@ -106,11 +106,17 @@ def change_words(
         words[start:end] = [word.upper() for word in words[start:end]]
     if rng.random() < shares.typos:
         words[start:end] = [
-            add_typo(word, rng)
-            if len(word) >= TYPO_LETTERS and word.isalpha() and rng.random() < TYPO_SHARE
-            else word
-            for word in words[start:end]
+            add_typo(word, rng) if gets_typo(word, rng) else word for word in words[start:end]
         ]
+
+
+def gets_typo(word: str, rng: random.Random) -> bool:
+    """RETURNS (bool): Whether a word gets a typo, as a tenth of the longer ones do."""
+    return len(word) >= TYPO_LETTERS and word.isalpha() and rng.random() < TYPO_SHARE
+
+
+def swap_letters(word: str, i: int) -> str:
+    return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
 
 
 def add_typo(word: str, rng: random.Random) -> str:
@@ -119,7 +125,7 @@ def add_typo(word: str, rng: random.Random) -> str:
     i = rng.randrange(1, len(word) - 1)
     kind = rng.choice(("swap", "delete", "double", "replace"))
     if kind == "swap":
-        return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+        return swap_letters(word, i)
     if kind == "delete":
         return word[:i] + word[i + 1 :]
     if kind == "double":

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from spacy.displacy.render import EntityRenderer
 from spacy.tokens import Doc, Span
 
+from conll_ner.data.mentions import to_mention
 from conll_ner.evaluation.corrections import Correction, correction_of
-from conll_ner.evaluation.mistakes import Mistake, find_mistakes, mention_key
+from conll_ner.evaluation.mistakes import Mistake, find_mistakes
 from token_ner import sentence_starts
 
 # displaCy's default template repeats its inline style in every mention.
@@ -88,13 +89,13 @@ def context_range(gold: Doc, error: Mistake) -> tuple[int, int]:
 def render(doc: Doc, start: int, end: int, wrong: Iterable[Span | None]) -> str:
     """RETURNS (str): HTML of the words [start, end) of a doc, with wrong mentions marked."""
     part = doc[start:end]
-    wrong_keys = {mention_key(ent) for ent in wrong if ent is not None}
+    wrong_keys = {to_mention(ent) for ent in wrong if ent is not None}
     ents = [
         {
             "start": ent.start_char - part.start_char,
             "end": ent.end_char - part.start_char,
             "label": escape(ent.label_),
-            "params": {"mark": "wrong" if mention_key(ent) in wrong_keys else ""},
+            "params": {"mark": "wrong" if to_mention(ent) in wrong_keys else ""},
         }
         for ent in doc.ents
         if start <= ent.start and ent.end <= end

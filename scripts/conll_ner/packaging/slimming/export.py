@@ -14,7 +14,7 @@ import torch
 from conll_ner.common.console import InputError, first_line
 from conll_ner.packaging.slimming.source import Source
 from token_ner.onnx_model.onnx_shim import INPUTS
-from token_ner.torch_model.forward import run_transformer, to_torch
+from token_ner.torch_model.forward import embed, run_transformer, to_torch
 from token_ner.torch_model.shim import TransformerClass
 from token_ner.windows import Windowing, window_size
 from token_ner.wordpieces import N_CASES, special_tokens
@@ -36,11 +36,7 @@ class Classifier(torch.nn.Module):
     ) -> torch.Tensor:
         """ids, mask, cases (Tensor): Wordpieces, attention mask and letter cases, (n_windows,
         length)."""
-        inputs = {"input_ids": ids}
-        if cases is not None:
-            embeddings = self.transformer.get_input_embeddings()(ids)
-            inputs = {"inputs_embeds": embeddings + self.transformer.case_embedding(cases)}
-        output = self.transformer(**inputs, attention_mask=mask)
+        output = self.transformer(**embed(self.transformer, ids, cases), attention_mask=mask)
         logits: torch.Tensor = self.output(output.last_hidden_state)
         return logits
 
