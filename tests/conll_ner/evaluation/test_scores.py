@@ -85,22 +85,24 @@ def test_report_replaces_the_marked_block(metrics: Path, tmp_path: Path) -> None
     assert "old" not in text
 
 
-def test_report_readme_has_the_published_results() -> None:
+def test_scores_published_results_are_the_records() -> None:
     """docs/results.md is the output of `scores docs/results/*.json --output docs/results.md`,
-    and README has its means."""
+    the means of all three backbones are on the page too, and README has their F1."""
     paths = sorted((ROOT / "docs" / "results").glob("*.json"))
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     assert len(runs) >= 3
     block = f"{tables.START}\n\n{tables.format_results(runs)}\n\n{tables.END}"
-    assert block in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert block in results
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in ("token_ner", "taught", "mpnet"):
         group = [run for run in runs if run["name"].startswith(f"{name}-seed")]
         assert sorted(run["training"]["seed"] for run in group) == [0, 1, 2]
         for row in tables.mean_rows(group, ()):
             cells = row[1 : tables.INTERVAL + 6]
-            del cells[tables.INTERVAL - 1]  # README has no confidence intervals
-            assert f"| {' | '.join(cells)} |" in readme
+            del cells[tables.INTERVAL - 1]  # means have no confidence intervals
+            assert f"| {' | '.join(cells)} |" in results
+            assert f" {cells[3]} " in readme
 
 
 def test_report_file_without_marks_is_unchanged(
