@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.labels import decode_blocks
+from conll_ner.data.columns.decoding import decode_blocks
 from conll_ner.data.columns.rows import DOCSTART, MISSING, UNKNOWN, Block, read_blocks
 from conll_ner.data.columns.schemes import encode_mentions
 from conll_ner.data.columns.selection import COLUMNS, DEFAULT, Columns, keep_columns

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.conll import Document, Sentence
-from conll_ner.data.columns.labels import decode_blocks
+from conll_ner.data.columns.decoding import decode_blocks
 from conll_ner.data.columns.rows import Block
 from conll_ner.data.encodings import read_text
 from conll_ner.data.formats.annotated import NO_WORDS, Issue, Reading
