@@ -5,22 +5,21 @@ FROM python:3.12-slim
 ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /app
 
-# What spacy ner serve and the wheel import, in the lock's versions. torch comes first, from
-# PyTorch's own index: on Linux, PyPI's build brings CUDA.
-COPY requirements.txt ./
-RUN pip install --no-deps --index-url https://download.pytorch.org/whl/cpu \
-        "$(grep '^torch==' requirements.txt)" \
-    && pip install --constraint requirements.txt \
-        spacy-transformers fastapi uvicorn prometheus-client psutil pyarrow simplejson typer
+# The service, in the lock's versions. torch comes first, from PyTorch's own index: on Linux, PyPI's
+# build brings CUDA.
+COPY requirements.txt pyproject.toml README.md LICENSE ./
+RUN grep '==' requirements.txt > constraints.txt \
+    && pip install --no-deps --index-url https://download.pytorch.org/whl/cpu \
+        "$(grep '^torch==' constraints.txt)"
+COPY scripts ./scripts
+RUN pip install --constraint constraints.txt ".[serve]"
 
 # As in project.yml.
+ARG RUN=token_ner
 ARG PACKAGE=en_ner_conll03_trf
-ARG VERSION=0.1.0
 RUN --mount=type=bind,source=packages,target=/packages \
-    pip install --constraint requirements.txt "/packages/${PACKAGE}-${VERSION}/dist/"*.whl \
+    pip install --constraint constraints.txt "/packages/${RUN}/${PACKAGE}-"*/dist/*.whl \
     && pip check
-
-COPY scripts ./scripts
 
 ENV PIPELINE=${PACKAGE} HF_HUB_OFFLINE=1
 USER 10001

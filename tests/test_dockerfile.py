@@ -9,32 +9,38 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import typer
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from spacy.language import Language
 from weasel.util.config import load_project_config
 
-from conll_ner.packaging.package import CODE_REQUIREMENTS, REQUIREMENTS, SLIM_REQUIREMENTS
+from conll_ner.packaging.package import (
+    CODE_REQUIREMENTS,
+    REQUIREMENTS,
+    SLIM_REQUIREMENTS,
+    default_name,
+)
 from conll_ner.serving import serve
 from conll_ner.serving.app import create_app
 from conll_ner.serving.batcher import Batcher
 from tests.conftest import ROOT
 from tests.imports import SCRIPTS, import_closure
+from tests.installed import with_dependencies
 from tests.serve_helpers import nlp, serving, wait_for  # noqa: F401  the fixture
 
 FULL, SLIM = "Dockerfile", "Dockerfile.slim"
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (FULL, SLIM)}
 FILES = pytest.mark.parametrize("file", TEXTS)
-# Imported only by modules that the service imports where it needs them: not for a slim pipeline
-# (test_package_slim serves one without them).
-NOT_WITHOUT_TORCH = {"torch", "transformers", "spacy_transformers", "pyarrow"}
-CONTEXT = ("Dockerfile", ".dockerignore", "requirements.txt")
+# Imported only by modules that the service imports where it needs them (test_installed serves a
+# slim pipeline without them).
+NOT_NEEDED = {FULL: {"pyarrow"}, SLIM: {"pyarrow", "torch", "transformers", "spacy_transformers"}}
+SOURCES = ("requirements.txt", "pyproject.toml", "README.md", "LICENSE", "scripts")
 
 
 def instructions(file: str) -> list[tuple[str, str]]:
@@ -60,31 +66,16 @@ def health_check(file: str) -> list[str]:
     return command
 
 
-def installed_by_pip(file: str) -> set[str]:
-    """RETURNS (set[str]): The packages that the Dockerfile names."""
-    return set(arguments(file, "RUN")[0].partition("--constraint requirements.txt ")[2].split())
-
-
-def with_dependencies(names: set[str]) -> set[str]:
-    """RETURNS (set[str]): Packages and everything that they need, as installed here."""
-    found: set[str] = set()
-    waiting = [canonicalize_name(name) for name in names]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            needed = [Requirement(line) for line in requires(name) or ()]
-            waiting += [
-                canonicalize_name(requirement.name)
-                for requirement in needed
-                if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            ]
-    return found
+def installed_by_pip(file: str) -> str:
+    """RETURNS (str): This project with the extras that the Dockerfile names."""
+    found = re.search(r'--constraint constraints.txt "\.(\[[\w,]+\])"', TEXTS[file])
+    assert found
+    return f"conll-ner{found[1]}"
 
 
 def imported_at_start() -> Iterator[str]:
     """YIELDS (str): The modules that serve and its libraries import when they are loaded."""
-    for path in import_closure(SCRIPTS / "serve"):
+    for path in import_closure(SCRIPTS / "conll_ner" / "serving" / "serve.py"):
         for node in ast.parse(path.read_text("utf-8")).body if path.suffix == ".py" else ():
             if isinstance(node, ast.Import):
                 yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -94,39 +85,39 @@ def imported_at_start() -> Iterator[str]:
 
 @FILES
 def test_dockerfile_reads_files_that_exist_and_are_sent(file: str) -> None:
-    sources = {rest.split()[0] for rest in arguments(file, "COPY")}
-    assert sources == {"requirements.txt", "scripts"}
+    sources = {name for rest in arguments(file, "COPY") for name in rest.split()[:-1]}
+    assert sources == {*SOURCES}
     sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    for source in sources:
-        assert (ROOT / source).exists()
-        assert f"!{source}" in sent
+    assert all((ROOT / source).exists() for source in sources)
     mounted = re.findall(r"--mount=\S*source=([^,\s]+)", TEXTS[file])
     assert mounted == ["packages"]
     assert sent[1:] == [
-        *("*", "!requirements.txt", "!scripts"),
-        *("!packages", "packages/*/*", "!packages/*/dist"),
-        "**/__pycache__",
+        *("*", *(f"!{source}" for source in SOURCES)),
+        *("!packages", "packages/*/*/*", "!packages/*/*/dist"),
+        *("**/__pycache__", "**/*.egg-info"),
     ]
 
 
 @FILES
 def test_dockerfile_takes_the_wheel_of_the_project(file: str) -> None:
-    variables = load_project_config(ROOT)["vars"]
-    package = variables["package" if file == FULL else "slim_package"]
-    assert arguments(file, "ARG") == [f"PACKAGE={package}", f"VERSION={variables['version']}"]
-    assert '"/packages/${PACKAGE}-${VERSION}/dist/"*.whl' in TEXTS[file]  # where package writes it
+    run = load_project_config(ROOT)["vars"]["config"]
+    meta: dict[str, Any] = {"lang": "en"} | ({"slim": {}} if file == SLIM else {})
+    name = default_name(meta, {"corpus": {"assets/conll2003/train.txt": ""}})
+    run += "-slim" if file == SLIM else ""
+    assert arguments(file, "ARG") == [f"RUN={run}", f"PACKAGE={name}"]
+    assert '"/packages/${RUN}/${PACKAGE}-"*/dist/*.whl' in TEXTS[file]  # where package writes it
 
 
 @FILES
 def test_dockerfile_installs_what_the_service_imports(file: str) -> None:
     full = (*REQUIREMENTS, *CODE_REQUIREMENTS)
-    wheel = {Requirement(line).name for line in (full if file == FULL else SLIM_REQUIREMENTS)}
+    wheel = full if file == FULL else SLIM_REQUIREMENTS
     own = {path.stem for path in SCRIPTS.iterdir()}
-    installed = with_dependencies(installed_by_pip(file) | wheel)
+    installed = with_dependencies(installed_by_pip(file), *wheel)
     distributions = packages_distributions()
     imported = set(imported_at_start()) - sys.stdlib_module_names - own
     assert {"spacy", "fastapi", "uvicorn"} <= imported
-    imported -= NOT_WITHOUT_TORCH if file == SLIM else set()
+    imported -= NOT_NEEDED[file]
     for module in imported:
         assert any(canonicalize_name(name) in installed for name in distributions[module]), module
 
@@ -135,13 +126,13 @@ def test_dockerfile_installs_what_the_service_imports(file: str) -> None:
 def test_dockerfile_installs_versions_of_the_lock(file: str) -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
-    assert "torch" in pinned
-    assert installed_by_pip(file) <= pinned
+    assert with_dependencies(installed_by_pip(file)) - {"conll-ner"} <= pinned
+    assert "grep '==' requirements.txt > constraints.txt" in TEXTS[file]
     pip = [
         part for run in arguments(file, "RUN") for part in run.split("&&") if "pip install" in part
     ]
     assert len(pip) == (3 if file == FULL else 2)
-    assert all("--constraint requirements.txt" in p or "grep '^torch=='" in p for p in pip)
+    assert all("--constraint constraints.txt" in p or "grep '^torch=='" in p for p in pip)
 
 
 @FILES
@@ -151,7 +142,7 @@ def test_dockerfile_has_a_user_without_rights_and_no_secret(file: str) -> None:
     assert instructions(file).index(("USER", user)) > max(
         i for i, (name, _) in enumerate(instructions(file)) if name in ("RUN", "COPY")
     )
-    assert not re.search(r"token(?!izers)|password|secret", TEXTS[file], re.IGNORECASE)
+    assert not re.search(r"token(?!izers|_ner)|password|secret", TEXTS[file], re.IGNORECASE)
 
 
 @FILES
@@ -164,11 +155,11 @@ def test_entry_point_passes_options_that_serve_has(file: str, tmp_path: Path) ->
     printed = subprocess.run(
         [*entry_point(file), *own], env=environment, capture_output=True, text=True
     )
-    script, *options = printed.stdout.splitlines()
-    assert script == "spacy ner serve"
+    lines = printed.stdout.splitlines()
+    assert lines[:4] == ["-m", "spacy", "ner", "serve"]
     app = typer.Typer()
     app.command()(serve.main)
-    values = typer.main.get_command(app).make_context("serve", options).params
+    values = typer.main.get_command(app).make_context("serve", lines[4:]).params
     assert values["pipeline"] == "en_ner_conll03_trf"
     assert values["host"] == "0.0.0.0"
     assert values["timeout"] == 10
@@ -221,12 +212,14 @@ def image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
         pytest.skip("Docker's daemon doesn't run: start it to build the image")
     trained: Path = request.getfixturevalue("trained")
-    for name in ("scripts", "packages"):
-        shutil.copytree(trained / name, tmp_path / name)
-    for name in CONTEXT:
+    for path in (trained / "packages", *(ROOT / name for name in SOURCES)):
+        copy = shutil.copytree if path.is_dir() else shutil.copy
+        copy(path, tmp_path / path.name)
+    for name in (FULL, ".dockerignore"):
         shutil.copy(ROOT / name, tmp_path)
     tag = f"ner-test-{uuid.uuid4().hex}"
-    docker("build", "--tag", tag, ".", folder=tmp_path)
+    sample = ("--build-arg", "PACKAGE=en_ner_sample_trf")
+    docker("build", "--tag", tag, *sample, ".", folder=tmp_path)
     yield tag
     docker("rmi", "--force", tag)
 
