@@ -1,4 +1,4 @@
-# An image that serves the wheel of `spacy project run all` on the CPU (docs/use.md):
+# An image that serves the wheel of `spacy project run all` on the CPU (docs/service.md):
 #   docker build --tag ner . && docker run --rm --publish 127.0.0.1:8000:8000 ner
 FROM python:3.12-slim
 

@@ -46,18 +46,32 @@ def test_docs_every_page_is_linked_from_readme() -> None:
 
 
 def test_readme_python_runs(project: Path) -> None:
-    printed = run_blocks(project, runnable(ROOT / "README.md"))
+    found = [
+        (language, code.replace("training/demo", "training/token_ner"))  # the run of this project
+        for language, code in runnable(ROOT / "README.md")
+    ]
+    printed = run_blocks(project, found)
     assert re.search(r"^\w.* (PER|LOC|ORG|MISC) \d+ \d+ 0\.\d+$", printed, re.MULTILINE)
 
 
-def test_use_every_block_runs(project: Path, tiny_backbone: Path) -> None:
-    """ "Another backbone" is a folder with a tiny one."""
-    found = runnable(ROOT / "docs" / "use.md")
-    assert len(found) > 14
-    other = {"BACKBONE": str(tiny_backbone), "WEASEL_CONFIG_OVERRIDES": SHORT}
-    printed = run_blocks(project, found, **other)
+def test_app_every_block_runs(project: Path) -> None:
+    found = runnable(ROOT / "docs" / "app.md")
+    assert len(found) > 6
+    run_blocks(project, found)
+
+
+def test_service_every_block_runs(project: Path) -> None:
+    printed = run_blocks(project, runnable(ROOT / "docs" / "service.md"))
     assert '{"documents":[{"mentions":[' in printed
     assert (project / "mentions.parquet").is_file()
+
+
+def test_spacy_every_block_runs(project: Path, tiny_backbone: Path) -> None:
+    """ "Another backbone" is a folder with a tiny one."""
+    found = runnable(ROOT / "docs" / "spacy.md")
+    assert len(found) > 6
+    other = {"BACKBONE": str(tiny_backbone), "WEASEL_CONFIG_OVERRIDES": SHORT}
+    run_blocks(project, found, **other)
     assert (project / "training" / "mine" / "model-best").is_dir()
     for run, backbone in (("small", "minilm"), ("swapped", str(tiny_backbone))):
         record = json.loads((project / "training" / run / "run.json").read_text(encoding="utf-8"))
@@ -66,10 +80,10 @@ def test_use_every_block_runs(project: Path, tiny_backbone: Path) -> None:
     assert len(pyarrow.parquet.read_table(project / "annotated")) == 3
 
 
-def test_use_serve_runs(project: Path) -> None:
+def test_service_serve_runs(project: Path) -> None:
     """Start the service by its line, ask for its page, and stop it as Ctrl-C does."""
     (line,) = (
-        code for _, code in blocks(ROOT / "docs" / "use.md") if code.count("project run serve")
+        code for _, code in blocks(ROOT / "docs" / "service.md") if code.count("project run serve")
     )
     server = subprocess.Popen(
         ["bash", "-e", "-c", line],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "float32", "bfloat16"]
 # Few shapes of batches: the CPU's compiled kernels are kept one set a shape, and memory that a
-# shape has freed is used by the same shape again (docs/recipe.md).
+# shape has freed is used by the same shape again (docs/results/experiments.md).
 PAD_MULTIPLE = 32
 WINDOWED_TRANSFORMER = "windowed-transformer"  # the name of the backbone's model
 

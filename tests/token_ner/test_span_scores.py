@@ -52,13 +52,13 @@ def scored(doc: Doc) -> list[tuple[str, str, float | None]]:
     return [(ent.text, ent.label_, ent._.score) for ent in doc.ents]
 
 
-# --- The table in docs/use.md: one test for each row ---
+# --- The table in docs/app.md: one test for each row ---
 
 
 def rows_of_docs() -> dict[str, tuple[str, str, str]]:
     """RETURNS (dict[str, tuple[str, str, str]]): What the table says of `ent._.score`, without and
     with `spans_key`, and of the group, by operation."""
-    page = (ROOT / "docs" / "use.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "app.md").read_text(encoding="utf-8")
     table = page.partition("| Operation |")[2].partition("\n\n")[0]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     return {operation: (alone, score, group) for operation, alone, score, group in cells}

@@ -18,9 +18,11 @@ WINDOW = "components.transformer.model.window"
 CASE_FACTOR = "components.transformer.model.case_learn_rate_factor"
 BATCH_WORDPIECES = "components.transformer.model.batch_wordpieces"
 BATCH_WORDS = "training.batcher.size"
-# Larger batches keep a GPU busier and make fewer updates: 1,000 words cost F1 (docs/recipe.md).
+# Larger batches keep a GPU busier and make fewer updates: 1,000 words cost F1
+# (docs/results/experiments.md).
 WORDS_ON_CPU, WORDS_ON_GPU = 500, 750
-# Measured with all-MiniLM-L6-v2 (width 384) and all-mpnet-base-v2 (768), see docs/recipe.md.
+# Measured with all-MiniLM-L6-v2 (width 384) and all-mpnet-base-v2 (768)
+# (docs/results/experiments.md).
 DEFAULTS: dict[str, dict[str, Any]] = {
     # The transformer itself resolves BATCH_WORDPIECES, by the device.
     "small": {LEARN_RATE: 2e-4, WINDOW: 128, CASE_FACTOR: 1.0, BATCH_WORDPIECES: AUTO},

@@ -48,7 +48,7 @@ def has_bfloat16(device: torch.device) -> bool:
 def auto_batch_wordpieces(device: torch.device, width: int) -> int:
     """RETURNS (int): The wordpieces per batch where the setting is "auto". A GPU is idle without
     large batches. A CPU is as fast with small ones, and training needs less memory: at BERT-base's
-    width, 512 keep it below 4 GiB (docs/recipe.md)."""
+    width, 512 keep it below 4 GiB (docs/results/experiments.md)."""
     if device.type != "cpu":
         return 16_384
     return 1024 if width < BASE_WIDTH else 512

@@ -135,7 +135,7 @@ def test_serve_reports_invalid_input_in_one_line(
 
 
 def test_serve_docs_list_options_metrics_and_paths(nlp: Language) -> None:  # noqa: F811
-    docs = (ROOT / "docs" / "use.md").read_text(encoding="utf-8")
+    docs = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
     options = {option for p in typer.main.get_command(app).params for option in p.opts}
     options = options - {"pipeline", "--access-log"} | {"--no-access-log"}
     paths = {"/", "/metrics", "/openapi.json"}
