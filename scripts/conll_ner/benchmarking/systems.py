@@ -60,6 +60,7 @@ def train_spacy(
         resolve_auto,
     )
     from conll_ner.training.loop import load_checked_config, run_training
+    from conll_ner.training.state import State
 
     output = corpus.parent / system.name
     output.mkdir()
@@ -76,7 +77,7 @@ def train_spacy(
     config = load_checked_config(path, resolve_auto(path, overrides, gpu))
     if gpu >= 0:
         require_gpu(gpu)
-    run = run_training(config, output, gpu)
+    run = run_training(config, output, gpu, State({}))
     rows = read_log(output / "log.jsonl")
     curve = [[round(row.training_seconds, 1), row.f1] for row in rows]
     (output / "model-best").rename(output / "model")

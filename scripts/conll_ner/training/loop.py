@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,58 +37,13 @@ REQUIRED_PATHS = ("train", "dev", "backbone")  # others, such as `vectors`, may 
 LOG = "log.jsonl"
 
 
-class Replay:
-    """The arguments of spaCy's loop that replay an interrupted training up to its state: the same
-    batches are read, but nothing is updated, and evaluations return what they returned. Then the
-    state is restored. Without a state, the loop trains from the beginning.
-
-    training (dict[str, Any]): The resolved section `training` of the config.
-    evaluate (Callable): Evaluates the pipeline on dev.
-    """
-
-    def __init__(
-        self,
-        nlp: Language,
-        training: dict[str, Any],
-        evaluate: Callable[[], Evaluation],
-        state: State | None,
-    ) -> None:
-        self.training = training
-        self.evaluate_now = evaluate
-        self.state = state
-        self.step = -1 if state is None else state.step  # the last one to replay
-        self.evaluations: list[Evaluation] = []
-        # spaCy reads these lists in every step.
-        self.frozen = list(training["frozen_components"] if state is None else nlp.pipe_names)
-        self.annotating = list(training["annotating_components"] if state is None else ())
-
-    def before_update(self, nlp: Language, progress: dict[str, Any]) -> None:
-        """Restore the state before the first step that isn't replayed."""
-        if progress["step"] <= self.step:
-            return
-        if self.state is not None:
-            restore_state(self.state, nlp, self.training["optimizer"])
-            self.frozen[:] = self.training["frozen_components"]
-            self.annotating[:] = self.training["annotating_components"]
-            self.state = None
-        if self.training["before_update"] is not None:
-            self.training["before_update"](nlp, progress)
-
-    def evaluate(self) -> Evaluation:
-        number = len(self.evaluations)
-        found = self.state.evaluations[number] if self.state is not None else self.evaluate_now()
-        self.evaluations.append(found)
-        return found
-
-
-def train_pipeline(nlp: Language, output: Path, run: dict[str, Any], state: State | None) -> None:
+def train_pipeline(nlp: Language, output: Path, state: State) -> None:
     """Train as `spacy.training.loop.train`, and also write the training log and, after every
     evaluation, the state.
 
     nlp (Language): Initialized, with the planned config.
     output (Path): For model-best, model-last, the log and the state.
-    run (dict[str, Any]): The record of the training, saved with the state.
-    state (State | None): Of an interrupted training that is resumed.
+    state (State): From which the training continues.
     """
     config = nlp.config.interpolate()
     if config["training"]["seed"] is not None:
@@ -98,13 +54,12 @@ def train_pipeline(nlp: Language, output: Path, run: dict[str, Any], state: Stat
     epochs = -1 if is_read_again(config) else training["max_epochs"]
     batches = isolate_random(create_train_batches(nlp, train_corpus, training["batcher"], epochs))
     evaluate = create_evaluation_callback(nlp, dev_corpus, training["score_weights"])
-    replay = Replay(nlp, training, evaluate, state)
     log = TimedLog(output / LOG)
     with nlp.select_pipes(disable=training["frozen_components"]):
         log_step, finalize = training["logger"](nlp, sys.stdout, sys.stderr)
-    is_saved = False
+    is_saved = bool(state.evaluations)
     try:
-        for info, is_best in iterate_steps(nlp, training, batches, replay):
+        for info, is_best in iterate_steps(nlp, training, batches, evaluate, output, state):
             is_saved = is_best is not None
             if is_saved:
                 with nlp.select_pipes(disable=training["frozen_components"]):
@@ -113,36 +68,56 @@ def train_pipeline(nlp: Language, output: Path, run: dict[str, Any], state: Stat
             log_step(info if is_saved else None)
             log.log_step(info if is_saved else None)
             if is_saved:
-                step, scores = info["step"], replay.evaluations
-                save_state(output, nlp, training["optimizer"], run, step, scores)
+                state = state.advance(info)
+                save_state(output, state, nlp, training["optimizer"])
                 log.leave_out_time()
     finally:
         finalize()
-    if not is_saved and replay.state is None:  # the last step of the config isn't evaluated
+    if not is_saved:  # the last step of the config isn't evaluated
         save_pipeline(nlp, output, training, is_best=False)
 
 
 def iterate_steps(
-    nlp: Language, training: dict[str, Any], batches: Any, replay: Replay
+    nlp: Language,
+    training: dict[str, Any],
+    batches: Iterator[Any],
+    evaluate: Callable[[], Evaluation],
+    folder: Path,
+    state: State,
 ) -> Iterator[tuple[dict[str, Any], bool | None]]:
-    """YIELDS (tuple[dict[str, Any], bool | None]): For each step that isn't replayed, spaCy's
-    information on it, and whether it is the best one; None if it wasn't evaluated."""
+    """Run spaCy's loop, and continue from a state. The loop goes through the steps before it too,
+    so that schedules, patience and the order of the documents are those of an uninterrupted
+    training, but without documents, so that it updates nothing, and with the evaluations of the
+    state.
+
+    YIELDS (tuple[dict[str, Any], bool | None]): For each new step, spaCy's information on it, and
+        whether it is the best one; None if it wasn't evaluated.
+    """
+
+    def continue_batches() -> Iterator[Any]:
+        for epoch, _ in islice(batches, state.step + 1):
+            yield epoch, []
+        if state.evaluations:
+            restore_state(folder, nlp, training["optimizer"])
+        yield from batches
+
+    evaluations = iter(state.evaluations)
     steps = train_while_improving(
         nlp,
         training["optimizer"],
-        batches,
-        replay.evaluate,
+        continue_batches(),
+        lambda: next(evaluations, None) or evaluate(),
         dropout=training["dropout"],
         accumulate_gradient=training["accumulate_gradient"],
         patience=training["patience"],
         max_steps=training["max_steps"],
         eval_frequency=training["eval_frequency"],
-        exclude=replay.frozen,
-        annotating_components=replay.annotating,
-        before_update=replay.before_update,
+        exclude=training["frozen_components"],
+        annotating_components=training["annotating_components"],
+        before_update=training["before_update"],
     )
     for _, info, is_best in steps:
-        if info["step"] > replay.step:
+        if info["step"] > state.step:
             yield info, is_best
 
 
@@ -178,14 +153,12 @@ def run_training(
     config: Config,
     output: Path,
     gpu: int,
-    run: dict[str, Any] | None = None,
-    state: State | None = None,
+    state: State,
 ) -> dict[str, Any]:
     """Train, and write model-best, model-last and log.jsonl to the folder `output`.
 
     config (Config): Not interpolated, before `plan_steps`.
-    run (dict[str, Any] | None): The record of the training, saved with its state.
-    state (State | None): Of an interrupted training in the same folder, which is resumed.
+    state (State): From which the training continues; of an interrupted one in the same folder.
     RETURNS (dict[str, Any]): Steps, epochs, seconds, best dev score, memory, and the step after
         which the training was resumed.
     RAISES (InputError): If the weights are not finite.
@@ -194,12 +167,12 @@ def run_training(
     config = plan_steps(config)
     log_path = output / LOG
     start = time.perf_counter()
-    if state is not None:
+    if state.evaluations:
         cut_log(log_path, state.step + 1)
         start -= read_log(log_path)[-1].seconds
     nlp = init_nlp(config, use_gpu=gpu)
     try:
-        train_pipeline(nlp, output, run or {}, state)
+        train_pipeline(nlp, output, state)
     except FloatingPointError as error:
         raise InputError(f"training stopped: {error}; lower the learning rate") from None
     seconds = time.perf_counter() - start
@@ -214,7 +187,7 @@ def run_training(
         "seconds_per_epoch": round(rows[-1].training_seconds / epochs, 1),
         "best_step": best.step,
         "best_dev_f": best.f1,
-        "resumed_after_step": None if state is None else state.step + 1,
+        "resumed_after_step": state.step + 1 if state.evaluations else None,
         "peak_memory_mb": round(peak_memory_mb()),
         **peak_gpu_memory(gpu),
     }

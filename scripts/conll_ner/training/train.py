@@ -17,7 +17,7 @@ from conll_ner.training.calibrating import calibrate_on_dev
 from conll_ner.training.loop import load_checked_config, run_training
 from conll_ner.training.overrides import read_overrides
 from conll_ner.training.record import describe_training, finish_earlier, finish_training
-from conll_ner.training.state import load_state
+from conll_ner.training.state import State, load_state
 
 app = typer.Typer(add_completion=False)
 
@@ -61,7 +61,7 @@ def main(
         else:
             msg.info(f"Continuing {partial} after step {state.step + 1:,}")
         try:
-            run |= run_training(config, partial, gpu, run, state)
+            run |= run_training(config, partial, gpu, state or State(run))
             run["calibration"] = calibrate_on_dev(config, partial / "model-best")
         except KeyboardInterrupt:
             print(f"Interrupted. Run the same command to continue from {partial}", file=sys.stderr)

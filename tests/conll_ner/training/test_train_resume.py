@@ -1,8 +1,10 @@
 """A training that was interrupted goes on, and ends as if nothing had happened."""
 
 import json
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ from spacy.util import registry
 
 from conll_ner.common.training_log import read_log
 from conll_ner.data.docs import read_gold, write_docs
-from conll_ner.training import loop, train
 from conll_ner.training.state import STATE
 from tests.conftest import ROOT, SAMPLE
 from tests.conll_ner.training.test_train import arguments, run
@@ -66,150 +67,137 @@ def check_equal(resumed: Path, whole: Path) -> None:
     assert [row.seconds for row in rows] == sorted(row.seconds for row in rows)
 
 
+class Logger:
+    """Around the configs' logger. It interrupts the training at one of its calls: at an evaluation,
+    when the pipelines are newer than the state, at the first update after one, or at the end.
+    Evaluations are counted from 1 in each run."""
+
+    interruption: tuple[str, int] | None = None
+
+    def set_up(self, original: Callable[..., Any], nlp: Language, *streams: object) -> Any:
+        self.pipes = nlp.pipe_names
+        self.steps: list[dict[str, Any] | None] = []
+        log, finalize = original(nlp, *streams)
+
+        def log_step(info: dict[str, Any] | None) -> None:
+            log(info)
+            self.steps.append(info)
+            self.interrupt("evaluation" if info else "update")
+
+        def end() -> None:
+            finalize()
+            self.interrupt("end")
+
+        return log_step, end
+
+    def interrupt(self, event: str) -> None:
+        if (event, len(self.evaluated())) == self.interruption:
+            self.interruption = None
+            raise KeyboardInterrupt
+
+    def evaluated(self) -> list[int]:
+        return [info["step"] + 1 for info in self.steps if info is not None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logger() -> Iterator[Logger]:
+    name = "spacy.ConsoleLogger.v3"
+    original, logger = registry.get("loggers", name), Logger()
+
+    def make(progress_bar: str, console_output: bool, output_file: None) -> Any:
+        return partial(logger.set_up, original(progress_bar, console_output, output_file))
+
+    registry.loggers.register(name, func=make)
+    yield logger
+    registry.loggers.register(name, func=original)
+
+
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda path: path.stem)
 def config(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
 
 @pytest.fixture(scope="module")
-def whole(config: Path, paths: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(
+    config: Path, paths: dict[str, str], logger: Logger, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A training that nothing interrupted."""
     output = tmp_path_factory.mktemp("whole") / config.stem
     run(output, *OPTIONS, *arguments(paths), config=config)
-    assert len(read_log(output / "log.jsonl")) >= 4
+    rows = read_log(output / "log.jsonl")
+    assert len(rows) >= 4
+    assert logger.pipes == spacy.load(output / "model-best").pipe_names
+    assert logger.evaluated() == [row.step for row in rows]
+    assert len(logger.steps) == rows[-1].step
     return output
 
 
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def interrupt_at(
-    monkeypatch: pytest.MonkeyPatch, name: str, number: int, *, after: bool = False
-) -> None:
-    """Raise KeyboardInterrupt before or after the `number`-th call of a function of loop.py."""
-    original: Callable[..., Any] = getattr(loop, name)
-    calls = 0
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == number and not after:
-            raise KeyboardInterrupt
-        result = original(*arguments, **options)
-        if calls == number:
-            raise KeyboardInterrupt
-        return result
-
-    monkeypatch.setattr(loop, name, call)
+def interrupt(logger: Logger, event: str, number: int, *options: Any, **keywords: Any) -> None:
+    logger.interruption = (event, number)
+    with pytest.raises(SystemExit) as exit_:
+        run(*options, **keywords)
+    assert exit_.value.code == 130
 
 
 @pytest.mark.parametrize(
-    ("name", "number", "after"),
+    ("event", "number", "evaluations"),
     [
-        ("save_state", 2, True),
-        ("save_state", 3, False),  # the pipelines and the log are newer than the state
-        pytest.param("save_state", 1, True, marks=pytest.mark.slow),
-        pytest.param("save_pipeline", 3, False, marks=pytest.mark.slow),
+        ("update", 2, 2),
+        ("evaluation", 3, 2),
+        pytest.param("update", 1, 1, marks=pytest.mark.slow),
     ],
 )
 def test_interrupted_training_ends_with_the_same_weights(
     config: Path,
     whole: Path,
     paths: dict[str, str],
+    logger: Logger,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    name: str,
+    event: str,
     number: int,
-    after: bool,
+    evaluations: int,
 ) -> None:
     output = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, name, number, after=after)
-        with pytest.raises(SystemExit) as exit_:
-            run(output, *OPTIONS, *arguments(paths), config=config)
-    assert exit_.value.code == 130
+    interrupt(logger, event, number, output, *OPTIONS, *arguments(paths), config=config)
     error = capsys.readouterr().err
     assert f"Interrupted. Run the same command to continue from {output}.partial" in error
     assert not output.exists()
     run(output, *OPTIONS, *arguments(paths), config=config)
     assert f"Continuing {output}.partial after step" in " ".join(capsys.readouterr().out.split())
     check_equal(output, whole)
+    steps = [row.step for row in read_log(whole / "log.jsonl")]
+    assert logger.evaluated() == steps[evaluations:]
     record = json.loads((output / "run.json").read_text())
-    assert (
-        record["resumed_after_step"] == read_log(whole / "log.jsonl")[number - 1 - (not after)].step
-    )
-
-
-@pytest.mark.slow
-def test_training_can_be_resumed_several_times(
-    config: Path,
-    whole: Path,
-    paths: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    output = tmp_path / "out"
-    for resume in ([], ["--resume"], []):
-        with monkeypatch.context() as patch:
-            interrupt_at(patch, "save_state", 1, after=True)
-            with pytest.raises(SystemExit):
-                run(output, *OPTIONS, *resume, *arguments(paths), config=config)
-    run(output, *OPTIONS, "--resume", *arguments(paths), config=config)
-    check_equal(output, whole)
+    assert record["resumed_after_step"] == steps[evaluations - 1]
 
 
 def test_training_that_was_interrupted_after_its_last_step_is_only_calibrated(
-    config: Path,
-    whole: Path,
-    paths: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    config: Path, whole: Path, paths: dict[str, str], logger: Logger, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "calibrate_on_dev", interrupt)
-        with pytest.raises(SystemExit):
-            run(output, *OPTIONS, *arguments(paths), config=config)
+    number = len(read_log(whole / "log.jsonl"))
+    interrupt(logger, "end", number, output, *OPTIONS, *arguments(paths), config=config)
     run(output, *OPTIONS, "--resume", *arguments(paths), config=config)
+    assert logger.steps == []
     check_equal(output, whole)
 
 
 def test_complete_training_that_was_not_renamed_is_only_renamed(
-    whole: Path,
-    config: Path,
-    paths: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    whole: Path, config: Path, paths: dict[str, str], tmp_path: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(whole, tmp_path / "out.partial")
-    monkeypatch.setattr(train, "run_training", pytest.fail)
+    before = (whole / "run.json").read_bytes()
     run(tmp_path / "out", *OPTIONS, "--resume", *arguments(paths), config=config)
+    assert (tmp_path / "out" / "run.json").read_bytes() == before  # with the seconds of training
     assert files(tmp_path / "out") == files(whole)
 
 
-@pytest.mark.slow
-def test_resume_without_an_interrupted_training_trains_from_the_beginning(
-    whole: Path, config: Path, paths: dict[str, str], tmp_path: Path
-) -> None:
-    run(tmp_path / "out", *OPTIONS, "--resume", *arguments(paths), config=config)
-    check_equal(tmp_path / "out", whole)
-
-
 def test_resume_with_other_settings_or_data_is_an_error_and_keeps_the_state(
-    paths: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    paths: dict[str, str], logger: Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output, partial = tmp_path / "out", tmp_path / "out.partial"
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, "save_state", 1, after=True)
-        with pytest.raises(SystemExit):
-            run(output, *OPTIONS, *arguments(paths))
+    interrupt(logger, "update", 1, output, *OPTIONS, *arguments(paths))
     before = (partial / STATE).read_bytes()
     assert len(before) > 10_000
     own = tmp_path / "own.cfg"
@@ -234,56 +222,22 @@ def test_resume_with_other_settings_or_data_is_an_error_and_keeps_the_state(
 
 @pytest.mark.parametrize("options", [["--system.seed", 1], ["--no-resume"]])
 def test_another_training_and_no_resume_start_over(
-    paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[Any]
+    paths: dict[str, str], logger: Logger, tmp_path: Path, options: list[Any]
 ) -> None:
     output = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, "save_state", 1, after=True)
-        with pytest.raises(SystemExit):
-            run(output, *OPTIONS, *arguments(paths))
+    interrupt(logger, "update", 1, output, *OPTIONS, *arguments(paths))
     run(output, *OPTIONS, *arguments(paths), *options)
     assert json.loads((output / "run.json").read_text())["resumed_after_step"] is None
-
-
-def test_logger_of_the_config_is_used_beside_the_training_log(
-    paths: dict[str, str], tmp_path: Path
-) -> None:
-    """Such as a tracker. It sees every step, as in `spacy train`."""
-    seen: list[dict[str, Any] | None] = []
-    ended: list[bool] = []
-
-    @registry.loggers("tests.tracker.v1")
-    def tracker(project: str) -> Any:
-        assert project == "ner"
-
-        def setup(nlp: Language, *_: object) -> Any:
-            assert nlp.pipe_names == ["transformer", "ner"]
-            return seen.append, lambda: ended.append(True)
-
-        return setup
-
-    text = (ROOT / "configs" / "transition_ner.cfg").read_text(encoding="utf-8")
-    before, after = text.split("[training.logger]\n")
-    rest = after[after.index("\n[") :]
-    config = tmp_path / "own.cfg"
-    section = '[training.logger]\n@loggers = "tests.tracker.v1"\nproject = "ner"\n'
-    config.write_text(before + section + rest, encoding="utf-8")
-    run(tmp_path / "out", *OPTIONS, *arguments(paths), config=config)
-    rows = read_log(tmp_path / "out" / "log.jsonl")
-    evaluated = [info for info in seen if info is not None]
-    assert [info["step"] + 1 for info in evaluated] == [row.step for row in rows]
-    assert len(seen) == rows[-1].step
-    assert ended == [True]
 
 
 @pytest.mark.slow
 def test_training_that_was_killed_is_resumed(
     python: Path, paths: dict[str, str], config: Path, whole: Path, tmp_path: Path
 ) -> None:
-    """SIGKILL at three moments, each in a new process."""
+    """SIGKILL at three moments, each in a new process. The first one has nothing to resume."""
     output = tmp_path / "out"
     options = [*OPTIONS, "--resume", *arguments(paths)]
-    command = [ROOT / "scripts" / "train", config, output, *options]
+    command = ["-m", "spacy", "ner", "train", config, output, *options]
     log = tmp_path / "out.partial" / "log.jsonl"
 
     def count_rows() -> int:
