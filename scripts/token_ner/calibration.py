@@ -52,9 +52,8 @@ class Calibration(NamedTuple):
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> "Calibration":
-        """RETURNS (Calibration): The function from its JSON; pipelines before 0.5.0 have only slope
-        and intercept."""
-        return cls(**settings | {"seen": decode_keys(settings.get("seen", ""))})
+        """RETURNS (Calibration): The function from its JSON."""
+        return cls(**settings | {"seen": decode_keys(settings["seen"])})
 
 
 @lru_cache(maxsize=8)

@@ -36,7 +36,6 @@ from .training.start_from import create_start_from
 
 FACTORY = "token_ner"
 BACKBONE = "conll_ner.WindowedTransformer.v1"
-OLDEST = "0"  # the version of copies that don't state one
 
 
 def register() -> None:
@@ -130,6 +129,5 @@ def is_served_by_installed() -> bool:
 
 
 def registered_version() -> str:
-    """RETURNS (str): The version of the copy that is registered; "0" if it has none, or if there
-    is none."""
-    return str(getattr(registry.factories.get_all().get(FACTORY), "version", OLDEST))
+    """RETURNS (str): The version of the copy that is registered; "0" if there is none."""
+    return str(getattr(registry.factories.get_all().get(FACTORY), "version", "0"))

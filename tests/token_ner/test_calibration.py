@@ -51,11 +51,6 @@ def test_settings_are_json_and_give_the_same_function(seen: frozenset[int], unse
     assert Calibration.from_settings(settings) == calibration
 
 
-def test_settings_of_earlier_pipelines_have_two_parameters() -> None:
-    settings = {"slope": 0.75, "intercept": -0.86}
-    assert Calibration.from_settings(settings) == PLATT
-
-
 def test_text_keys_are_the_same_on_every_machine() -> None:
     """They are saved in pipelines."""
     assert text_key("New York") == text_key("NEW  YORK") == 9459479283509638577

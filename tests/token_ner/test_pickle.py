@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 import token_ner  # noqa: F401  to register the component
 from tests.conftest import ROOT
 
-KEPT = ROOT / "tests" / "data" / "pipeline-0.1.0"
+KEPT = ROOT / "tests" / "data" / "pipeline"
 TEXTS = ["Ada Lindqvist left Varnholm.", "", "The Norden Bank fell."] * 4
 PROGRAM = """
 import json, multiprocessing, sys

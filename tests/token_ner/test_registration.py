@@ -20,13 +20,13 @@ from spacy.util import registry
 from conll_ner.common.console import InputError
 from conll_ner.packaging import check_wheel as install
 from conll_ner.packaging import package
+from conll_ner.packaging.wheel import build_wheel
 from tests.conftest import ROOT
 from tests.token_ner.support import run_cases
 from token_ner import __version__, span_score
 from token_ner.registration import architectures, register_score
 
-KEPT = ROOT / "tests" / "data" / "pipeline-0.1.0"
-SINGLE_FILE = "ab40d1b:scripts/token_ner.py"  # version 0.1.0, in the repository's history
+PIPELINE = ROOT / "tests" / "data" / "pipeline"
 # Loads pipelines in order, each with its mentions, and says whose code each part of it is.
 LOAD = """
 import json, spacy
@@ -54,11 +54,11 @@ print(json.dumps([load_model_from_config(config).pipe_names, token_ner.__file__]
 
 
 def make_package(folder: Path, name: str, version: str | None) -> None:
-    """Make a model wheel of the kept pipeline and unpack it in a folder, as pip does. `version`
+    """Make a model wheel of a pipeline and unpack it in a folder, as pip does. `version`
     is that of the code in it."""
-    meta = json.loads((KEPT / "meta.json").read_text(encoding="utf-8"))
+    meta = json.loads((PIPELINE / "meta.json").read_text(encoding="utf-8"))
     meta |= {"name": name, "requirements": package.CODE_REQUIREMENTS}
-    built = package.build_wheel(KEPT, folder / "build", meta, "# card")
+    built = build_wheel(PIPELINE, folder / "build", meta, "# card")
     with zipfile.ZipFile(next((built / "dist").glob("*.whl"))) as wheel:
         wheel.extractall(folder / "site")
     about = folder / "site" / f"xx_{name}" / "token_ner" / "about.py"
@@ -71,28 +71,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model wheels with older and newer code, unpacked."""
     folder = tmp_path_factory.mktemp("copies")
     (folder / "build").mkdir()
-    for name, version in (("older", "0.1.9"), ("same", None), ("newer", "99.0")):
+    for name, version in (("older", "0.8.9"), ("same", None), ("newer", "99.0")):
         make_package(folder, name, version)
     return folder / "site"
-
-
-@pytest.fixture(scope="module")
-def single_file(site: Path) -> str:
-    """A package as `spacy package --code` made it for 0.1.0: token_ner.py beside its __init__.py.
-
-    RETURNS (str): Its name.
-    """
-    if shutil.which("git") is None:
-        pytest.skip("needs git")
-    command = ["git", "show", SINGLE_FILE]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if shown.returncode != 0:
-        pytest.skip("needs the repository's history")
-    make_package(site.parent, "single_file", None)
-    package_folder = site / "xx_single_file"
-    shutil.rmtree(package_folder / "token_ner")
-    (package_folder / "token_ner.py").write_text(shown.stdout, encoding="utf-8")
-    return package_folder.name
 
 
 @pytest.fixture(scope="module")
@@ -139,32 +120,6 @@ def test_registration_newest_of_several_copies_serves_whole_pipelines(
 
 
 @pytest.mark.slow
-def test_registration_single_file_of_0_1_0_beside_a_package(
-    site: Path, single_file: str, tmp_path: Path
-) -> None:
-    """Wheels of 0.1.0 still load, alone and beside new ones, with the same mentions and scores.
-
-    A package that is loaded later replaces the single file. A single file that is loaded later
-    keeps the package's component but registers its own architectures: 0.1.0 did so always.
-    """
-    orders = [[single_file], [single_file, "xx_same", single_file], ["xx_same", single_file]]
-    result = run_cases([case(LOAD, order, site) for order in orders], tmp_path)
-    assert result.returncode == 0, result.stderr
-    loaded = rows(result.stdout)
-    old, new = f"{single_file}.", "xx_same."
-    assert [[copies for _, copies, _ in order] for order in loaded] == [
-        [[old]],
-        [[old], [new], [new]],
-        [[new], sorted([new, old])],
-    ]
-    mentions = [found for order in loaded for _, _, found in order]
-    assert len(mentions[0]) > 2
-    # 0.1.0 decoded with sums in another order: scores differ by rounding.
-    rounded = [[[*mention, round(score, 9)] for *mention, score in found] for found in mentions]
-    assert all(found == rounded[0] for found in rounded)
-
-
-@pytest.mark.slow
 def test_registration_installed_package_serves_wheels_that_are_no_newer(
     site: Path, project_wheel: Path, tmp_path: Path
 ) -> None:
@@ -207,7 +162,7 @@ import sys
 sys.path[:0] = sys.argv[1:]
 import importlib.util
 assert not any(map(importlib.util.find_spec, ("torch", "transformers", "spacy_transformers")))
-import token_ner.augmentation, token_ner.component, token_ner.lattice, token_ner.windows
+import token_ner.training.augmentation, token_ner.component, token_ner.lattice, token_ner.windows
 import spacy
 from spacy.tokens import Span
 assert spacy.blank("en").has_factory("token_ner")
@@ -248,7 +203,7 @@ WARNING = "`score` is not token_ner's; rename that extension, or call token_ner.
 
 def test_registration_score_of_an_app_from_before() -> None:
     """It stays, and one warning says so."""
-    command = [sys.executable, "-c", EARLIER, str(ROOT / "scripts"), str(KEPT)]
+    command = [sys.executable, "-c", EARLIER, str(ROOT / "scripts"), str(PIPELINE)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count(WARNING) == 1, result.stderr
@@ -263,7 +218,7 @@ def own_score() -> Iterator[None]:
 @pytest.mark.usefixtures("own_score")
 def test_registration_score_of_an_app_from_later() -> None:
     """spaCy refuses it, unless it is forced; then the next document and the next load warn."""
-    nlp = spacy.load(KEPT)
+    nlp = spacy.load(PIPELINE)
     with pytest.raises(ValueError, match="E090"):
         Span.set_extension("score", default="the app's")
     Span.set_extension("score", default="the app's", force=True)
@@ -272,7 +227,7 @@ def test_registration_score_of_an_app_from_later() -> None:
     assert ent._.score == "the app's"
     assert span_score(ent) is not None
     with pytest.warns(UserWarning, match=WARNING):
-        spacy.load(KEPT)
+        spacy.load(PIPELINE)
     register_score()
     assert ent._.score == "the app's"
 

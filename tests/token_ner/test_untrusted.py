@@ -16,7 +16,7 @@ from conll_ner.huggingface.importing import import_checkpoint
 from tests.conftest import ROOT
 from token_ner.untrusted import check_saved, refuse_code
 
-PIPELINE = ROOT / "tests" / "data" / "pipeline-0.1.0"
+PIPELINE = ROOT / "tests" / "data" / "pipeline"
 # A tokenizer of the model's own, whose import leaves a mark.
 CODE = """
 from pathlib import Path

@@ -16,8 +16,9 @@ from conll_ner.evaluation import report as report_page
 from conll_ner.evaluation import scores as report
 from conll_ner.packaging import slim
 from tests.conftest import SAMPLE
+from token_ner import Calibration
 
-CALIBRATION = {"slope": 0.5, "intercept": 3.0}
+CALIBRATION = Calibration(0.5, 3.0).to_settings()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from conll_ner.packaging.slimming.source import find_source
 from tests.hf_helpers import FAMILIES, make_checkpoint
 from tests.token_ner.component_helpers import make_trained, mentions
 from tests.token_ner.support import uncased
+from token_ner import Calibration
 from token_ner.onnx_model.onnx_shim import OnnxClassifier, create_session
 
 TEXTS = ["Ada Lindqvist left Varnholm.", "The Norden Bank fell.\n\nNothing else did. " * 30]
@@ -68,7 +69,7 @@ def test_slim_letter_case_vectors_and_calibration_travel(
     weight = transformer.model.shims[0]._model.case_embedding.weight
     assert weight.abs().max() > 0
     head: Any = nlp.get_pipe("token_ner")
-    head.cfg["calibration"] = {"slope": 0.5, "intercept": -1.0}
+    head.cfg["calibration"] = Calibration(0.5, -1.0).to_settings()
     slim = slimmed(nlp)
     check_same(nlp, slim)
     assert [e.text for e in slim("ada lindqvist").ents] == [
