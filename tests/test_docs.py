@@ -64,6 +64,8 @@ def test_service_every_block_runs(project: Path) -> None:
     printed = run_blocks(project, runnable(ROOT / "docs" / "service.md"))
     assert '{"documents":[{"mentions":[' in printed
     assert (project / "mentions.parquet").is_file()
+    assert len((project / "a.jsonl").read_text(encoding="utf-8").splitlines()) == N_TEXTS
+    assert len(pyarrow.parquet.read_table(project / "annotated")) == 3
 
 
 def test_spacy_every_block_runs(project: Path, tiny_backbone: Path) -> None:
@@ -76,8 +78,6 @@ def test_spacy_every_block_runs(project: Path, tiny_backbone: Path) -> None:
     for run, backbone in (("small", "minilm"), ("swapped", str(tiny_backbone))):
         record = json.loads((project / "training" / run / "run.json").read_text(encoding="utf-8"))
         assert record["backbone"]["name"] == backbone
-    assert len((project / "a.jsonl").read_text(encoding="utf-8").splitlines()) == N_TEXTS
-    assert len(pyarrow.parquet.read_table(project / "annotated")) == 3
 
 
 def test_service_serve_runs(project: Path) -> None:
