@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,29 @@ for case in json.loads(sys.argv[1]):
 """
 
 
-def run_cases(cases: list[dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:
+def link_packages(folder: Path, left_out: tuple[str, ...]) -> Path:
+    """RETURNS (Path): A folder with what is installed, for `python -S`, without the names that
+    begin with one of `left_out`."""
+    folder.mkdir()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if not path.name.startswith(left_out):
+            (folder / path.name).symlink_to(path)
+    return folder
+
+
+def run_cases(
+    cases: list[dict[str, Any]], folder: Path, *, installed: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run code in fresh interpreters, as a new user's process would: each case has `code`,
-    `arguments` for it and a `path` in front of sys.path."""
+    `arguments` for it and a `path` in front of sys.path.
+
+    installed (bool): Whether `conll-ner` is installed there.
+    """
+    path = "" if installed else str(link_packages(folder / "installed", ("conll_ner",)))
     return subprocess.run(
-        [sys.executable, "-c", FORKING, json.dumps(cases)],
+        [sys.executable, *([] if installed else ["-S"]), "-c", FORKING, json.dumps(cases)],
         cwd=folder,
         capture_output=True,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": "", "HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
     )

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from conll_ner.packaging import check_wheel as install
 from conll_ner.packaging import package
 from conll_ner.packaging.wheel import build_wheel
 from tests.conftest import ROOT
-from tests.token_ner.support import run_cases
+from tests.token_ner.support import link_packages, run_cases
 from token_ner import __version__, span_score
 from token_ner.registration import architectures, register_score
 
@@ -105,7 +104,8 @@ def test_registration_newest_of_several_copies_serves_whole_pipelines(
     """In whatever order they are loaded, no pipeline mixes two copies."""
     old, new, same = "xx_older", "xx_newer", "xx_same"
     orders = [[old, new, old], [new, old], [same, old, new]]
-    result = run_cases([case(LOAD, order, site) for order in orders], tmp_path)
+    cases = [case(LOAD, order, site) for order in orders]
+    result = run_cases(cases, tmp_path, installed=False)
     assert result.returncode == 0, result.stderr
     loaded = rows(result.stdout)
     copies = [[copy for _, copy, _ in order] for order in loaded]
@@ -173,11 +173,9 @@ TORCH_HALF = ("torch", "functorch", "transformers", "spacy_transformers")
 
 def test_registration_half_of_the_package_does_without_torch(tmp_path: Path) -> None:
     """In an environment where torch, transformers and spacy-transformers are not installed."""
-    for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if not path.name.startswith(TORCH_HALF):
-            (tmp_path / path.name).symlink_to(path)
+    packages = link_packages(tmp_path / "installed", TORCH_HALF)
     result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", WITHOUT_TORCH, str(tmp_path), str(ROOT / "scripts")],
+        [sys.executable, "-I", "-S", "-c", WITHOUT_TORCH, str(packages), str(ROOT / "scripts")],
         capture_output=True,
         text=True,
     )

@@ -205,7 +205,8 @@ def test_slim_wheel_and_full_wheel_in_one_process(
         about = tmp_path / "site" / NAME / "token_ner" / "about.py"
         about.write_text('__version__ = "99.0"\n', encoding="utf-8")
     orders = [[NAME, "xx_full", NAME], ["xx_full", NAME, "xx_full"]]
-    result = run_cases([case(BESIDE, order, tmp_path / "site") for order in orders], tmp_path)
+    cases = [case(BESIDE, order, tmp_path / "site") for order in orders]
+    result = run_cases(cases, tmp_path, installed=False)
     assert result.returncode == 0, result.stderr
     ((a, first), (b, second)) = rows(result.stdout)
     assert a[0] == a[2] == b[1] != b[0] == b[2] == a[1]
