@@ -1,8 +1,6 @@
 """The slim wheel: what is in it, what it needs, and that it loads where torch is not installed."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -10,14 +8,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import spacy
 
 from conll_ner.packaging import check_wheel as install
 from conll_ner.packaging import package, wheel
 from tests.conftest import ROOT
-from tests.serve_helpers import wait_for
 from tests.token_ner.support import run_cases
 from tests.token_ner.test_registration import TORCH_HALF, case, make_package, rows
 
@@ -119,36 +115,6 @@ def test_slim_wheel_loads_without_torch(paths: list[str], slim_pipeline: Path) -
     expected = [ent for ents in install.expected_ents(str(slim_pipeline)) for ent in ents]
     assert [ent[:4] for ent in found] == [ent[:4] for ent in expected] != []
     assert [ent[4] for ent in found] == pytest.approx([ent[4] for ent in expected], abs=1e-6)
-
-
-@pytest.mark.slow
-def test_slim_wheel_is_served_without_torch(paths: list[str], tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    for path in Path(sysconfig.get_path("purelib")).glob("conll_ner-*.dist-info"):
-        (tmp_path / path.name).symlink_to(path)
-    command = [sys.executable, "-S", "-m", "spacy", "ner", "serve", NAME, "--port", str(port)]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([*paths, str(ROOT / "scripts"), str(tmp_path)])
-    }
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    try:
-
-        def is_ready() -> bool:
-            assert server.poll() is None
-            try:
-                return httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        wait_for(is_ready, seconds=60)
-        body = {"text": "Ada Lindqvist left Varnholm."}
-        response = httpx.post(f"http://127.0.0.1:{port}/predict", json=body)
-        assert response.json()["documents"][0]["mentions"]
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def fill(corpus: str, **given: Any) -> dict[str, Any]:
