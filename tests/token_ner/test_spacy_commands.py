@@ -1,11 +1,13 @@
 """spaCy's own commands: the entry points are enough."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import spacy
+from spacy.util import load_config, registry
 from spacy.vocab import Vocab
 
 import token_ner
@@ -33,7 +35,7 @@ source = "trained/model-best"
 [components.cleaner]
 factory = "doc_cleaner"
 """
-CONFIG = str(ROOT / "configs" / "token_ner.cfg")
+CONFIGS = ROOT / "configs"
 COMMAND = """
 import json, sys
 from spacy.cli import app
@@ -44,6 +46,16 @@ print(json.dumps([token_ner.__file__, TokenNER.__module__]))
 """
 
 
+@pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.cfg")), ids=lambda path: path.stem)
+def test_configs_keep_the_learning_rate_in_plain_spacy_train(config: Path) -> None:
+    """It doesn't plan the number of steps: 30 of a small corpus, or 100,000."""
+    section = load_config(config).interpolate()["training"]["optimizer"]["learn_rate"]
+    schedule = registry.resolve({"learn_rate": section})["learn_rate"]
+    first, *rates = islice(schedule, 10, 100_000)
+    assert first == section["initial_rate"]  # after a short warm-up
+    assert min(rates) >= 0.99 * first
+
+
 @pytest.mark.slow
 def test_code_spacy_train_evaluate_and_assemble(tiny_backbone: Path, tmp_path: Path) -> None:
     for split, name in (("train", "train"), ("valid", "dev")):
@@ -52,7 +64,7 @@ def test_code_spacy_train_evaluate_and_assemble(tiny_backbone: Path, tmp_path: P
     paths += [str(tmp_path / "dev.spacy"), "--paths.backbone", str(tiny_backbone)]
     steps = ["--training.max_steps", "4", "--training.eval_frequency", "2"]
     commands = [
-        ["train", CONFIG, "--output", "trained", *paths, *steps],
+        ["train", str(CONFIGS / "token_ner.cfg"), "--output", "trained", *paths, *steps],
         ["evaluate", "trained/model-best", "dev.spacy", "--output", "scores.json"],
         ["assemble", "assembled.cfg", "assembled"],
     ]
