@@ -8,10 +8,10 @@ import torch
 import typer
 
 from conll_ner.benchmarking.host import measure_prediction, measure_reading, measure_training
-from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.console import exit_on_input_error, msg
 from conll_ner.common.files import write_json
 from conll_ner.common.machine import describe_hardware, package_versions
-from conll_ner.common.pipelines import find_heads, load_on_device
+from conll_ner.common.pipelines import find_single, load_on_device
 from conll_ner.data.docs import read_gold
 
 
@@ -40,8 +40,8 @@ def main(
     with exit_on_input_error():
         torch.set_num_threads(1)
         nlp, gpu = load_on_device(pipeline, device)
-        if len(find_heads(nlp)) != 1 or "transformer" not in nlp.pipe_names:
-            raise InputError(f"{pipeline} needs a transformer and one token_ner component")
+        for factory in ("transformer", "token_ner"):
+            find_single(nlp, factory, pipeline, "a pipeline to measure")
         docs = read_gold(gold, nlp.vocab)[:documents]
         texts = [" ".join(token.text for token in doc) for doc in docs]
         sentences = [" ".join(token.text for token in sent) for doc in docs for sent in doc.sents]

@@ -18,7 +18,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import registry
 
-from conll_ner.common.pipelines import find_heads
+from conll_ner.common.pipelines import find_components, find_heads
 from conll_ner.evaluation.seqeval_scores import copy_words
 from token_ner import TokenNER, component, lattice
 from token_ner.torch_model import forward
@@ -139,7 +139,7 @@ def measure_training(
 ) -> dict[str, float]:
     """RETURNS (dict[str, float]): Microseconds per word of `nlp.update`, without the optimizer, in
     batches of `batch_words` words, by stage."""
-    transformer: Any = nlp.get_pipe("transformer")
+    (transformer,) = find_components(nlp, "transformer").values()
     attrs = transformer.model.attrs
     attrs["windowing"] = replace(attrs["windowing"], batch_wordpieces=ONE_BATCH)
     batches: list[list[Doc]] = [[]]

@@ -1,6 +1,6 @@
 """Load pipelines for the commands."""
 
-from typing import Any, cast
+from typing import Any
 
 import spacy
 from spacy.language import Language
@@ -37,23 +37,30 @@ def load_on_device(path: str, device: str) -> tuple[Language, int]:
     return load_pipeline(path), gpu
 
 
+def find_components(nlp: Language, factory: str) -> dict[str, Any]:
+    """RETURNS (dict[str, Pipe]): The components of a pipeline with this factory, by name."""
+    names = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == factory]
+    return {name: nlp.get_pipe(name) for name in names}
+
+
+def find_single(nlp: Language, factory: str, path: str, role: str) -> tuple[str, Any]:
+    """RETURNS (tuple[str, Pipe]): Name and component of the only one with this factory.
+    RAISES (InputError): If the pipeline has none, or several. role: what needs one, for the
+        message."""
+    found = find_components(nlp, factory)
+    if len(found) != 1:
+        raise InputError(f"{path} has {len(found)} {factory} components; {role} has one")
+    return next(iter(found.items()))
+
+
 def find_heads(nlp: Language) -> dict[str, TokenNER]:
     """RETURNS (dict[str, TokenNER]): The `token_ner` components of a pipeline, by name."""
-    return {
-        name: cast(TokenNER, nlp.get_pipe(name))
-        for name in nlp.pipe_names
-        if nlp.get_pipe_meta(name).factory == "token_ner"
-    }
+    return find_components(nlp, "token_ner")
 
 
 def find_single_head(nlp: Language, path: str, role: str) -> tuple[str, TokenNER]:
-    """RETURNS (tuple[str, TokenNER]): Name and component of the only `token_ner`.
-    RAISES (InputError): If the pipeline has none, or several. role: what needs one, for the
-        message."""
-    heads = find_heads(nlp)
-    if len(heads) != 1:
-        raise InputError(f"{path} has {len(heads)} token_ner components; {role} has one")
-    return next(iter(heads.items()))
+    """RETURNS (tuple[str, TokenNER]): As `find_single`, of the only `token_ner`."""
+    return find_single(nlp, "token_ner", path, role)
 
 
 def describe_runtime(nlp: Language) -> dict[str, str]:

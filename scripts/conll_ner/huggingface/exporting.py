@@ -13,8 +13,9 @@ from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import atomic_write
+from conll_ner.common.pipelines import find_single, find_single_head
 from conll_ner.data.wordpiece_labels import label_names
-from conll_ner.huggingface.loading import as_input_error, check_head, find_component
+from conll_ner.huggingface.loading import as_input_error, check_head
 from conll_ner.huggingface.settings import SETTINGS, SPACY_CONFIG
 from token_ner import WINDOWED_TRANSFORMER, TokenNER
 
@@ -23,8 +24,8 @@ def build_classifier(nlp: Language, pipeline: str) -> tuple[Any, Any]:
     """RETURNS (tuple[PreTrainedModel, PreTrainedTokenizer]): A transformers token classifier with
     the pipeline's weights, and its tokenizer.
     RAISES (InputError): If transformers has no equivalent model."""
-    token_ner: TokenNER = find_component(nlp, "token_ner", pipeline)
-    transformer = find_component(nlp, "transformer", pipeline).model
+    _, token_ner = find_single_head(nlp, pipeline, "a pipeline to export")
+    transformer = find_single(nlp, "transformer", pipeline, "a pipeline to export")[1].model
     if transformer.name != WINDOWED_TRANSFORMER or not token_ner.model.has_ref("output"):
         raise InputError(
             f"{pipeline}: only a conll_ner.WindowedTransformer with a conll_ner.TokenClassifier "

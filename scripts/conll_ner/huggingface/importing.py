@@ -10,10 +10,10 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import dot_to_dict, load_model_from_config
 
+from conll_ner.common.pipelines import find_heads
 from conll_ner.huggingface.labels import read_labels
-from conll_ner.huggingface.loading import as_input_error, find_component, load_checkpoint
+from conll_ner.huggingface.loading import as_input_error, load_checkpoint
 from conll_ner.huggingface.settings import SPACY_CONFIG, read_settings
-from token_ner import TokenNER
 
 DEFAULTS: dict[str, Any] = {
     "nlp.pipeline": ["sentencizer", "transformer", "token_ner"],
@@ -69,7 +69,7 @@ def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = Tr
     gold = Doc(nlp.vocab, words=labels.types, ents=[f"B-{type_}" for type_ in labels.types])
     with as_input_error(checkpoint):
         nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=labels.types), gold)])
-    token_ner: TokenNER = find_component(nlp, "token_ner", checkpoint)
+    (token_ner,) = find_heads(nlp).values()
     weight, bias = (p.detach().float().numpy() for p in classifier.classifier.parameters())
     columns = [labels.ids.get(label) for label in token_ner.word_labels]
     output = token_ner.model.get_ref("output")

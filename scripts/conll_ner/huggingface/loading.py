@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from spacy.language import Language
 
 from conll_ner.common.console import InputError
 from conll_ner.common.hf_tokenizer import load_tokenizer
@@ -113,15 +112,3 @@ def check_vocabulary(model: Any, tokenizer: Any, checkpoint: str) -> None:
             f"{checkpoint}: {type(tokenizer).__name__} is a slow tokenizer; save a fast one "
             "(tokenizer.json) in this folder"
         )
-
-
-def find_component(nlp: Language, factory: str, pipeline: str) -> Any:
-    """RETURNS (Pipe): The pipeline's only component with this factory.
-    RAISES (InputError): If there isn't exactly one."""
-    found = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == factory]
-    if len(found) != 1:
-        raise InputError(
-            f"{pipeline}: a checkpoint needs one transformer and one token_ner that listens to "
-            f"it, but the components are {', '.join(nlp.pipe_names) or 'none'}"
-        )
-    return nlp.get_pipe(found[0])

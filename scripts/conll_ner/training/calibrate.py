@@ -8,8 +8,7 @@ import typer
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.pipelines import load_on_device
 from conll_ner.data.docs import read_gold
-from conll_ner.training.calibrating import calibrate_folder, describe, text_keys
-from conll_ner.training.platt import CONFIDENCE
+from conll_ner.training.calibrating import CONFIDENCE, calibrate_folder, describe, text_keys
 
 
 def main(

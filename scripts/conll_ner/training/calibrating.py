@@ -1,21 +1,45 @@
-"""Calibrate the confidence scores of a trained pipeline, in its folder."""
+"""Fit the calibration of a pipeline's confidence scores and a threshold for a wanted precision, and
+save them in the pipeline's folder."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy
 from confection import Config
+from scipy.stats import beta
+from sklearn.linear_model import LogisticRegression
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import dot_to_object, resolve_dot_names
 
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import atomic_write, read_json, write_json
-from conll_ner.common.pipelines import find_heads, load_pipeline
-from conll_ner.evaluation.calibration_error import measure_calibration, scored_mentions
+from conll_ner.common.pipelines import find_heads, find_single_head, load_pipeline
+from conll_ner.evaluation.calibration_error import (
+    THRESHOLDS,
+    ScoredMentions,
+    measure_calibration,
+    scored_mentions,
+)
 from conll_ner.evaluation.seqeval_scores import annotate_gold
-from conll_ner.training.platt import find_threshold, fit_on_documents
-from token_ner import Calibration, text_key
+from token_ner import Calibration, is_unseen, log_odds, text_key
+
+CONFIDENCE = 0.9  # that the precision at the threshold is reached
+LEAST_MENTIONS = 100  # above the first threshold that is tested; fewer give wide intervals
+
+
+class Fit(NamedTuple):
+    """A calibration, and how much it helps on documents that it wasn't fitted on.
+
+    calibration (Calibration | None): Fitted on all documents; None if it doesn't help.
+    likelihoods (tuple[float, float]): Mean negative log-likelihood of a mention being correct or
+        not, by the scores as they are and by calibrated ones, each half of the documents by the
+        calibration fitted on the other half.
+    """
+
+    calibration: Calibration | None
+    likelihoods: tuple[float, float]
 
 
 class Result(NamedTuple):
@@ -48,10 +72,7 @@ def calibrate_folder(
     RAISES (InputError): If the pipeline has no single `token_ner`, gold has no mentions, there is
         too little to fit on, or the precision is not reached.
     """
-    heads = find_heads(nlp)
-    if len(heads) != 1:
-        raise InputError(f"{folder} has {len(heads)} token_ner components; only one can be fitted")
-    ((name, head),) = heads.items()
+    name, head = find_single_head(nlp, str(folder), "a pipeline to calibrate")
     if not any(doc.ents for doc in gold):
         raise InputError("the gold documents contain no mentions")
     if seen is None:
@@ -61,8 +82,7 @@ def calibrate_folder(
     predicted = annotate_gold(nlp, gold)
     fit = fit_on_documents(gold, predicted, seen)
     scores, right, texts = scored_mentions(gold, predicted)
-    calibrated = scores
-    threshold = None
+    calibrated, threshold = scores, None
     if fit.calibration is not None:
         calibrated = fit.calibration.apply(scores, texts)
         settings["calibration"] = fit.calibration.to_settings()
@@ -83,10 +103,10 @@ def calibrate_on_dev(config: Config, folder: Path) -> dict[str, Any] | None:
     config (Config): Of the training.
     folder (Path): The pipeline.
     RETURNS (dict[str, Any] | None): What was fitted and the measures, each before and after; None
-        if the pipeline can't be calibrated: it has no `token_ner`, or too few mentions.
+        if the pipeline can't be calibrated: it has no single `token_ner`, or too few mentions.
     """
     nlp = load_pipeline(str(folder))
-    if len(find_heads(nlp)) != 1:
+    if not find_heads(nlp):
         return None
     gold = read_corpus(nlp, config, "dev_corpus")
     seen = text_keys(read_corpus(nlp, config, "train_corpus"))
@@ -131,3 +151,96 @@ def save_settings(folder: Path, name: str, settings: dict[str, Any]) -> None:
             config.to_disk(temporary)
     path = folder / name / "cfg"
     write_json(path, read_json(path, "train the pipeline again") | settings)
+
+
+def fit_platt(mentions: ScoredMentions, seen: frozenset[int] = frozenset()) -> Calibration:
+    """Fit by maximum likelihood, with Platt's targets: (n + 1) / (n + 2) for the n correct mentions
+    and 1 / (n + 2) for the others. They keep the fit finite if all mentions are correct.
+
+    mentions (ScoredMentions): With scores before calibration.
+    seen (frozenset[int]): `text_key` of the mentions of the training data; if there are some, and
+        both seen and unseen mentions, `unseen` is fitted too.
+    """
+    scores, right, texts = mentions
+    n_right = int(right.sum())
+    n_wrong = len(right) - n_right
+    targets = numpy.where(right, (n_right + 1) / (n_right + 2), 1 / (n_wrong + 2))
+    features = log_odds(scores)[:, None]
+    unseen = is_unseen(texts, seen)
+    if 0 < unseen.sum() < len(texts):
+        features = numpy.column_stack([features, unseen])
+    # A soft target is a positive example with this weight, and a negative one with the rest.
+    labels = numpy.repeat([1, 0], len(scores))
+    weights = numpy.concatenate([targets, 1 - targets])
+    model = LogisticRegression(C=numpy.inf)
+    model.fit(numpy.tile(features, (2, 1)), labels, sample_weight=weights)
+    slope, *offset = model.coef_[0].tolist()
+    fitted = Calibration(slope, float(model.intercept_[0]))
+    return fitted._replace(unseen=offset[0], seen=seen) if offset else fitted
+
+
+def negative_log_likelihood(scores: numpy.ndarray, right: numpy.ndarray) -> float:
+    """RETURNS (float): The mean over mentions: (n_mentions,) scores, and which are correct."""
+    odds = log_odds(scores)
+    return float(numpy.logaddexp(0, numpy.where(right, -odds, odds)).mean())
+
+
+def fit_on_documents(
+    gold: Sequence[Doc], predicted: Sequence[Doc], seen: frozenset[int] = frozenset()
+) -> Fit:
+    """Fit on all documents, if a fit on one half of the documents raises the likelihood of the
+    other half. Whether `seen` is used is decided in the same way.
+
+    predicted (Sequence[Doc]): Annotated with scores that aren't calibrated.
+    seen (frozenset[int]): `text_key` of the mentions of the training data, if known.
+    RAISES (InputError): If one half has no mention with a score.
+    """
+    halves = [scored_mentions(gold[i::2], predicted[i::2]) for i in (0, 1)]
+    if not all(half.texts for half in halves):
+        raise InputError("too few predicted mentions with a score to calibrate; use more documents")
+    every = scored_mentions(gold, predicted)
+    before = negative_log_likelihood(every.scores, every.right)
+    choices = {frozenset[int](), seen}
+    after, chosen = min((held_out_likelihood(halves, choice), choice) for choice in choices)
+    fitted = fit_platt(every, chosen)
+    helps = after < before and fitted.slope > 0
+    return Fit(fitted if helps else None, (before, after))
+
+
+def held_out_likelihood(halves: Sequence[ScoredMentions], seen: frozenset[int]) -> float:
+    """RETURNS (float): Mean negative log-likelihood of the mentions of both halves, each calibrated
+    by the fit on the other half."""
+    total = 0.0
+    for half, other in zip(halves, reversed(halves), strict=True):
+        calibrated = fit_platt(other, seen).apply(half.scores, half.texts)
+        total += len(half.texts) * negative_log_likelihood(calibrated, half.right)
+    return total / sum(len(half.texts) for half in halves)
+
+
+def find_threshold(scores: numpy.ndarray, right: numpy.ndarray, precision: float) -> float:
+    """Find the lowest threshold that reaches a precision with 90 % confidence.
+
+    Thresholds are tested from a high one down until the first failure, so that testing many of them
+    doesn't weaken the confidence (fixed-sequence testing, https://arxiv.org/abs/2110.01052, section
+    3.1). A test compares the exact lower bound (Clopper and Pearson 1934), which assumes
+    independent mentions.
+
+    RAISES (InputError): If the first threshold doesn't reach the precision.
+    """
+    best = None
+    enough = numpy.sort(scores)[-min(LEAST_MENTIONS, len(scores))]
+    for threshold in [t for t in reversed(THRESHOLDS) if t <= enough]:
+        kept = right[scores >= threshold]
+        n_right = int(kept.sum())
+        # Clopper-Pearson: the precision at which so many correct mentions have 10 % probability.
+        bound = beta.ppf(1 - CONFIDENCE, n_right, len(kept) - n_right + 1) if n_right else 0.0
+        if bound < precision:
+            break
+        best = threshold
+    if best is None:
+        raise InputError(
+            f"precision {precision:g} is not reached with {100 * CONFIDENCE:.0f} % confidence, "
+            f"even by the {min(LEAST_MENTIONS, len(scores))} mentions with the highest scores; "
+            "ask for less or use more documents"
+        )
+    return best

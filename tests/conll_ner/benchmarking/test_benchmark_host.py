@@ -65,7 +65,10 @@ def test_playback_gives_the_same_mentions_without_the_transformer() -> None:
 
 def test_invalid_input_is_reported_in_one_line(gold: Path, tmp_path: Path) -> None:
     spacy.blank("en").to_disk(tmp_path / "blank")
-    for pipeline, words in (("nowhere", "is not a pipeline"), (tmp_path / "blank", "needs a")):
+    for pipeline, words in (
+        ("nowhere", "is not a pipeline"),
+        (tmp_path / "blank", "has 0 transformer components"),
+    ):
         result = CliRunner().invoke(app, [str(pipeline), str(gold), "--device", "cpu"])
         assert result.exit_code == 1
         assert words in result.stderr

@@ -105,7 +105,7 @@ def test_export_rejects_what_transformers_does_not_support(
     add_case_embedding(pipe(nlp, "transformer").model.shims[0]._model)
     nlp.to_disk(tmp_path / "case")
     for pipeline, message in [
-        ("blank", "a checkpoint needs one transformer and one token_ner"),
+        ("blank", "has 0 token_ner components; a pipeline to export has one"),
         ("case", "has a letter-case embedding"),
         ("nothing", "is not a pipeline"),
     ]:

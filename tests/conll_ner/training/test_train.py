@@ -19,7 +19,7 @@ from conll_ner.common.device import resolve_device
 from conll_ner.common.training_log import read_log
 from conll_ner.data import docs
 from conll_ner.evaluation.calibration_error import ScoredMentions
-from conll_ner.training import calibrating, loop, planning, platt, train
+from conll_ner.training import calibrating, loop, planning, train
 from conll_ner.training.calibrating import describe
 from tests.conftest import ROOT, SAMPLE
 from token_ner import TokenNER, text_key
@@ -281,7 +281,6 @@ def test_train_calibrates_the_best_pipeline_on_dev(
 ) -> None:
     """The tiny pipeline finds few mentions, so its scores are replaced by overconfident ones."""
     monkeypatch.setattr(calibrating, "scored_mentions", lambda *_: OVERCONFIDENT)
-    monkeypatch.setattr(platt, "scored_mentions", lambda *_: OVERCONFIDENT)
     config = ROOT / "configs" / "token_ner.cfg"
     options: dict[str, Any] = {
         "training.max_epochs": 1,

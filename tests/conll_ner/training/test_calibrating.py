@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
 from conll_ner.evaluation.calibration_error import ScoredMentions
-from conll_ner.training.platt import (
+from conll_ner.training.calibrating import (
     CONFIDENCE,
     find_threshold,
     fit_on_documents,
