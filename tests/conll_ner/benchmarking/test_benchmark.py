@@ -19,9 +19,8 @@ from tests.project_helpers import cut
 
 # Runs for 1.2 seconds of its own clock, and prints the elapsed time on both clocks.
 COUNTER = """
-import sys, time
-sys.path.insert(0, sys.argv[1])
-from benchmarking import turns
+import time
+from conll_ner.benchmarking import turns
 real, start = time.perf_counter, time.perf_counter()
 turns.install_clock()
 while time.perf_counter() - start < 1.2:
@@ -62,7 +61,7 @@ def systems() -> dict[str, dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.alone
 def test_clock_of_alternating_workers_excludes_pauses(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
+    command = [sys.executable, "-c", COUNTER]
     names = ("a", "b")
     turns.take_turns(dict.fromkeys(names, command), tmp_path, turn=0.4)
     for name in names:
@@ -103,7 +102,7 @@ def test_failing_worker_is_named_in_the_error(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.alone
 def test_stop_waits_until_the_worker_is_stopped() -> None:
-    command = [sys.executable, "-c", COUNTER, str(ROOT / "scripts")]
+    command = [sys.executable, "-c", COUNTER]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)
     turns.stop(worker)
     assert turns.is_stopped(worker.pid)

@@ -23,9 +23,9 @@ from conll_ner.common.files import MARK, fresh_folder
 from conll_ner.common.training_log import read_log
 from conll_ner.data.wordpiece_labels import encode, read_sentences, score
 from conll_ner.huggingface.hf_train import main
-from tests.conftest import ROOT, SAMPLE
+from tests.conftest import SAMPLE
 
-SCRIPT = str(ROOT / "scripts" / "hf-train")
+COMMAND = ["-m", "spacy", "ner", "hf-train"]
 runner = CliRunner()
 app = Typer()
 app.command()(main)
@@ -127,7 +127,7 @@ def test_train_killed_and_resumed_gives_the_same_weights(
     assert invoke(*arguments, tmp_path / "whole", *options).exit_code == 0
     partial = tmp_path / "killed.partial"
     with subprocess.Popen(
-        [sys.executable, SCRIPT, *arguments, str(tmp_path / "killed"), *options],
+        [sys.executable, *COMMAND, *arguments, str(tmp_path / "killed"), *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
@@ -149,9 +149,9 @@ def test_train_killed_and_resumed_gives_the_same_weights(
 
 
 def two_processes(*arguments: object) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", SCRIPT]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     result = subprocess.run(
-        [*launch, *map(str, arguments)],
+        [*launch, *COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -254,7 +254,7 @@ def test_train_on_a_full_disk_keeps_the_previous_checkpoint(
     (output / "best").mkdir()
     (output / "best" / "old").write_text("old", encoding="utf-8")
     result = subprocess.run(
-        [sys.executable, SCRIPT, str(corpus), str(tiny_backbone), str(output)],
+        [sys.executable, *COMMAND, str(corpus), str(tiny_backbone), str(output)],
         capture_output=True,
         text=True,
         check=False,
