@@ -66,12 +66,16 @@ def register() -> None:
         default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
         func=make_token_ner,
     )
+    register_score()
+    if (
+        is_installed()
+    ):  # spaCy imports what an entry point names when it is used: torch takes seconds
+        return
     register_architectures()
     registry.augmenters.register("conll_ner.augment_text.v1", func=create_text_augmenter)
     registry.readers.register("conll_ner.shuffled_corpus.v1", func=create_shuffled_corpus)
     registry.callbacks.register("conll_ner.start_from.v1", func=create_start_from)
     registry.tokenizers.register("conll_ner.Tokenizer.v1", func=create_linear_tokenizer)
-    register_score()
 
 
 def register_architectures() -> None:
@@ -108,6 +112,12 @@ def register_score() -> None:
     warns."""
     if has_own_score() or not Span.has_extension("score"):
         Span.set_extension("score", getter=span_score, setter=refuse_score, force=True)
+
+
+def is_installed() -> bool:
+    """RETURNS (bool): Whether this copy is the installed one, to which the entry points lead."""
+    found = entry_points(group="spacy_factories", name=FACTORY)
+    return any(e.module.partition(".")[0] == __name__.partition(".")[0] for e in found)
 
 
 def is_served_by_installed() -> bool:

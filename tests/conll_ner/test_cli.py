@@ -54,6 +54,17 @@ def test_cli_imports_nothing_until_a_command_is_called() -> None:
     assert json.loads(result.stdout) == ["conll_ner", "conll_ner.cli"]
 
 
+def test_cli_commands_without_training_import_no_transformers() -> None:
+    """It takes seconds."""
+    code = (
+        "import sys; from conll_ner.cli import load_command\n"
+        "for name in ('convert', 'predict', 'evaluate', 'compare'): load_command(name)\n"
+        "assert 'spacy_transformers' not in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.alone
 def test_cli_help_of_a_command_takes_at_most_0_4_s_more_than_spacys() -> None:
