@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from conll_ner.benchmarking import benchmark, results, trainer, turns
 from conll_ner.benchmarking.systems import SYSTEMS
 from conll_ner.common.console import InputError
-from tests.conftest import ROOT, SAMPLE, SPLITS
+from tests.conftest import SAMPLE, SPLITS
 from tests.project_helpers import cut
 
 # Runs for 1.2 seconds of its own clock, and prints the elapsed time on both clocks.
