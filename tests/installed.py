@@ -63,5 +63,7 @@ def make_environment(folder: Path, wheels: list[Path], requirement: str) -> Path
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-index"]
     # pip checks that every requirement is met.
-    subprocess.run([*pip, *map(str, wheels)], check=True, env=os.environ | {"PYTHONPATH": ""})
+    found_links = ["--find-links", str(wheels[0].parent)]
+    named = [requirement, *map(str, wheels[1:])]
+    subprocess.run([*pip, *found_links, *named], check=True, env=os.environ | {"PYTHONPATH": ""})
     return python

@@ -15,12 +15,13 @@ import spacy
 
 from conll_ner.packaging.package import SLIM_REQUIREMENTS
 from conll_ner.packaging.wheel import build_wheel
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 from tests.installed import build_project, make_environment
 from tests.serve_helpers import wait_for
 
 pytestmark = pytest.mark.slow
 NAME = "en_ner_tiny_slim"
+REQUIREMENT = "conll-ner[slim,serve]"
 TEXTS = ["Ada Lindqvist left Varnholm.", "The Norden Bank fell."]
 HIDDEN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in HIDDEN}
@@ -40,7 +41,7 @@ def wheels(slim_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
 def python(wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """RETURNS (Path): The Python of a venv with both wheels and `conll-ner[slim,serve]`."""
     folder = tmp_path_factory.mktemp("slim") / ".venv"
-    return make_environment(folder, wheels, "conll-ner[slim,serve]")
+    return make_environment(folder, wheels, REQUIREMENT)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +72,13 @@ def test_installed_without_what_slim_pipelines_do_without(
 
 
 def test_installed_commands_work_beside_a_slim_wheel(python: Path, folder: Path) -> None:
+    # README's lines, with another pipeline.
+    predict = f"python -m spacy ner predict {NAME} texts.jsonl -o out.jsonl"
+    install = f'pip install "{REQUIREMENT}" {NAME}-0.1.0-py3-none-any.whl'
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{install}\n{predict}\n" in readme.replace("en_ner_conll03_slim", NAME)
     for line in (
-        f"python -m spacy ner predict {NAME} texts.jsonl -o out.jsonl",
+        predict,
         "python -m spacy ner convert gold.txt gold.spacy",
         f"python -m spacy ner evaluate {NAME} gold.spacy --output metrics.json",
         "python -m spacy ner calibrate slim gold.spacy",
