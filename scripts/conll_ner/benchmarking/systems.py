@@ -59,7 +59,8 @@ def train_spacy(
         WINDOW,
         resolve_auto,
     )
-    from conll_ner.training.loop import load_checked_config, run_training
+    from conll_ner.training.config import load_checked_config
+    from conll_ner.training.loop import run_training
     from conll_ner.training.state import State
 
     output = corpus.parent / system.name

@@ -3,7 +3,7 @@
 import random
 import subprocess
 import sys
-from json import dumps, loads
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +12,11 @@ from spacy.vocab import Vocab
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.device import resolve_device
-from conll_ner.common.files import atomic_write, lock
+from conll_ner.common.files import atomic_write, lock, read_json, write_json
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.runs import read_metrics
 from conll_ner.training.backbone_defaults import resolve_auto
-from conll_ner.training.loop import load_checked_config
-from conll_ner.training.overrides import read_overrides
+from conll_ner.training.config import load_checked_config, read_overrides
 from conll_ner.training.record import RECORD, describe_training
 
 HEADER = ("share", "documents", "dev F1", "95 %", "updates", "seconds")
@@ -50,7 +49,7 @@ def write_parts(train: Path, shares: list[int], seed: int, folder: Path) -> dict
 def read_record(output: Path) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): The record of a complete training; empty if there is none."""
     path = output / RECORD
-    return loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path, "delete the file") if path.is_file() else {}
 
 
 def train_part(
@@ -109,10 +108,10 @@ def format_row(row: dict[str, Any]) -> tuple[str, ...]:
 def write_curve(rows: list[dict[str, Any]], target: Path) -> None:
     """Write the curve as JSON, and as a Markdown table beside it."""
     lines = [HEADER, ["---:"] * len(HEADER), *map(format_row, rows)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    for path, text in ((target, dumps(rows, indent=2)), (target.with_suffix(".md"), table)):
-        with atomic_write(path) as temporary:
-            temporary.write_text(f"{text}\n", encoding="utf-8")
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    write_json(target, rows)
+    with atomic_write(target.with_suffix(".md")) as temporary:
+        temporary.write_text(table, encoding="utf-8")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from confection import Config
-from spacy.cli._util import show_validation_error
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.training.initialize import init_nlp
@@ -21,19 +20,17 @@ from spacy.training.loop import (
     train_while_improving,
     update_meta,
 )
-from spacy.util import load_config, registry, resolve_dot_names
+from spacy.util import registry, resolve_dot_names
 from thinc.api import fix_random_seed
 
 import token_ner  # noqa: F401  to register the component
 from conll_ner.common.console import InputError
 from conll_ner.common.device import peak_gpu_memory
-from conll_ner.common.languages import blank_pipeline
 from conll_ner.common.machine import peak_memory_mb
 from conll_ner.common.training_log import TimedLog, cut_log, read_log
 from conll_ner.training.planning import is_read_again, plan_steps
 from conll_ner.training.state import Evaluation, State, restore_state, save_state
 
-REQUIRED_PATHS = ("train", "dev", "backbone")  # others, such as `vectors`, may be null
 LOG = "log.jsonl"
 
 
@@ -191,40 +188,3 @@ def run_training(
         "peak_memory_mb": round(peak_memory_mb()),
         **peak_gpu_memory(gpu),
     }
-
-
-def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
-    """Load a config, not interpolated.
-
-    RAISES (InputError): If a path in it is not set or doesn't exist, or the language's tokenizer
-        or the logger needs a package that isn't installed.
-    """
-    with show_validation_error(path):
-        config = load_config(path, overrides=overrides, interpolate=False)
-    for name, value in config.interpolate()["paths"].items():
-        if value is None and name in REQUIRED_PATHS:
-            raise InputError(f"{path}: paths.{name} is not set; give --paths.{name} PATH")
-        if value is not None and not Path(value).exists():
-            raise InputError(f"--paths.{name}: {value} doesn't exist; run the step that creates it")
-    blank_pipeline(config.interpolate()["nlp"]["lang"])
-    if "training.logger.@loggers" in overrides:
-        keep_given_settings(config["training"], overrides)
-    check_logger(path, config)
-    return config
-
-
-def keep_given_settings(training: dict[str, Any], overrides: dict[str, Any]) -> None:
-    """Drop a logger's settings that aren't overrides: they are those of the file's own logger."""
-    logger = training["logger"]
-    given = [name for name in logger if f"training.logger.{name}" in overrides]
-    training["logger"] = {name: logger[name] for name in given}
-
-
-def check_logger(path: Path, config: Config) -> None:
-    """RAISES (InputError): If the training's logger needs a package that isn't installed."""
-    logger = config.interpolate()["training"]["logger"]
-    try:
-        with show_validation_error(path, hint_fill=False):
-            registry.resolve({"logger": logger})
-    except ImportError as error:
-        raise InputError(f"{logger['@loggers']}: {error}") from None

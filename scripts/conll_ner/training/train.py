@@ -14,8 +14,8 @@ from conll_ner.common.files import fresh_folder, lock
 from conll_ner.common.machine import return_freed_memory
 from conll_ner.training.backbone_defaults import resolve_auto
 from conll_ner.training.calibrating import calibrate_on_dev
-from conll_ner.training.loop import load_checked_config, run_training
-from conll_ner.training.overrides import read_overrides
+from conll_ner.training.config import load_checked_config, read_overrides
+from conll_ner.training.loop import run_training
 from conll_ner.training.record import describe_training, finish_earlier, finish_training
 from conll_ner.training.state import State, load_state
 

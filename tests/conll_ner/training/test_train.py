@@ -21,6 +21,7 @@ from conll_ner.data import docs
 from conll_ner.evaluation.calibration_error import ScoredMentions
 from conll_ner.training import calibrating, loop, planning, train
 from conll_ner.training.calibrating import describe
+from conll_ner.training.config import load_checked_config
 from tests.conftest import ROOT, SAMPLE
 from token_ner import TokenNER, text_key
 
@@ -160,9 +161,9 @@ def test_train_takes_configs_with_optional_paths(tmp_path: Path, paths: dict[str
     config = tmp_path / "own.cfg"
     text = CONFIG.read_text("utf-8").replace("backbone = null", "backbone = null\nvectors = null")
     config.write_text(text, encoding="utf-8")
-    assert loop.load_checked_config(config, paths)["paths"]["vectors"] is None
+    assert load_checked_config(config, paths)["paths"]["vectors"] is None
     with pytest.raises(InputError, match=r"paths\.vectors: missing doesn't exist"):
-        loop.load_checked_config(config, paths | {"paths.vectors": "missing"})
+        load_checked_config(config, paths | {"paths.vectors": "missing"})
 
 
 def test_train_requires_its_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,11 +312,11 @@ def test_train_another_logger_has_its_own_settings(
         "training.logger.@loggers": "tests.Tracker.v1",
         "training.logger.project": "ner",
     }
-    config = loop.load_checked_config(CONFIG, overrides)
+    config = load_checked_config(CONFIG, overrides)
     assert config["training"]["logger"] == {"@loggers": "tests.Tracker.v1", "project": "ner"}
-    kept = loop.load_checked_config(CONFIG, paths | {"training.logger.progress_bar": "train"})
+    kept = load_checked_config(CONFIG, paths | {"training.logger.progress_bar": "train"})
     assert kept["training"]["logger"]["@loggers"] == "spacy.ConsoleLogger.v3"
     assert kept["training"]["logger"]["console_output"] is True
     monkeypatch.setitem(sys.modules, "mlflow", None)  # as if it were not installed
     with pytest.raises(InputError, match=r"spacy.MLflowLogger.v2: The 'mlflow' library could not"):
-        loop.load_checked_config(CONFIG, paths | {"training.logger.@loggers": MLFLOW})
+        load_checked_config(CONFIG, paths | {"training.logger.@loggers": MLFLOW})

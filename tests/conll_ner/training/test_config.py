@@ -5,7 +5,7 @@ import shlex
 from weasel.util.config import _parse_overrides as weasel_overrides
 from weasel.util.config import load_project_config
 
-from conll_ner.training.overrides import read_overrides
+from conll_ner.training.config import read_overrides
 from tests.conftest import ROOT
 
 
@@ -15,7 +15,8 @@ def test_reads_settings_as_the_project_passes_them() -> None:
     read = weasel_overrides(["--vars.options", options], is_cli=True)
     project = load_project_config(ROOT, overrides=read)
     (line,) = next(c for c in project["commands"] if c["name"] == "train")["script"]
-    settings = read_overrides(shlex.split(line)[6:])  # after --device auto
+    words = shlex.split(line)
+    settings = read_overrides(words[words.index("--device") + 2 :])
     assert settings["corpora.train.limit"] == 95
     assert settings["training.logger.@loggers"] == "a.Logger.v1"
     assert settings["nlp.lang"] == "de"
