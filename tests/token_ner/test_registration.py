@@ -24,6 +24,7 @@ from tests.conftest import ROOT
 from tests.token_ner.support import link_packages, run_cases
 from token_ner import __version__, span_score
 from token_ner.registration import architectures, register_score
+from token_ner.span_scores import refuse_score
 
 PIPELINE = ROOT / "tests" / "data" / "pipeline"
 # Loads pipelines in order, each with its mentions, and says whose code each part of it is.
@@ -210,7 +211,7 @@ def test_registration_score_of_an_app_from_before() -> None:
 @pytest.fixture
 def own_score() -> Iterator[None]:
     yield
-    Span.set_extension("score", getter=span_score, force=True)
+    Span.set_extension("score", getter=span_score, setter=refuse_score, force=True)
 
 
 @pytest.mark.usefixtures("own_score")
