@@ -9,8 +9,8 @@ from spacy.language import Language
 from starlette.types import Receive, Scope, Send
 
 from conll_ner.serving.app import create_app
-from tests.serve_helpers import TEXT, nlp, serving  # noqa: F401  the fixture
 from tests.conll_ner.evaluation.test_report import browser  # noqa: F401  the fixture
+from tests.serve_helpers import TEXT, nlp, serving  # noqa: F401  the fixture
 
 
 @pytest.mark.slow
