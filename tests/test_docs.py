@@ -128,7 +128,7 @@ def test_loop_every_block_runs(project: Path) -> None:
 def test_slim_every_block_runs(project: Path) -> None:
     found = runnable(ROOT / "docs" / "slim.md")
     printed = run_blocks(project, [block for block in found if block[0] == "bash"])
-    (wheel,) = project.glob("packages/*_slim-*/dist/*.whl")
+    (wheel,) = project.glob("packages/*/*_slim-*/dist/*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(project / "site")
     printed += run_blocks(project, [block for block in found if block[0] == "python"])

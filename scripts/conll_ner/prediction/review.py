@@ -14,6 +14,7 @@ from conll_ner.data.formats.writing import WRITERS, find_target, write_target
 from conll_ner.prediction.annotating import name_first, read_texts
 from conll_ner.prediction.records import Reject, write_rejects
 from conll_ner.prediction.uncertainty import most_uncertain
+from token_ner import group_scores
 
 
 def new_texts(texts: Iterable[str], known: set[str]) -> Iterator[str]:
@@ -64,6 +65,8 @@ def main(
         chosen = most_uncertain(nlp, head, texts, documents)
         if not chosen:
             raise InputError(f"{source} contains no new texts{name_first(rejects)}")
+        for candidate in chosen:  # a text in which nothing was found is a prediction too
+            group_scores(candidate.doc, "token_ner", candidate.doc.ents)
         write_target((candidate.doc for candidate in chosen), output, to, "iob2")
         listed = write_rejects(rejects, output)
         mentions = sum(len(candidate.doc.ents) for candidate in chosen)

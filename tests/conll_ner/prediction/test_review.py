@@ -54,6 +54,18 @@ def test_the_least_certain_texts_come_first(
     assert all(0 <= item["score"] <= 1 for item in tasks[0]["predictions"][0]["result"])
 
 
+def test_a_text_without_mentions_is_a_prediction(pipeline: Path, tmp_path: Path) -> None:
+    """For Label Studio, an annotation would be somebody's word that it has none."""
+    (tmp_path / "texts.txt").write_text("and\n", encoding="utf-8")
+    nlp = load_pipeline(str(pipeline))
+    (head,) = find_heads(nlp).values()
+    head.threshold = 1.0
+    nlp.to_disk(tmp_path / "strict")
+    assert run(tmp_path / "strict", tmp_path / "texts.txt", tmp_path / "out.json")[0] == 0
+    (task,) = json.loads((tmp_path / "out.json").read_text())
+    assert task == {"data": {"text": "and"}, "predictions": [{"result": []}]}
+
+
 @pytest.mark.parametrize("to", ["prodigy", "doccano", "jsonl"])
 def test_other_tools(to: str, texts: Path, pipeline: Path, tmp_path: Path) -> None:
     code, _ = run(pipeline, texts, tmp_path / "out.jsonl", "--documents", 3, "--to", to)
