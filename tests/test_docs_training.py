@@ -64,11 +64,20 @@ def test_huggingface_every_block_runs(project: Path) -> None:
     assert (project / "exported" / "model.safetensors").is_file()
     check_report_of_recipe(project, recipe)
     python = str(project / ".venv" / "bin" / "python")
-    evaluated = ["spacy ner evaluate", "training/imported", "mine/valid.txt", "--device", "cpu"]
+    evaluated = [
+        "-m",
+        "spacy",
+        "ner",
+        "evaluate",
+        "training/imported",
+        "mine/valid.txt",
+        "--device",
+        "cpu",
+    ]
     assert "all (conlleval)" in execute(project, [python, *evaluated])
     both = ["metrics/token_ner.json", "metrics/hf.json"]
-    assert "difference" in execute(project, [python, "spacy ner compare", *both])
-    assert "| hf | test |" in execute(project, [python, "spacy ner scores", *both])
+    assert "difference" in execute(project, [python, "-m", "spacy", "ner", "compare", *both])
+    assert "| hf | test |" in execute(project, [python, "-m", "spacy", "ner", "scores", *both])
 
 
 def check_recipe(project: Path) -> None:

@@ -105,7 +105,17 @@ def test_full_disk(
     source = tmp_path / "in.txt"
     source.write_text("\n".join(sentences * 20), encoding="utf-8")
     output = tmp_path / f"out{suffix}"
-    command = [sys.executable, "spacy ner predict", str(pipeline), str(source), "-o", str(output)]
+    command = [
+        sys.executable,
+        "-m",
+        "spacy",
+        "ner",
+        "predict",
+        str(pipeline),
+        str(source),
+        "-o",
+        str(output),
+    ]
     command += ["--device", "cpu"]
     for limit in (1000, 20_000):  # the first is too small for the list of the run's files
         result = subprocess.run(
