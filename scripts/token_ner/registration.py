@@ -15,7 +15,7 @@ gets a new suffix (`conll_ner.TokenClassifier.v2`) and the old one stays.
 """
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
 
@@ -43,7 +43,9 @@ def register() -> None:
 
     RAISES (ImportError): If `conll-ner` is installed and older than this copy.
     """
-    if is_served_by_installed():
+    installed = find_installed()
+    if installed is not None and not is_own(installed):
+        check_version(installed)
         return
     if Version(registered_version()) >= Version(__version__):
         if has_torch_half() and BACKBONE not in registry.architectures:
@@ -67,10 +69,8 @@ def register() -> None:
         func=make_token_ner,
     )
     register_score()
-    if (
-        is_installed()
-    ):  # spaCy imports what an entry point names when it is used: torch takes seconds
-        return
+    if installed is not None:
+        return  # spaCy imports what an entry point names when it is used: torch takes seconds
     register_architectures()
     registry.augmenters.register("conll_ner.augment_text.v1", func=create_text_augmenter)
     registry.readers.register("conll_ner.shuffled_corpus.v1", func=create_shuffled_corpus)
@@ -114,28 +114,28 @@ def register_score() -> None:
         Span.set_extension("score", getter=span_score, setter=refuse_score, force=True)
 
 
-def is_installed() -> bool:
-    """RETURNS (bool): Whether this copy is the installed one, to which the entry points lead."""
-    found = entry_points(group="spacy_factories", name=FACTORY)
-    return any(e.module.partition(".")[0] == __name__.partition(".")[0] for e in found)
+def find_installed() -> EntryPoint | None:
+    """RETURNS (EntryPoint | None): The factory's, where `conll-ner` is installed: spaCy looks there
+    first."""
+    found = next(iter(entry_points(group="spacy_factories", name=FACTORY)), None)
+    return found if found is not None and (is_own(found) or found.dist is not None) else None
 
 
-def is_served_by_installed() -> bool:
-    """RETURNS (bool): Whether this is a copy in a wheel, and `conll-ner` is installed, whose
-    entry points spaCy uses.
-    RAISES (ImportError): If the installed one is older."""
-    package = __name__.rpartition(".")[0]
-    for entry_point in entry_points(group="spacy_factories", name=FACTORY):
-        if entry_point.module.partition(".")[0] == package or entry_point.dist is None:
-            return False
-        name, version = entry_point.dist.metadata["Name"], entry_point.dist.version
-        if Version(version) < Version(__version__):
-            raise ImportError(
-                f"{package} needs {name} {__version__} or newer, but {version} is installed: "
-                f"upgrade it (pip install -U {name}) or uninstall it (pip uninstall {name})"
-            )
-        return True
-    return False
+def is_own(entry_point: EntryPoint) -> bool:
+    """RETURNS (bool): Whether an entry point leads to this copy."""
+    return entry_point.module.partition(".")[0] == __name__.rpartition(".")[0]
+
+
+def check_version(installed: EntryPoint) -> None:
+    """RAISES (ImportError): If the installed copy is older than this one."""
+    assert installed.dist is not None  # of `find_installed`, unless it is this copy's
+    name, version = installed.dist.metadata["Name"], installed.dist.version
+    if Version(version) < Version(__version__):
+        package = __name__.rpartition(".")[0]
+        raise ImportError(
+            f"{package} needs {name} {__version__} or newer, but {version} is installed: "
+            f"upgrade it (pip install -U {name}) or uninstall it (pip uninstall {name})"
+        )
 
 
 def registered_version() -> str:
