@@ -89,18 +89,15 @@ class LazyGroup(TyperGroup):
         from conll_ner.common.console import exit_on_input_error
         from conll_ner.common.variables import check_variables
 
-        with exit_on_input_error():
+        with exit_on_input_error():  # also that a command's module needs an extra
             check_variables()
-        return super().invoke(ctx)
+            return super().invoke(ctx)
 
 
 def load_command(name: str) -> Any:
     """RETURNS (Command): A command of COMMANDS, from its module."""
-    from conll_ner.common.console import exit_on_input_error
-
     module_name, _, attribute = COMMANDS[name].place.partition(":")
-    with exit_on_input_error():
-        module = import_module(f"{__package__}.{module_name}")
+    module = import_module(f"{__package__}.{module_name}")
     found = getattr(module, attribute or ("app" if hasattr(module, "app") else "main"))
     if not isinstance(found, typer.Typer):
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
