@@ -36,8 +36,7 @@ SHORT_NAMES = {"conll2003": "conll03"}  # of corpora, in names of packages
 def default_name(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
     """RETURNS (str): LANG_ner_CORPUS_trf, or _slim, from the folder of the corpus: spaCy uses _trf
     for pipelines that need torch."""
-    folders = {Path(path).parent.name for path in metrics["corpus"]}
-    corpus = folders.pop() if len(folders) == 1 else "custom"
+    corpus = corpus_folder(metrics) or "custom"
     words = re.findall("[a-z0-9]+", SHORT_NAMES.get(corpus, corpus).lower()) or ["custom"]
     kind = "slim" if "slim" in meta else "trf"
     return "_".join([meta["lang"], "ner", *words, kind])
@@ -75,10 +74,15 @@ def backbone_of(metrics: dict[str, Any]) -> tuple[str, str]:
     return BACKBONES.get(name, (name, "see its model card"))
 
 
+def corpus_folder(metrics: dict[str, Any]) -> str | None:
+    """RETURNS (str | None): The name of the folder that all of the corpus's files are in."""
+    folders = {Path(path).parent.name for path in metrics["corpus"]}
+    return folders.pop() if len(folders) == 1 else None
+
+
 def corpus_of(metrics: dict[str, Any]) -> tuple[str, str, str]:
     """RETURNS (tuple[str, str, str]): The corpus's name, URL and license, as far as known."""
-    folders = {Path(path).parent.name for path in metrics["corpus"]}
-    name = folders.pop() if len(folders) == 1 else "an unknown corpus"
+    name = corpus_folder(metrics) or "an unknown corpus"
     return CORPORA.get(name, (name, "", "see its own"))
 
 

@@ -14,10 +14,10 @@ from spacy.cli.package import package as spacy_package
 from spacy.util import load_config
 
 import token_ner  # `spacy package` looks up the functions of the config
+from conll_ner.common.console import DISTRIBUTION
 
 CODE = "token_ner"
 TORCH_HALF = ("torch_model",)  # of the code; not in slim wheels
-DISTRIBUTION = "conll-ner"  # this project; wheels carry the code instead
 # In place of spaCy's, which names one package and copies meta.json.
 SETUP = """\
 import json
@@ -94,6 +94,7 @@ def add_code(made: Path, package: Path) -> None:
     init = package / "__init__.py"
     init.write_text(f"from . import {CODE}\n{init.read_text('utf-8')}", encoding="utf-8")
     (made / "setup.py").write_text(SETUP, encoding="utf-8")
+    # Wheels carry the code instead.
     meta["requirements"] = [r for r in meta["requirements"] if not r.startswith(DISTRIBUTION)]
     for folder in (made, package, package / made.name):
         srsly.write_json(folder / "meta.json", meta)
