@@ -15,6 +15,7 @@ from conll_ner.huggingface.labels import read_labels
 from conll_ner.huggingface.loading import as_input_error, load_checkpoint
 from conll_ner.huggingface.settings import SPACY_CONFIG, read_settings
 
+# As in configs/token_ner.cfg (a test compares).
 DEFAULTS: dict[str, Any] = {
     "nlp.pipeline": ["sentencizer", "transformer", "token_ner"],
     "nlp.batch_size": 16,
@@ -23,7 +24,9 @@ DEFAULTS: dict[str, Any] = {
     "components.transformer.factory": "transformer",
     "components.transformer.max_batch_items": 16384,
     "components.transformer.model.@architectures": "conll_ner.WindowedTransformer.v1",
+    "components.transformer.model.case_learn_rate_factor": 40.0,
     "components.token_ner.factory": "token_ner",
+    "components.token_ner.learn_rate_factor": 5.0,
     "components.token_ner.model.@architectures": "conll_ner.TokenClassifier.v1",
     "components.token_ner.model.tok2vec.@architectures": "conll_ner.FirstWordpiece.v1",
     "components.token_ner.model.tok2vec.upstream": "transformer",
