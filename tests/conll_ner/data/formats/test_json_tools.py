@@ -1,4 +1,4 @@
-"""Annotation tools that export JSON: found out by content, and read as the tool means it."""
+"""Annotation tools that export JSON: recognised by content, and read as the tool defines it."""
 
 import json
 from contextlib import suppress
