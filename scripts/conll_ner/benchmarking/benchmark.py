@@ -36,6 +36,7 @@ from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.device import resolve_device
 from conll_ner.common.files import atomic_write, fresh_folder, read_json, write_json
 from conll_ner.common.machine import describe_hardware, package_versions
+from conll_ner.common.options import Device
 
 app = typer.Typer(add_completion=False)
 QUICK_DOCUMENTS: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
@@ -145,7 +146,7 @@ def run(
     ] = False,
     epochs: Annotated[int, typer.Option(help="Number of epochs")] = 3,
     passes: Annotated[int, typer.Option(help="Timed passes over dev in prediction")] = 3,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
     systems: Annotated[
         str, typer.Option(help="Names of the systems to compare, comma-separated")
     ] = ",".join(system.name for system in SYSTEMS),

@@ -11,6 +11,7 @@ from conll_ner.benchmarking.host import measure_prediction, measure_reading, mea
 from conll_ner.common.console import exit_on_input_error, msg
 from conll_ner.common.files import write_json
 from conll_ner.common.machine import describe_hardware, package_versions
+from conll_ner.common.options import Device, Pipeline
 from conll_ner.common.pipelines import find_single, load_on_device
 from conll_ner.data.docs import read_gold
 
@@ -27,12 +28,12 @@ def print_table(results: dict[str, dict[str, float]]) -> None:
 
 
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     gold: Annotated[Path, typer.Argument(help="Annotated documents, as dev.spacy")],
     documents: Annotated[int, typer.Option(min=1, help="Number of documents to use")] = 120,
     batch_words: Annotated[int, typer.Option(min=1, help="Words per batch in training")] = 4000,
     passes: Annotated[int, typer.Option(min=1, help="Number of passes; the fastest counts")] = 5,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
     output: Annotated[Path | None, typer.Option(help="JSON file for the results")] = None,
 ) -> None:
     """Print the microseconds per word of every stage on the host: in prediction on documents and on

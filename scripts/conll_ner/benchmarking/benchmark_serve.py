@@ -10,6 +10,7 @@ import typer
 
 from conll_ner.benchmarking.service_load import LoadResult, alternate_with_predict
 from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.options import Device, Pipeline, TextField
 from conll_ner.prediction.records import Record, list_files, read_records
 
 MAX_TEXTS = 10_000  # texts that are read from the input, and sent repeatedly
@@ -35,7 +36,7 @@ def format_round(result: LoadResult, predict_speed: float) -> tuple[str, ...]:
 
 
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     source: Annotated[
         Path,
         typer.Argument(metavar="INPUT", help="File or folder of texts, in any format of predict"),
@@ -49,8 +50,8 @@ def main(
     rounds: Annotated[
         int, typer.Option(min=1, help="Number of turns, for the service and for predict")
     ] = 3,
-    text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    text_field: TextField = "text",
+    device: Device = "auto",
 ) -> None:
     """Start a service, send it texts from many clients, and alternate with predict on the same
     texts. The exit code is 1 if any response isn't 200."""

@@ -14,8 +14,7 @@ from conll_ner.data.columns.selection import Columns
 from conll_ner.data.converting import Conversion, convert
 from conll_ner.data.formats.aligning import ALIGNMENTS
 from conll_ner.data.formats.annotated import Reading
-from conll_ner.data.formats.reading import FORMATS
-from conll_ner.data.formats.writing import TARGET_NAMES
+from conll_ner.data.options import Language, SourceFormat, TargetFormat
 from conll_ner.data.random_splits import make_folds, parse_shares, split_documents
 from token_ner import create_linear_tokenizer
 
@@ -34,13 +33,9 @@ def parse_column(value: str | None) -> int | str | None:
 def main(
     source: Annotated[Path, typer.Argument(help="File or folder of any format")],
     target: Annotated[Path, typer.Argument(help="File to write; a folder with --split")],
-    format_: Annotated[
-        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMATS)}")
-    ] = "auto",
-    to: Annotated[
-        str, typer.Option(help=f"Format of TARGET: auto (by suffix), {', '.join(TARGET_NAMES)}")
-    ] = "auto",
-    lang: Annotated[str, typer.Option(help="Language code, for words and vocabulary")] = "en",
+    format_: SourceFormat = "auto",
+    to: TargetFormat = "auto",
+    lang: Language = "en",
     align: Annotated[
         str,
         typer.Option(help="Mentions whose edges are within words: strict, expand or contract"),

@@ -10,8 +10,9 @@ from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.files import sha256
 from conll_ner.common.languages import blank_pipeline
 from conll_ner.data.formats.annotated import Reading
-from conll_ner.data.formats.reading import FORMATS, read_source
-from conll_ner.data.formats.writing import TARGET_NAMES, find_target, write_target
+from conll_ner.data.formats.reading import read_source
+from conll_ner.data.formats.writing import find_target, write_target
+from conll_ner.data.options import Language, SourceFormat, TargetFormat
 from conll_ner.evaluation.corrections import apply_corrections, read_corrections
 
 
@@ -19,13 +20,9 @@ def main(
     source: Annotated[Path, typer.Argument(help="Gold file that was evaluated")],
     corrections: Annotated[Path, typer.Argument(help="Corrections that the report page saved")],
     target: Annotated[Path, typer.Argument(help="File to write")],
-    format_: Annotated[
-        str, typer.Option("--format", help=f"Format of SOURCE: auto, {', '.join(FORMATS)}")
-    ] = "auto",
-    to: Annotated[
-        str, typer.Option(help=f"Format of TARGET: auto (by suffix), {', '.join(TARGET_NAMES)}")
-    ] = "auto",
-    lang: Annotated[str, typer.Option(help="Language code, for words and vocabulary")] = "en",
+    format_: SourceFormat = "auto",
+    to: TargetFormat = "auto",
+    lang: Language = "en",
 ) -> None:
     """Write a corrected copy of a gold file, in any format of convert. The corrections must be of
     this file as it is."""

@@ -9,6 +9,7 @@ from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.device import peak_gpu_memory
 from conll_ner.common.files import read_json, sha256, write_json
 from conll_ner.common.machine import describe_hardware, package_versions, peak_memory_mb
+from conll_ner.common.options import Device, Pipeline
 from conll_ner.common.pipelines import describe_runtime, load_on_device
 from conll_ner.data.docs import is_empty_split, write_docs
 from conll_ner.data.splits import find_splits
@@ -72,7 +73,7 @@ def print_calibration(calibration: dict[str, Any]) -> None:
 
 
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
     output: Annotated[Path | None, typer.Option(help="JSON file for the metrics")] = None,
     corpus: Annotated[
@@ -92,7 +93,7 @@ def main(
             help="Give the pipeline the gold sentence boundaries",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Score a pipeline on gold tokens, in conlleval's protocol and in strict IOB2."""
     with exit_on_input_error():

@@ -11,16 +11,17 @@ import typer
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.files import sha256, write_json
+from conll_ner.common.options import Device, Pipeline
 from conll_ner.common.pipelines import load_on_device
 from conll_ner.data.docs import is_empty_split, read_gold
 from conll_ner.evaluation.perturbations import score_variants
 
 
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
     output: Annotated[Path | None, typer.Option(help="JSON file for the scores")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Score a pipeline on raw text, changed case, missing final punctuation, and typos."""
     with exit_on_input_error():

@@ -11,6 +11,7 @@ import typer
 from conll_ner.common.console import exit_on_input_error, msg
 from conll_ner.common.files import atomic_write
 from conll_ner.common.languages import blank_pipeline
+from conll_ner.common.options import Pipeline
 from conll_ner.common.pipelines import load_pipeline
 from conll_ner.huggingface.exporting import entity_groups, export_pipeline
 from conll_ner.huggingface.importing import import_checkpoint
@@ -50,7 +51,7 @@ def import_command(
 
 @app.command("export")
 def export_command(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     output: Annotated[Path, typer.Argument(help="Folder for the checkpoint")],
 ) -> None:
     """Export a pipeline to a checkpoint for transformers."""

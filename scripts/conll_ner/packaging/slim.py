@@ -9,6 +9,7 @@ from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.files import atomic_write, check_replaceable
+from conll_ner.common.options import Pipeline
 from conll_ner.common.pipelines import load_pipeline
 from conll_ner.data.docs import read_gold
 from conll_ner.packaging.slimming.measuring import measure_loss
@@ -49,7 +50,7 @@ def recalibrate(slim: Language, folder: Path, gold: list[Doc]) -> None:
 
 
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     output: Annotated[Path, typer.Argument(help="Folder for the slim pipeline")],
     precision: Annotated[
         SlimPrecision,

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from conll_ner.common.console import InputError, exit_on_input_error, first_line, msg
 from conll_ner.common.files import check_file, lock
+from conll_ner.common.options import Device, Pipeline, TextField
 from conll_ner.prediction.annotating import Part, cut_parts
 from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
 from conll_ner.prediction.parts import fingerprint_run, join_parts, prepare_parts, write_parts
@@ -57,7 +58,7 @@ def report_totals(output: Path, totals: Counter[str], rejects: Path, seconds: fl
 
 
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="File, folder, or - for standard input")
     ],
@@ -70,13 +71,13 @@ def main(
             "--format", help="text (one per line), jsonl, csv or parquet; default: by suffix"
         ),
     ] = None,
-    text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
+    text_field: TextField = "text",
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Minimum confidence score of a mention")
     ] = None,
     labels: Annotated[str, typer.Option(help="Labels to keep, comma-separated; default: all")] = "",
     processes: Annotated[int, typer.Option(min=1, help="Number of worker processes")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
     resume: Annotated[bool, typer.Option(help="Resume from OUTPUT.partial")] = False,
 ) -> None:
     """Annotate any number of texts. Invalid records are written to OUTPUT.rejects.jsonl, and the

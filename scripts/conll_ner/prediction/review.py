@@ -8,6 +8,7 @@ import typer
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.files import check_file
+from conll_ner.common.options import Device, Pipeline, TextField
 from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import read_gold
 from conll_ner.data.formats.writing import WRITERS, find_target, write_target
@@ -31,7 +32,7 @@ def text_key(text: str) -> str:
 
 
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     source: Annotated[
         Path,
         typer.Argument(metavar="INPUT", help="File or folder of texts, in any format of predict"),
@@ -45,8 +46,8 @@ def main(
         list[Path] | None,
         typer.Option(help="Gold documents (.spacy or column files) whose texts are left out"),
     ] = None,
-    text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    text_field: TextField = "text",
+    device: Device = "auto",
 ) -> None:
     """Annotate texts, and write the least certain ones for correction in an annotation tool, the
     least certain first. Texts that occur twice are written once. Invalid records are written to

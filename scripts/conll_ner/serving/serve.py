@@ -11,6 +11,7 @@ import typer
 import uvicorn
 
 from conll_ner.common.console import InputError, exit_on_input_error
+from conll_ner.common.options import Device, Pipeline
 from conll_ner.prediction.annotating import load_for_annotation
 from conll_ner.serving.access_log import log_to_stdout
 from conll_ner.serving.app import create_app
@@ -38,12 +39,12 @@ def finish_on_hangup() -> None:
 
 
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package")],
+    pipeline: Pipeline,
     host: Annotated[
         str, typer.Option(help="Address to bind; 0.0.0.0 for all interfaces")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on")] = 8000,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
     max_characters: Annotated[
         int, typer.Option(min=1, help="Maximum characters per request")
     ] = Limits.max_characters,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.options import Device
 from conll_ner.common.pipelines import load_on_device
 from conll_ner.data.docs import read_gold
 from conll_ner.training.calibrating import CONFIDENCE, calibrate_folder, describe, text_keys
@@ -27,7 +28,7 @@ def main(
         float | None,
         typer.Option(min=0, max=1, help="Also set the threshold for this precision on GOLD"),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Fit the calibration of a pipeline's confidence scores, and optionally its threshold. The
     predicted mentions don't change, except for those below the threshold."""

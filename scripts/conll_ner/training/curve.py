@@ -13,6 +13,7 @@ from spacy.vocab import Vocab
 from conll_ner.common.console import InputError, exit_on_input_error, msg
 from conll_ner.common.device import resolve_device
 from conll_ner.common.files import atomic_write, lock, read_json, write_json
+from conll_ner.common.options import Device
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.runs import read_metrics
 from conll_ner.training.backbone_defaults import resolve_auto
@@ -126,7 +127,7 @@ def main(
         str, typer.Option(help="Percentages of the training documents, comma-separated")
     ] = "10,25,50,100",
     seed: Annotated[int, typer.Option(help="Random seed of the documents that are drawn")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Train on growing parts of the training documents and evaluate each pipeline on dev. Further
     options are settings of the config, as train takes them; --paths.train and --paths.dev are

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.options import Device
 from conll_ner.common.pipelines import load_on_device
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.seqeval_scores import unknown_types
@@ -24,7 +25,7 @@ def main(
         typer.Option(min=0, help="Words of the old documents to repeat; default: as many as new"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the old documents that are drawn")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Write training documents: the new ones, with the mentions that the pipeline finds of types
     that they don't have, and a sample of the old ones. Training starts from the pipeline's weights

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.options import Device, TextField
 from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import write_docs
 from conll_ner.prediction.annotating import name_first, read_texts
@@ -30,8 +31,8 @@ def main(
             "files are, instead of the teacher's tokenizer",
         ),
     ] = 0.7,
-    text_field: Annotated[str, typer.Option(help="Field or column of the text")] = "text",
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    text_field: TextField = "text",
+    device: Device = "auto",
 ) -> None:
     """Annotate texts with the distributions over labels of a teacher. Training reads the file with
     --paths.taught, beside the gold documents. Invalid records are written to OUTPUT.rejects.jsonl;

@@ -12,6 +12,7 @@ from conll_ner.common.console import exit_on_input_error, msg
 from conll_ner.common.device import resolve_device
 from conll_ner.common.files import fresh_folder, lock
 from conll_ner.common.machine import return_freed_memory
+from conll_ner.common.options import Device
 from conll_ner.training.backbone_defaults import resolve_auto
 from conll_ner.training.calibrating import calibrate_on_dev
 from conll_ner.training.config import load_checked_config, read_overrides
@@ -27,7 +28,7 @@ def main(
     context: typer.Context,
     config_path: Annotated[Path, typer.Argument(help="Config file", exists=True, dir_okay=False)],
     output: Annotated[Path, typer.Argument(help="Folder for the trained pipeline")],
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    device: Device = "auto",
     resume: Annotated[
         bool | None,
         typer.Option(
