@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from tests.annotate_helpers import descendants, is_busy_worker, read, write
-from tests.conftest import ROOT
 
 pytestmark = pytest.mark.stress
 FILES = 6
@@ -81,8 +80,8 @@ def test_kills_of_annotate(
     folder = tmp_path / "out"
     output = folder / "annotated"
     folder.mkdir()
-    script = str(ROOT / "scripts" / "annotate")
-    command = [sys.executable, script, str(pipeline), str(tmp_path / "in"), str(output)]
+    command = [sys.executable, "-m", "spacy", "ner", "annotate", str(pipeline)]
+    command += [str(tmp_path / "in"), str(output)]
     command += ["--workers", "2"]
 
     def resume() -> list[str]:

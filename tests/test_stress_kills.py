@@ -19,7 +19,7 @@ from tests.stress_helpers import complete, kill_often
 
 pytestmark = pytest.mark.stress
 Record = Callable[[str, str, str], None]
-SCRIPTS = ROOT / "scripts"
+NER = ("-m", "spacy", "ner")
 FINE = "nothing lost or changed, nothing left over"
 
 
@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_kills_of_convert(python: Path, folder: Path, stress: int, record: Record) -> None:
     output = folder / "train.spacy"
-    command = [SCRIPTS / "convert", SAMPLE / "train.txt", output]
+    command = [*NER, "convert", SAMPLE / "train.txt", output]
     check = all_or_nothing(output, folder / "notes.txt")
     kills = kill_often(python, command, folder, 8 * stress, check)
     record("convert", f"{kills} kills", FINE)
@@ -66,7 +66,7 @@ def test_kills_of_convert(python: Path, folder: Path, stress: int, record: Recor
 
 def test_kills_of_fetch(python: Path, folder: Path, stress: int, record: Record) -> None:
     output = folder / "sample"
-    command = [SCRIPTS / "fetch", "corpus", "mine", output, "--source", SAMPLE]
+    command = [*NER, "fetch", "corpus", "mine", output, "--source", SAMPLE]
     check = all_or_nothing(output, folder / "notes.txt")
     kills = kill_often(python, command, folder, 6 * stress, check)
     record("fetch", f"{kills} kills", FINE)
@@ -76,14 +76,14 @@ def test_kills_of_export_and_import(
     python: Path, folder: Path, pipeline: Path, stress: int, record: Record
 ) -> None:
     checkpoint = folder / "checkpoint"
-    command = [SCRIPTS / "hf.py", "export", pipeline, checkpoint]
+    command = [*NER, "hf-export", pipeline, checkpoint]
     check = all_or_nothing(checkpoint, folder / "notes.txt")
     kills = kill_often(python, command, folder, 4 * stress, check)
-    record("hf export", f"{kills} kills", FINE)
-    command = [SCRIPTS / "hf.py", "import", checkpoint, folder / "pipeline"]
+    record("hf-export", f"{kills} kills", FINE)
+    command = [*NER, "hf-import", checkpoint, folder / "pipeline"]
     check = all_or_nothing(folder / "pipeline", folder / "notes.txt")
     kills = kill_often(python, command, folder, 4 * stress, check)
-    record("hf import", f"{kills} kills", FINE)
+    record("hf-import", f"{kills} kills", FINE)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -101,7 +101,7 @@ def test_kills_of_predict(
     source.write_text("\n".join(sentences * 30), encoding="utf-8")
     output = folder / "out.jsonl"
     options = ["-o", output, "--processes", processes, "--device", "cpu"]
-    command = [SCRIPTS / "predict", pipeline, source, *options]
+    command = [*NER, "predict", pipeline, source, *options]
     check = all_or_nothing(output, folder / "notes.txt")
     kills = kill_often(python, command, folder, 8 * stress, check, resume=["--resume"])
     record(f"predict, processes: {processes}", f"{kills} kills", FINE)
@@ -112,7 +112,7 @@ def test_kills_of_evaluate(
 ) -> None:
     """The metrics contain times, so complete JSON is all that is checked."""
     output = folder / "metrics.json"
-    command = [SCRIPTS / "evaluate", pipeline, SAMPLE / "valid.txt", "--output", output]
+    command = [*NER, "evaluate", pipeline, SAMPLE / "valid.txt", "--output", output]
 
     def check() -> None:
         assert json.loads(output.read_text(encoding="utf-8"))["splits"].keys() == {"valid"}
@@ -126,10 +126,10 @@ def test_kills_of_package(
 ) -> None:
     """A wheel contains times, so complete archives with the same names are all that is checked."""
     metrics = folder.parent / "metrics.json"
-    evaluate = [SCRIPTS / "evaluate", pipeline, SAMPLE / "valid.txt", "--output", metrics]
+    evaluate = [*NER, "evaluate", pipeline, SAMPLE / "valid.txt", "--output", metrics]
     complete(python, evaluate, folder.parent / "evaluate.log")
     output = folder / "packages"
-    command = [SCRIPTS / "package", pipeline, metrics, output, "--package", "en_ner_stress"]
+    command = [*NER, "package", pipeline, metrics, output, "--package", "en_ner_stress"]
     expected: set[str] = set()
 
     def check() -> None:
@@ -154,7 +154,7 @@ def test_kills_of_train(
     write_docs(read_gold(SAMPLE / "valid.txt", Vocab()), data / "valid.spacy")
     output = folder / "run"
     command = [
-        *(SCRIPTS / "train", ROOT / "configs" / "token_ner.cfg", output, "--device", "cpu"),
+        *(*NER, "train", ROOT / "configs" / "token_ner.cfg", output, "--device", "cpu"),
         *("--paths.train", data / "valid.spacy", "--paths.dev", data / "valid.spacy"),
         *("--paths.backbone", tiny_backbone, "--training.eval_frequency", 3),
         *("--training.max_epochs", 2),

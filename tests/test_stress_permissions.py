@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SAMPLE
+from tests.conftest import SAMPLE
 
 pytestmark = pytest.mark.stress
 USER = 65534  # nobody
@@ -48,7 +48,7 @@ def run_as_user(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("name", ["convert", "evaluate", "predict", "export"])
+@pytest.mark.parametrize("name", ["convert", "evaluate", "predict", "hf-export"])
 def test_another_user_gets_the_output_or_one_line(
     folders: tuple[Path, Path], pipeline: Path, name: str, record: Callable[[str, str, str], None]
 ) -> None:
@@ -57,14 +57,13 @@ def test_another_user_gets_the_output_or_one_line(
     source.write_text("Ada left Varnholm.\n", encoding="utf-8")
 
     def command(folder: Path) -> list[object]:
-        script = ROOT / "scripts" / f"{'hf' if name == 'export' else name}.py"
         commands: dict[str, list[object]] = {
             "convert": [SAMPLE / "valid.txt", folder / "out.spacy"],
             "evaluate": [pipeline, SAMPLE / "valid.txt", "--output", folder / "out.json"],
             "predict": [pipeline, source, "-o", folder / "out.jsonl"],
-            "export": ["export", pipeline, folder / "out"],
+            "hf-export": [pipeline, folder / "out"],
         }
-        return [script, *commands[name]]
+        return ["-m", "spacy", "ner", name, *commands[name]]
 
     result = run_as_user(*command(own))
     assert result.returncode == 0, result.stderr

@@ -1,6 +1,7 @@
 """The command curve: growing parts, trained once each, in one table."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ def paths(tmp_path: Path, tiny_backbone: Path) -> list[str]:
         *("--paths.dev", str(tmp_path / "dev.spacy")),
         *("--paths.backbone", str(tiny_backbone)),
     ]
+
+
+@pytest.fixture
+def fast_commands(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands that curve starts are forked, without the time of their imports."""
+    monkeypatch.setattr(sys, "executable", str(python))
 
 
 def test_curve_larger_parts_hold_smaller_ones(tmp_path: Path) -> None:
@@ -98,6 +105,7 @@ def test_curve_needs_train_and_dev_and_a_json_file(paths: list[str], tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fast_commands")
 def test_curve_trains_each_part_once(paths: list[str], tmp_path: Path) -> None:
     folder, output = tmp_path / "parts", tmp_path / "metrics" / "curve.json"
     settings = [*paths, "training.max_epochs=1", "--components.ner.model.hidden_width", 16]
@@ -129,6 +137,7 @@ def test_curve_trains_each_part_once(paths: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fast_commands")
 def test_curve_says_which_command_failed(paths: list[str], tmp_path: Path) -> None:
     output = tmp_path / "curve.json"
     result = run(CONFIG, tmp_path / "parts", output, *paths, "training.max_epochs=none")

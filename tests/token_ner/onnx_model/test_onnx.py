@@ -227,7 +227,7 @@ def test_onnx_workers_have_one_thread() -> None:
     program = (
         "import multiprocessing, sys\n"
         f"sys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
-        "from token_ner.onnx_shim import count_threads\n"
+        "from token_ner.onnx_model.onnx_shim import count_threads\n"
         "if __name__ == '__main__':\n"
         "    for method in ('fork', 'spawn'):\n"
         "        with multiprocessing.get_context(method).Pool(1) as pool:\n"
