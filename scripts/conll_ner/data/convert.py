@@ -16,7 +16,6 @@ from conll_ner.data.formats.aligning import ALIGNMENTS
 from conll_ner.data.formats.annotated import Reading
 from conll_ner.data.options import Language, SourceFormat, TargetFormat
 from conll_ner.data.random_splits import make_folds, parse_shares, split_documents
-from token_ner import create_linear_tokenizer
 
 
 def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
@@ -73,9 +72,8 @@ def main(
         check_choice("--to-scheme", to_scheme, SCHEMES)
         check_choice("--align", align, ALIGNMENTS)
         nlp = blank_pipeline(lang)
-        nlp.tokenizer = create_linear_tokenizer()(nlp)
         columns = Columns(parse_column(word_column), parse_column(label_column))
-        reading = Reading(format_, align, encoding, scheme, columns, repair, nlp)
+        reading = Reading(nlp, format_, align, encoding, scheme, columns, repair)
         how = Conversion(reading, to, to_scheme)
         if split:
             shares = parse_shares(split)

@@ -1,7 +1,7 @@
 """Convert annotations between formats: a file, a folder of splits, or a file into splits."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Conversion:
         and test. The target is then a folder, "auto" for .spacy files. None: it is one file.
     """
 
-    reading: Reading = field(default_factory=Reading)
+    reading: Reading
     to: str = "auto"
     to_scheme: str = "iob2"
     split: Callable[[list[Doc]], dict[str, list[Doc]]] | None = None

@@ -30,7 +30,7 @@ def main(
         if not source.is_file():
             raise InputError(f"{source}: no such file")
         to = find_target(target, to)
-        _, read = read_source(source, Reading(format_, nlp=blank_pipeline(lang)))
+        _, read = read_source(source, Reading(blank_pipeline(lang), format_))
         found = read_corrections(corrections, sha256(source))
         docs = (doc for doc in read if isinstance(doc, Doc))
         write_target(apply_corrections(docs, found, source), target, to, "iob2")

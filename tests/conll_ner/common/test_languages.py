@@ -5,10 +5,16 @@ import spacy
 
 from conll_ner.common.console import InputError
 from conll_ner.common.languages import blank_pipeline
+from token_ner.tokenizer import LinearTokenizer
 
 
 def test_a_language_has_its_tokenizer() -> None:
     assert [token.text for token in blank_pipeline("zh")("李明。")] == ["李", "明", "。"]
+
+
+def test_tokenization_takes_linear_time() -> None:
+    """As that of the recogniser; spaCy's own tokenizer is quadratic in such runs."""
+    assert isinstance(blank_pipeline("en").tokenizer, LinearTokenizer)
 
 
 def test_an_unknown_language_is_one_line() -> None:

@@ -191,13 +191,13 @@ def test_the_vocabulary_does_not_grow_with_the_file(
         {"text": text, "label": [[0, text.index(" "), f"T{i}"]]} for i, text in enumerate(texts)
     ]
     nlp = spacy.blank("en")
-    how = converting.Conversion(Reading(nlp=nlp), to)
+    how = converting.Conversion(Reading(nlp), to)
     source = jsonl(tmp_path / "in.jsonl", *records)
     converting.convert_file(source, tmp_path / "whole.json", how)
     monkeypatch.setattr(converting, "ZONE", 10)
     nlp = spacy.blank("en")
     converting.convert_file(
-        source, tmp_path / "zones.json", converting.Conversion(Reading(nlp=nlp), to)
+        source, tmp_path / "zones.json", converting.Conversion(Reading(nlp), to)
     )
     assert (tmp_path / "zones.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     kept = [f"Oslo{i}" in nlp.vocab.strings for i in range(30)]

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from conll_ner.common.languages import blank_pipeline
 from conll_ner.data.columns.conll import Document
 from conll_ner.data.columns.selection import DEFAULT, Columns
 from conll_ner.data.mentions import CharMention
@@ -21,21 +20,21 @@ NO_WORDS = "the text has no words"  # the reason of an Issue
 class Reading:
     """How to read a source.
 
+    nlp (Language): Its tokenizer finds the words of formats that have none.
     format (str): A key of reading.FORMATS, or "auto" to find it out.
     alignment (str): What becomes of mentions that don't meet words.
     encoding (str | None): None: UTF-8.
     scheme, repair: For column files and Hugging Face's rows, as in `read_corpus`.
     columns: For column files.
-    nlp (Language): Its tokenizer finds the words of formats that have none.
     """
 
+    nlp: Language
     format: str = "auto"
     alignment: str = "strict"
     encoding: str | None = None
     scheme: str = "auto"
     columns: Columns = DEFAULT
     repair: bool = False
-    nlp: Language = field(default_factory=lambda: blank_pipeline("en"))
 
 
 class Issue(NamedTuple):

@@ -34,7 +34,7 @@ def jsonl(path: Path, *records: Any) -> Path:
 
 def read(path: Path, align: str = "strict", **options: Any) -> tuple[str, list[Doc], list[Issue]]:
     """RETURNS (tuple): The format that was found, the documents, and what was left out."""
-    name, found = read_source(path, Reading(alignment=align, nlp=NLP, **options))
+    name, found = read_source(path, Reading(NLP, alignment=align, **options))
     items = list(found)
     docs = [item for item in items if isinstance(item, Doc)]
     return name, docs, [item for item in items if isinstance(item, Issue)]

@@ -195,7 +195,7 @@ def test_a_damaged_record_is_read_or_named_in_one_line(
     name, record, changed = case
     path = jsonl(tmp_path_factory.mktemp("in") / "in.jsonl", record, changed)
     try:
-        found = list(read_source(path, Reading(name, nlp=NLP))[1])
+        found = list(read_source(path, Reading(NLP, name))[1])
     except InputError as error:
         assert f"{path}:2" in str(error)
         assert len(str(error).splitlines()) == 1

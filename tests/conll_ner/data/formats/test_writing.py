@@ -67,7 +67,7 @@ def test_every_format_keeps_texts_and_mentions(
 ) -> None:
     path = tmp_path_factory.mktemp("out") / "out.json"
     write_target(docs, path, name, "iob2")
-    records = list(FORMATS[name].read(path, Reading()))
+    records = list(FORMATS[name].read(path, Reading(NLP)))
     for record, doc in zip(records, docs, strict=True):
         assert isinstance(record, Annotated)
         assert record.text == doc.text
@@ -103,7 +103,7 @@ def test_unknown_labels_that_a_format_loses_are_counted(
     doc = data.draw(documents(data.draw(st.sampled_from(LABELS))))
     path = tmp_path_factory.mktemp("out") / "out.json"
     write_target([doc], path, name, "iob2")
-    (record,) = FORMATS[name].read(path, Reading())
+    (record,) = FORMATS[name].read(path, Reading(NLP))
     assert isinstance(record, Annotated)
     unlabelled = sum(token.ent_iob == 0 for token in doc)
     assert count_lost(doc, name) == (unlabelled if record.is_complete else 0)
@@ -153,7 +153,7 @@ def test_documents_are_written_as_they_come(name: str, tmp_path: Path) -> None:
             assert sum(ref() is not None for ref in alive) <= 2
 
     write_target(make(), tmp_path / "out.json", name, "iob2")
-    assert len(list(FORMATS[name].read(tmp_path / "out.json", Reading()))) == 20
+    assert len(list(FORMATS[name].read(tmp_path / "out.json", Reading(NLP)))) == 20
 
 
 @pytest.mark.parametrize("name", WRITERS)
