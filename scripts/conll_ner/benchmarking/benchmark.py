@@ -32,18 +32,20 @@ from conll_ner.benchmarking.systems import (
     train_trainer,
 )
 from conll_ner.benchmarking.turns import install_clock, take_turns
-from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.command import WRITES_FOLDER, command
+from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import resolve_device
 from conll_ner.common.files import atomic_write, fresh_folder, read_json, write_json
 from conll_ner.common.machine import describe_hardware, package_versions
 from conll_ner.common.options import Device
+from conll_ner.common.overwriting import add_mark
 
 app = typer.Typer(add_completion=False)
 QUICK_DOCUMENTS: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
 TURN = 15.0  # seconds that a system runs before the next one continues
 
 
-@app.command()
+@app.command(hidden=True)
 def work(
     phase: Annotated[str, typer.Argument(help="train or predict")],
     name: str,
@@ -137,10 +139,13 @@ def has_optimum() -> bool:
 
 
 @app.command()
+@command
 def run(
     corpus: Annotated[Path, typer.Argument(help="Folder with train.txt, valid.txt, test.txt")],
     backbone: Annotated[Path, typer.Argument(help="Folder of the backbone")],
-    output: Annotated[Path, typer.Argument(help="Folder for results and models; it is replaced")],
+    output: Annotated[
+        Path, typer.Argument(help="Folder for results and models; it is replaced"), WRITES_FOLDER
+    ],
     quick: Annotated[
         bool, typer.Option(help="Use part of the corpus: takes minutes, F1 is meaningless")
     ] = False,
@@ -152,30 +157,30 @@ def run(
     ] = ",".join(system.name for system in SYSTEMS),
 ) -> None:
     """Train and time several systems. Writes results.json, results.md and results.png to OUTPUT."""
-    with exit_on_input_error():
-        for name in SPLITS:
-            if not (corpus / f"{name}.txt").is_file():
-                raise InputError(f"{corpus / name}.txt: no such file; run fetch first")
-        if not (backbone / "config.json").is_file():
-            raise InputError(f"{backbone} contains no backbone; run fetch first")
-        gpu = resolve_device(device)
-        names = check_names(systems, gpu)
-        fresh_folder(output)
-        documents = QUICK_DOCUMENTS if quick else dict.fromkeys(SPLITS)
-        prepare_corpus(corpus, output / "corpus", documents)
-        found = measure_systems(names, output / "corpus", backbone, output, epochs, passes, gpu)
-        results = {
-            "quick": quick,
-            "epochs": epochs,
-            "hardware": describe_hardware(gpu),
-            "versions": package_versions(),
-            "systems": found,
-            "ratios": ratios(found),
-        }
-        write_json(output / "results.json", results)
-        table = format_results(found)
-        with atomic_write(output / "results.md") as temporary:
-            temporary.write_text(table + "\n", encoding="utf-8")
-        plot_curves(found, output / "results.png")
-        print(table)
-        msg.good(f"{output / 'results.json'}, results.md, results.png")
+    for name in SPLITS:
+        if not (corpus / f"{name}.txt").is_file():
+            raise InputError(f"{corpus / name}.txt: no such file; run fetch first")
+    if not (backbone / "config.json").is_file():
+        raise InputError(f"{backbone} contains no backbone; run fetch first")
+    gpu = resolve_device(device)
+    names = check_names(systems, gpu)
+    fresh_folder(output)
+    documents = QUICK_DOCUMENTS if quick else dict.fromkeys(SPLITS)
+    prepare_corpus(corpus, output / "corpus", documents)
+    found = measure_systems(names, output / "corpus", backbone, output, epochs, passes, gpu)
+    results = {
+        "quick": quick,
+        "epochs": epochs,
+        "hardware": describe_hardware(gpu),
+        "versions": package_versions(),
+        "systems": found,
+        "ratios": ratios(found),
+    }
+    write_json(output / "results.json", results)
+    table = format_results(found)
+    with atomic_write(output / "results.md") as temporary:
+        temporary.write_text(table + "\n", encoding="utf-8")
+    plot_curves(found, output / "results.png")
+    add_mark(output)
+    print(table)
+    msg.good(f"{output / 'results.json'}, results.md, results.png")

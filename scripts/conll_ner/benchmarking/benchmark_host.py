@@ -8,7 +8,8 @@ import torch
 import typer
 
 from conll_ner.benchmarking.host import measure_prediction, measure_reading, measure_training
-from conll_ner.common.console import exit_on_input_error, msg
+from conll_ner.common.command import WRITES, command
+from conll_ner.common.console import msg
 from conll_ner.common.files import write_json
 from conll_ner.common.machine import describe_hardware, package_versions
 from conll_ner.common.options import Device, Pipeline
@@ -27,6 +28,7 @@ def print_table(results: dict[str, dict[str, float]]) -> None:
     msg.table(rows, header=header, divider=True, aligns=["l", *"r" * len(results)])
 
 
+@command
 def main(
     pipeline: Pipeline,
     gold: Annotated[Path, typer.Argument(help="Annotated documents, as dev.spacy")],
@@ -34,26 +36,25 @@ def main(
     batch_words: Annotated[int, typer.Option(min=1, help="Words per batch in training")] = 4000,
     passes: Annotated[int, typer.Option(min=1, help="Number of passes; the fastest counts")] = 5,
     device: Device = "auto",
-    output: Annotated[Path | None, typer.Option(help="JSON file for the results")] = None,
+    output: Annotated[Path | None, typer.Option(help="JSON file for the results"), WRITES] = None,
 ) -> None:
     """Print the microseconds per word of every stage on the host: in prediction on documents and on
     single sentences, and in training."""
-    with exit_on_input_error():
-        torch.set_num_threads(1)
-        nlp, gpu = load_on_device(pipeline, device)
-        for factory in ("transformer", "token_ner"):
-            find_single(nlp, factory, pipeline, "a pipeline to measure")
-        docs = read_gold(gold, nlp.vocab)[:documents]
-        texts = [" ".join(token.text for token in doc) for doc in docs]
-        sentences = [" ".join(token.text for token in sent) for doc in docs for sent in doc.sents]
-        results = {
-            "documents": measure_prediction(nlp, texts, nlp.batch_size, passes),
-            "sentences": measure_prediction(nlp, sentences, 16 * nlp.batch_size, passes),
-            "training": measure_training(nlp, docs, batch_words, passes),
-        }
-        results["training"]["reading"] = measure_reading(nlp, gold, passes)
-        results["training"]["all"] += results["training"]["reading"]
-        print_table(results)
-        print(f"{describe_hardware(gpu)}; {package_versions()}")
-        if output is not None:
-            write_json(output, results)
+    torch.set_num_threads(1)
+    nlp, gpu = load_on_device(pipeline, device)
+    for factory in ("transformer", "token_ner"):
+        find_single(nlp, factory, pipeline, "a pipeline to measure")
+    docs = read_gold(gold, nlp.vocab)[:documents]
+    texts = [" ".join(token.text for token in doc) for doc in docs]
+    sentences = [" ".join(token.text for token in sent) for doc in docs for sent in doc.sents]
+    results = {
+        "documents": measure_prediction(nlp, texts, nlp.batch_size, passes),
+        "sentences": measure_prediction(nlp, sentences, 16 * nlp.batch_size, passes),
+        "training": measure_training(nlp, docs, batch_words, passes),
+    }
+    results["training"]["reading"] = measure_reading(nlp, gold, passes)
+    results["training"]["all"] += results["training"]["reading"]
+    print_table(results)
+    print(f"{describe_hardware(gpu)}; {package_versions()}")
+    if output is not None:
+        write_json(output, results)

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from conll_ner.benchmarking.service_load import LoadResult, alternate_with_predict
-from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.command import command
+from conll_ner.common.console import InputError, msg
 from conll_ner.common.options import Device, Pipeline, TextField
 from conll_ner.prediction.records import Record, list_files, read_records
 
@@ -35,6 +36,7 @@ def format_round(result: LoadResult, predict_speed: float) -> tuple[str, ...]:
     )
 
 
+@command
 def main(
     pipeline: Pipeline,
     source: Annotated[
@@ -55,23 +57,22 @@ def main(
 ) -> None:
     """Start a service, send it texts from many clients, and alternate with predict on the same
     texts. The exit code is 1 if any response isn't 200."""
-    with exit_on_input_error():
-        items = read_records(list_files(source, None), text_field)
-        texts = [item.text for item in islice(items, MAX_TEXTS) if isinstance(item, Record)]
-        if not texts:
-            raise InputError(f"{source} contains no texts")
-        results = list(alternate_with_predict(pipeline, texts, clients, seconds, rounds, device))
-        msg.table(
-            [format_round(*result) for result in results],
-            header=COLUMNS,
-            divider=True,
-            aligns=["r"] * len(COLUMNS),
-        )
-        responses = sum((result.responses for result, _ in results), Counter())
-        if set(responses) != {"200"}:
-            raise InputError(f"not all responses were 200: {dict(responses)}")
-        ratio = statistics.median(result.words_per_second / speed for result, speed in results)
-        msg.good(
-            f"{clients} clients, {responses['200']:,} requests, no error; the service reaches "
-            f"{ratio:.2f} of predict's words/s (median of {rounds} rounds)"
-        )
+    items = read_records(list_files(source, None), text_field)
+    texts = [item.text for item in islice(items, MAX_TEXTS) if isinstance(item, Record)]
+    if not texts:
+        raise InputError(f"{source} contains no texts")
+    results = list(alternate_with_predict(pipeline, texts, clients, seconds, rounds, device))
+    msg.table(
+        [format_round(*result) for result in results],
+        header=COLUMNS,
+        divider=True,
+        aligns=["r"] * len(COLUMNS),
+    )
+    responses = sum((result.responses for result, _ in results), Counter())
+    if set(responses) != {"200"}:
+        raise InputError(f"not all responses were 200: {dict(responses)}")
+    ratio = statistics.median(result.words_per_second / speed for result, speed in results)
+    msg.good(
+        f"{clients} clients, {responses['200']:,} requests, no error; the service reaches "
+        f"{ratio:.2f} of predict's words/s (median of {rounds} rounds)"
+    )

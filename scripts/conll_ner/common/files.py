@@ -1,8 +1,4 @@
-"""Writing that loses nothing: to a temporary path first, then renamed.
-
-A folder is replaced as a whole only if this project wrote it, which a file named MARK in it shows,
-or if it is empty. A folder is never replaced by a file.
-"""
+"""Writing that loses nothing: to a temporary path first, then renamed."""
 
 import glob
 import hashlib
@@ -17,9 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from conll_ner.common.console import InputError
+from conll_ner.common.overwriting import add_mark, check_file, check_replaceable
 
-MARK = ".conll-ner"
-MARK_TEXT = "This folder was written by conll-ner, which replaces it as a whole.\n"
 # A temporary folder has this file, which is locked while its process lives, and then has the text.
 LOCK = ".conll-ner.lock"
 RANDOM = "[a-z0-9_]" * 8  # how tempfile ends names
@@ -42,7 +37,6 @@ def atomic_write(target: Path) -> Iterator[Path]:
         temporary = folder / target.name
         yield temporary
         if temporary.is_dir():
-            add_mark(temporary)
             replace_folder(temporary, target)
         else:
             check_file(target)
@@ -118,33 +112,9 @@ def make_parent(target: Path) -> None:
         raise InputError(f"{target}: {target.parent} is not a folder") from None
 
 
-def add_mark(folder: Path) -> None:
-    """Mark a folder as written by this project."""
-    (folder / MARK).write_text(MARK_TEXT, encoding="utf-8")
-
-
-def check_file(target: Path) -> None:
-    """RAISES (InputError): If there is a folder in the place of a file."""
-    if target.is_dir():
-        raise InputError(f"{target} is a folder, and the output is a file; choose another name")
-
-
-def check_replaceable(target: Path) -> None:
-    """RAISES (InputError): If there is a file, or a folder with files that this project didn't
-    write, in the place of a folder."""
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise InputError(f"{target} is a file, and the output is a folder; choose another name")
-    if not (target / MARK).is_file() and any(target.iterdir()):
-        raise InputError(
-            f"{target} contains files that this project didn't write; choose another output, or "
-            "move them away"
-        )
-
-
 def fresh_folder(folder: Path) -> None:
-    """Create an empty, marked folder, in place of one that an earlier run left.
+    """Create an empty folder to fill, in place of one that an earlier run left. It is marked, so
+    that the next run may replace it; `add_mark` marks it again once it is complete.
 
     RAISES (InputError): If the folder must not be replaced.
     """
@@ -152,18 +122,19 @@ def fresh_folder(folder: Path) -> None:
     check_replaceable(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    add_mark(folder)
+    add_mark(folder, complete=False)
 
 
 def replace_folder(new: Path, target: Path) -> None:
-    """Rename a folder to `target`. What was there is renamed first and deleted last, so that a kill
-    at any moment leaves one of the two complete; `finish_replacement` does what is left.
+    """Mark a folder and rename it to `target`. What was there is renamed first and deleted last, so
+    that a kill at any moment leaves one of the two complete; `finish_replacement` does the rest.
 
     RAISES (InputError): If `target` must not be replaced.
     """
     target = target.resolve()
     finish_replacement(target)
     check_replaceable(target)
+    add_mark(new)
     if target.exists():
         target.rename(old_folder(target))
     new.rename(target)
@@ -200,6 +171,11 @@ def lock(target: Path) -> Iterator[None]:
                 path.unlink(missing_ok=True)
     except Timeout:
         raise InputError(f"{target} is being written by another run; wait for it") from None
+
+
+def partial_path(target: Path) -> Path:
+    """RETURNS (Path): The folder of an output's unfinished work, OUTPUT.partial."""
+    return target.with_name(f"{target.name}.partial")
 
 
 def old_folder(target: Path) -> Path:

@@ -4,6 +4,14 @@ from typing import Annotated
 
 import typer
 
-Pipeline = Annotated[str, typer.Argument(help="Folder or installed package")]
+from conll_ner.common.command import READS
+
+Pipeline = Annotated[str, typer.Argument(help="Folder or installed package"), READS]
 Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU number")]
 TextField = Annotated[str, typer.Option(help="Field or column of the text")]
+# Not a Path, which an empty variable of a project would make the working directory.
+Texts = Annotated[
+    str,
+    typer.Argument(metavar="INPUT", help="File or folder of texts, in any format of predict"),
+    READS,
+]

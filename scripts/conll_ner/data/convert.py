@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from conll_ner.common.console import InputError, exit_on_input_error
+from conll_ner.common.command import Writes, command
+from conll_ner.common.console import InputError
 from conll_ner.common.languages import blank_pipeline
 from conll_ner.data.columns.schemes import SCHEMES
 from conll_ner.data.columns.selection import Columns
@@ -16,6 +17,7 @@ from conll_ner.data.formats.aligning import ALIGNMENTS
 from conll_ner.data.formats.annotated import Reading
 from conll_ner.data.options import Language, SourceFormat, TargetFormat
 from conll_ner.data.random_splits import make_folds, parse_shares, split_documents
+from conll_ner.data.summary import ISSUES_SUFFIX
 
 
 def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
@@ -29,9 +31,14 @@ def parse_column(value: str | None) -> int | str | None:
     return int(value) if value is not None and value.isdecimal() else value
 
 
+@command
 def main(
     source: Annotated[Path, typer.Argument(help="File or folder of any format")],
-    target: Annotated[Path, typer.Argument(help="File to write; a folder with --split")],
+    target: Annotated[
+        Path,
+        typer.Argument(help="File to write; a folder with --split"),
+        Writes("any", (ISSUES_SUFFIX,)),
+    ],
     format_: SourceFormat = "auto",
     to: TargetFormat = "auto",
     lang: Language = "en",
@@ -67,17 +74,16 @@ def main(
     """Convert annotations between formats: column files, DocBin (.spacy), and the formats of
     annotation tools. Mentions that don't fit the words are listed in TARGET.issues.jsonl. A folder
     of splits (train, dev or valid, test) is converted to a folder of .spacy files."""
-    with exit_on_input_error():
-        check_choice("--scheme", scheme, ("auto", *SCHEMES))
-        check_choice("--to-scheme", to_scheme, SCHEMES)
-        check_choice("--align", align, ALIGNMENTS)
-        nlp = blank_pipeline(lang)
-        columns = Columns(parse_column(word_column), parse_column(label_column))
-        reading = Reading(nlp, format_, align, encoding, scheme, columns, repair)
-        how = Conversion(reading, to, to_scheme)
-        if split:
-            shares = parse_shares(split)
-            how = replace(how, split=lambda docs: split_documents(docs, shares, seed))
-        elif folds:
-            how = replace(how, split=lambda docs: make_folds(docs, folds, seed))
-        convert(source, target, how)
+    check_choice("--scheme", scheme, ("auto", *SCHEMES))
+    check_choice("--to-scheme", to_scheme, SCHEMES)
+    check_choice("--align", align, ALIGNMENTS)
+    nlp = blank_pipeline(lang)
+    columns = Columns(parse_column(word_column), parse_column(label_column))
+    reading = Reading(nlp, format_, align, encoding, scheme, columns, repair)
+    how = Conversion(reading, to, to_scheme)
+    if split:
+        shares = parse_shares(split)
+        how = replace(how, split=lambda docs: split_documents(docs, shares, seed))
+    elif folds:
+        how = replace(how, split=lambda docs: make_folds(docs, folds, seed))
+    convert(source, target, how)

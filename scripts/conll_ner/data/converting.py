@@ -9,6 +9,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError, msg
+from conll_ner.common.files import atomic_write
+from conll_ner.common.overwriting import check_file, check_replaceable
 from conll_ner.data.docs import write_docs
 from conll_ner.data.formats.annotated import Reading
 from conll_ner.data.formats.reading import SPACY, read_source
@@ -41,22 +43,25 @@ def convert(source: Path, target: Path, how: Conversion) -> None:
     """Convert a file, or a folder that holds one corpus, or a folder of splits. Raises as
     `convert_file` and `convert_folder`."""
     splits = find_splits(source) if source.is_dir() and how.split is None else {}
+    is_folder = "train" in splits or how.split is not None
+    (check_replaceable if is_folder else check_file)(target)
     if "train" in splits:
         convert_folder(source, splits, target, how)
     else:
         convert_file(source, target, how)
 
 
-def convert_file(source: Path, target: Path, how: Conversion) -> None:
+def convert_file(source: Path, target: Path, how: Conversion, shown: Path | None = None) -> None:
     """Convert a corpus, and print what was read and left out.
 
+    shown (Path | None): Where the target will be, for the messages.
     RAISES (InputError): If the source isn't of its format, has no words or too few documents for
         its splits, or the target's format can't hold it.
     """
     format_, found = read_source(source, how.reading)
     to = SPACY if how.split and how.to == "auto" else find_target(target, how.to)
     splits: dict[str, list[Doc]] = {}
-    with Summary(target) as summary:
+    with Summary(target, shown or target) as summary:
         docs = summary.keep_documents(found, source)
         if how.split:
             splits = how.split(list(docs))
@@ -86,17 +91,20 @@ def forget_words(docs: Iterable[Doc], nlp: Language) -> Iterator[Doc]:
 
 
 def convert_folder(source: Path, splits: Mapping[str, Path], target: Path, how: Conversion) -> None:
-    """Convert the splits of a folder to {train,dev,test}.spacy. Without a test split, test.spacy
-    has no documents.
+    """Convert the splits of a folder to {train,dev,test}.spacy in a folder, which is written as a
+    whole. Without a test split, test.spacy has no documents.
 
     RAISES (InputError): As `convert_file`, or if dev is missing.
     """
     if "valid" not in splits:
         raise InputError(f"{source} has no file for valid, such as valid.txt")
-    for split, name in DOCBINS.items():
-        docbin = target / f"{name}.spacy"
-        if split in splits:
-            convert_file(splits[split], docbin, replace(how, to=SPACY))
-        else:
-            write_docs([], docbin)
-            msg.info(f"{source} has no test split: {docbin} is empty")
+    with atomic_write(target) as folder:
+        folder.mkdir()
+        for split, name in DOCBINS.items():
+            docbin = f"{name}.spacy"
+            if split in splits:
+                how = replace(how, to=SPACY)
+                convert_file(splits[split], folder / docbin, how, shown=target / docbin)
+            else:
+                write_docs([], folder / docbin)
+                msg.info(f"{source} has no test split: {target / docbin} is empty")

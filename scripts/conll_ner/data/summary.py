@@ -21,8 +21,8 @@ class Summary:
     """Counts documents, and writes OUT.issues.jsonl as issues come, or deletes that of an earlier
     run if none comes. The file appears when the block ends without an error."""
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
+    def __init__(self, target: Path, shown: Path) -> None:
+        self.shown = shown  # the target's name in messages
         self.path = target.with_name(f"{target.name}{ISSUES_SUFFIX}")
         self.counts = Counter(documents=0, sentences=0, words=0)
         self.types: Counter[str] = Counter()
@@ -83,7 +83,7 @@ class Summary:
         counts = {name: n for name, n in self.counts.items() if n or name != "sentences"}
         counts |= dict(sorted(self.types.items()))
         numbers = ", ".join(f"{number:,} {shorten(name)}" for name, number in counts.items())
-        msg.good(f"{self.target}: {numbers} ({format_})")
+        msg.good(f"{self.shown}: {numbers} ({format_})")
         if self.unlabelled:
             msg.info(f"{self.unlabelled:,} words have no label")
         if not self.reasons:
@@ -92,4 +92,4 @@ class Summary:
         msg.warn(f"{self.reasons.total():,} annotations not used as they are: {reasons}")
         for issue in self.first:
             msg.text(f"  {issue.record}: {shorten(repr(issue.text))} {issue.label}: {issue.reason}")
-        msg.text(f"  all are listed in {self.path}")
+        msg.text(f"  all are listed in {self.shown.with_name(self.path.name)}")

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.command import command
+from conll_ner.common.console import InputError, msg
 from conll_ner.evaluation.bootstrap import SAMPLES, paired_bootstrap
 from conll_ner.evaluation.runs import read_metrics
 
@@ -21,6 +22,7 @@ def type_rows(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, 
     return rows
 
 
+@command
 def main(
     first: Annotated[Path, typer.Argument(help="JSON file that evaluate wrote")],
     second: Annotated[
@@ -29,33 +31,30 @@ def main(
     samples: Annotated[int, typer.Option(min=100, help="Number of bootstrap samples")] = SAMPLES,
 ) -> None:
     """Compare two pipelines by the paired bootstrap over documents."""
-    with exit_on_input_error():
-        a, b = read_metrics(first), read_metrics(second)
-        shared = [
-            name
-            for name, scores in a["splits"].items()
-            if scores["sha256"] == b["splits"].get(name, {}).get("sha256")
-        ]
-        if not shared:
-            raise InputError(
-                f"{first} and {second} have no file in common; evaluate both on the same files"
+    a, b = read_metrics(first), read_metrics(second)
+    shared = [
+        name
+        for name, scores in a["splits"].items()
+        if scores["sha256"] == b["splits"].get(name, {}).get("sha256")
+    ]
+    if not shared:
+        raise InputError(
+            f"{first} and {second} have no file in common; evaluate both on the same files"
+        )
+    rows = []
+    for name in shared:
+        scores = [metrics["splits"][name] for metrics in (a, b)]
+        difference = paired_bootstrap(scores[0]["by_document"], scores[1]["by_document"], samples)
+        f1 = [split["conlleval"]["overall"]["f1"] for split in scores]
+        rows.append(
+            (
+                name,
+                *(f"{100 * value:.2f}" for value in f1),
+                f"{100 * difference.f1:+.2f}",
+                f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}",
+                f"{difference.p_value:.3f}",
             )
-        rows = []
-        for name in shared:
-            scores = [metrics["splits"][name] for metrics in (a, b)]
-            difference = paired_bootstrap(
-                scores[0]["by_document"], scores[1]["by_document"], samples
-            )
-            f1 = [split["conlleval"]["overall"]["f1"] for split in scores]
-            rows.append(
-                (
-                    name,
-                    *(f"{100 * value:.2f}" for value in f1),
-                    f"{100 * difference.f1:+.2f}",
-                    f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}",
-                    f"{difference.p_value:.3f}",
-                )
-            )
-            rows += type_rows(*scores)
-        header = ("F1", a["name"], b["name"], "difference", "95 % CI", "p")
-        msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r", "r"))
+        )
+        rows += type_rows(*scores)
+    header = ("F1", a["name"], b["name"], "difference", "95 % CI", "p")
+    msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r", "r", "r"))

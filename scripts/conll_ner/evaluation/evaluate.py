@@ -1,13 +1,16 @@
 """Evaluate a pipeline on gold tokens with seqeval, and check the scores against spaCy's scorer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.command import WRITES, WRITES_FOLDER, command
+from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import peak_gpu_memory
-from conll_ner.common.files import read_json, sha256, write_json
+from conll_ner.common.files import atomic_write, read_json, sha256, write_json
 from conll_ner.common.machine import describe_hardware, package_versions, peak_memory_mb
 from conll_ner.common.options import Device, Pipeline
 from conll_ner.common.pipelines import describe_runtime, load_on_device
@@ -55,6 +58,17 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
     print()
 
 
+@contextmanager
+def new_folder(target: Path | None) -> Iterator[Path | None]:
+    """YIELDS (Path | None): A folder that replaces `target` if the block succeeds."""
+    if target is None:
+        yield None
+        return
+    with atomic_write(target) as folder:
+        folder.mkdir()
+        yield folder
+
+
 def print_calibration(calibration: dict[str, Any]) -> None:
     """Print the calibration error, overall, before calibration, and by type, in percent."""
 
@@ -72,16 +86,19 @@ def print_calibration(calibration: dict[str, Any]) -> None:
     msg.text(f"calibration error by type: {', '.join(types)}")
 
 
+@command
 def main(
     pipeline: Pipeline,
     files: Annotated[list[Path], typer.Argument(help=".spacy or column files")],
-    output: Annotated[Path | None, typer.Option(help="JSON file for the metrics")] = None,
+    output: Annotated[Path | None, typer.Option(help="JSON file for the metrics"), WRITES] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(help="Folder of the corpus; its train split defines seen mentions"),
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Folder to write the predicted documents to, SPLIT.spacy")
+        Path | None,
+        typer.Option(help="Folder to write the predicted documents to, SPLIT.spacy"),
+        WRITES_FOLDER,
     ] = None,
     training_record: Annotated[
         Path | None, typer.Option(help="run.json of train, copied into the metrics")
@@ -96,49 +113,47 @@ def main(
     device: Device = "auto",
 ) -> None:
     """Score a pipeline on gold tokens, in conlleval's protocol and in strict IOB2."""
-    with exit_on_input_error():
-        if len({path.stem for path in files}) < len(files):
-            raise InputError(
-                "two files have the same name, but scores are stored by name; rename one"
-            )
-        hint = "pass the run.json of train as --training-record"
-        training = read_json(training_record, hint) if training_record else {}
-        nlp, gpu = load_on_device(pipeline, device)
-        buckets = make_buckets(corpus)
-        empty = [path for path in files if len(files) > 1 and is_empty_split(path)]
+    if len({path.stem for path in files}) < len(files):
+        raise InputError("two files have the same name, but scores are stored by name; rename one")
+    hint = "pass the run.json of train as --training-record"
+    training = read_json(training_record, hint) if training_record else {}
+    nlp, gpu = load_on_device(pipeline, device)
+    buckets = make_buckets(corpus)
+    empty = [path for path in files if len(files) > 1 and is_empty_split(path)]
+    with new_folder(predictions) as folder:
         for path in empty:
             msg.info(f"{path} has no documents")
-            if predictions:
-                write_docs([], predictions / path.name)
+            if folder:
+                write_docs([], folder / path.name)
         splits = {
             path.stem: evaluate_file(
                 nlp,
                 path,
                 buckets,
                 gold_sentences=gold_sentences,
-                predictions=predictions / f"{path.stem}.spacy" if predictions else None,
+                predictions=folder and folder / f"{path.stem}.spacy",
             )
             for path in files
             if path not in empty
         }
-        for name, scores in splits.items():
-            print_scores(name, scores)
-        if output is not None:
-            corpus_files = find_splits(corpus).values() if corpus else []
-            metrics = {
-                "name": output.stem,
-                "pipeline": pipeline,
-                "training": training,
-                "corpus": {str(path): sha256(path) for path in corpus_files},
-                "evaluation": {
-                    "gold_sentences": gold_sentences,
-                    "hardware": describe_hardware(gpu),
-                    **describe_runtime(nlp),
-                    "versions": package_versions(),
-                    "peak_memory_mb": round(peak_memory_mb()),
-                    **peak_gpu_memory(gpu),
-                },
-                "splits": splits,
-            }
-            write_json(output, metrics)
-            msg.good(f"{output}")
+    for name, scores in splits.items():
+        print_scores(name, scores)
+    if output is not None:
+        corpus_files = find_splits(corpus).values() if corpus else []
+        metrics = {
+            "name": output.stem,
+            "pipeline": pipeline,
+            "training": training,
+            "corpus": {str(path): sha256(path) for path in corpus_files},
+            "evaluation": {
+                "gold_sentences": gold_sentences,
+                "hardware": describe_hardware(gpu),
+                **describe_runtime(nlp),
+                "versions": package_versions(),
+                "peak_memory_mb": round(peak_memory_mb()),
+                **peak_gpu_memory(gpu),
+            },
+            "splits": splits,
+        }
+        write_json(output, metrics)
+        msg.good(f"{output}")

@@ -14,8 +14,9 @@ import typer
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 
-from conll_ner.common.console import InputError, exit_on_input_error
-from conll_ner.common.files import fresh_folder, lock, write_json
+from conll_ner.common.command import WRITES_FOLDER, command
+from conll_ner.common.console import InputError
+from conll_ner.common.files import fresh_folder, lock, partial_path, write_json
 from conll_ner.data.splits import find_splits
 from conll_ner.huggingface.checkpoints import check_resumable, finish_training
 from conll_ner.huggingface.recipe import Settings
@@ -53,12 +54,15 @@ def make_accelerator(batch_size: int, device: str) -> Accelerator:
     return accelerator
 
 
+@command
 def main(
     corpus: Annotated[
         Path, typer.Argument(help="Folder with train and dev: .spacy or column files")
     ],
     backbone: Annotated[Path, typer.Argument(help="Folder of the backbone")],
-    output: Annotated[Path, typer.Argument(help="Folder for best/, last/, log.jsonl, run.json")],
+    output: Annotated[
+        Path, typer.Argument(help="Folder for best/, last/, log.jsonl, run.json"), WRITES_FOLDER
+    ],
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs")] = 3,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Sentences per step, over all processes")
@@ -82,7 +86,7 @@ def main(
     ] = False,
 ) -> None:
     """Fine-tune a token classifier. Until training is complete, files are in OUTPUT.partial."""
-    with exit_on_input_error(), ExitStack() as stack:
+    with ExitStack() as stack:
         if labels not in ("all", "first"):
             raise InputError(f"--labels must be all or first, not {labels}")
         for split in sorted({"train", "valid"} - find_splits(corpus).keys()):
@@ -92,7 +96,7 @@ def main(
         rate = parse_learn_rate(learn_rate, backbone)
         settings = Settings(epochs, batch_size, rate, warmup, weight_decay, labels == "first", seed)
         output = output.resolve()
-        partial = output.with_name(f"{output.name}.partial")
+        partial = partial_path(output)
         if resume:
             check_resumable(partial, settings)
         accelerator = make_accelerator(batch_size, device)

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.command import READS, WRITES, command
+from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import sha256, write_json
 from conll_ner.common.pipelines import load_pipeline
 
@@ -113,34 +114,34 @@ def format_mention(ent: list[Any]) -> str:
     return f"{text} ({label})" if score is None else f"{text} ({label} {score:.3f})"
 
 
+@command
 def main(
     folder: Annotated[Path, typer.Argument(help="The package's folder, or the one around it")],
-    pipeline: Annotated[str, typer.Argument(help="The pipeline that it was built from")],
-    output: Annotated[Path, typer.Argument(help="JSON file for the result")],
+    pipeline: Annotated[str, typer.Argument(help="The pipeline that it was built from"), READS],
+    output: Annotated[Path, typer.Argument(help="JSON file for the result"), WRITES],
 ) -> None:
     """Install a wheel in a new venv without network, load it, and compare its mentions and
     their scores."""
-    with exit_on_input_error():
-        wheels = sorted(folder.glob("**/dist/*.whl"), key=lambda path: path.stat().st_mtime)
-        if not wheels:
-            raise InputError(f"{folder} contains no dist/*.whl; run package first")
-        wheel = wheels[-1]
-        found = install_and_load(wheel)
-        if found["ents"] != expected_ents(pipeline):
-            raise InputError(
-                f"{wheel} finds other mentions or scores than {pipeline}; package it again"
-            )
-        record = {
-            "wheel": wheel.name,
-            "sha256": sha256(wheel),
-            "megabytes": round(wheel.stat().st_size / 1e6, 1),
-            "import_seconds": round(found["import_seconds"], 2),
-            "load_seconds": round(found["load_seconds"], 2),
-        }
-        write_json(output, record)
-        for text, ents in zip(TEXTS, found["ents"], strict=True):
-            if text:
-                mentions = ", ".join(map(format_mention, ents)) or "no mention"
-                msg.text(text)
-                msg.text(f"-> {mentions}")
-        msg.good(f"{wheel.name}: installed and loaded in {record['load_seconds']} s, offline")
+    wheels = sorted(folder.glob("**/dist/*.whl"), key=lambda path: path.stat().st_mtime)
+    if not wheels:
+        raise InputError(f"{folder} contains no dist/*.whl; run package first")
+    wheel = wheels[-1]
+    found = install_and_load(wheel)
+    if found["ents"] != expected_ents(pipeline):
+        raise InputError(
+            f"{wheel} finds other mentions or scores than {pipeline}; package it again"
+        )
+    record = {
+        "wheel": wheel.name,
+        "sha256": sha256(wheel),
+        "megabytes": round(wheel.stat().st_size / 1e6, 1),
+        "import_seconds": round(found["import_seconds"], 2),
+        "load_seconds": round(found["load_seconds"], 2),
+    }
+    write_json(output, record)
+    for text, ents in zip(TEXTS, found["ents"], strict=True):
+        if text:
+            mentions = ", ".join(map(format_mention, ents)) or "no mention"
+            msg.text(text)
+            msg.text(f"-> {mentions}")
+    msg.good(f"{wheel.name}: installed and loaded in {record['load_seconds']} s, offline")

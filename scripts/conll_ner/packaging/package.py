@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.command import Writes, command
+from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import atomic_write, read_json
+from conll_ner.common.overwriting import check_outputs
 from conll_ner.evaluation.tables import format_table
 from conll_ner.packaging.wheel import build_wheel, has_token_ner
 
@@ -197,10 +199,13 @@ def find_requirements(pipeline: Path, meta: dict[str, Any]) -> list[str]:
     return REQUIREMENTS + (CODE_REQUIREMENTS if has_token_ner(pipeline) else [])
 
 
+@command
 def main(
     pipeline: Annotated[Path, typer.Argument(help="Folder of a trained pipeline")],
     metrics_path: Annotated[Path, typer.Argument(help="Its metrics, by evaluate")],
-    output: Annotated[Path, typer.Argument(help="Folder for the package's folder")],
+    output: Annotated[
+        Path, typer.Argument(help="Folder for the package's folder"), Writes("inside")
+    ],
     package: Annotated[
         str, typer.Option(help="Name, language first; auto: LANG_ner_CORPUS_trf or _slim")
     ] = "auto",
@@ -218,24 +223,25 @@ def main(
     ] = None,
 ) -> None:
     """Package a pipeline as a wheel: OUTPUT/PACKAGE-VERSION/dist/*.whl."""
-    with exit_on_input_error():
-        metrics = read_json(metrics_path, HINT)
-        meta = read_json(pipeline / "meta.json", HINT)
-        if package == "auto":
-            package = default_name(meta, metrics)
-        fill_meta(
-            meta,
-            metrics,
-            split_name(package, meta["lang"]),
-            version,
-            find_requirements(pipeline, meta),
-            license=license,
-            description=description,
-        )
-        if author is not None:
-            meta["author"] = author
-        output.mkdir(parents=True, exist_ok=True)
-        with atomic_write(output / f"{package}-{version}") as temporary:
-            build_wheel(pipeline, temporary.parent, meta, model_card(meta, metrics))
-    wheel = next((output / f"{package}-{version}" / "dist").glob("*.whl"))
+    metrics = read_json(metrics_path, HINT)
+    meta = read_json(pipeline / "meta.json", HINT)
+    if package == "auto":
+        package = default_name(meta, metrics)
+    fill_meta(
+        meta,
+        metrics,
+        split_name(package, meta["lang"]),
+        version,
+        find_requirements(pipeline, meta),
+        license=license,
+        description=description,
+    )
+    if author is not None:
+        meta["author"] = author
+    target = output / f"{package}-{version}"
+    check_outputs([pipeline, metrics_path], [target])
+    output.mkdir(parents=True, exist_ok=True)
+    with atomic_write(target) as temporary:
+        build_wheel(pipeline, temporary.parent, meta, model_card(meta, metrics))
+    wheel = next((target / "dist").glob("*.whl"))
     msg.good(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB")

@@ -7,8 +7,9 @@ import typer
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
-from conll_ner.common.files import atomic_write, check_replaceable
+from conll_ner.common.command import WRITES_FOLDER, command
+from conll_ner.common.console import InputError, msg
+from conll_ner.common.files import atomic_write
 from conll_ner.common.options import Pipeline
 from conll_ner.common.pipelines import load_pipeline
 from conll_ner.data.docs import read_gold
@@ -49,9 +50,10 @@ def recalibrate(slim: Language, folder: Path, gold: list[Doc]) -> None:
     )
 
 
+@command
 def main(
     pipeline: Pipeline,
-    output: Annotated[Path, typer.Argument(help="Folder for the slim pipeline")],
+    output: Annotated[Path, typer.Argument(help="Folder for the slim pipeline"), WRITES_FOLDER],
     precision: Annotated[
         SlimPrecision,
         typer.Option(help="Of the weights: int8 is a quarter of the size, and faster"),
@@ -66,20 +68,18 @@ def main(
 ) -> None:
     """Make a pipeline that predicts without torch, transformers and spacy-transformers: it needs
     spaCy, NumPy, tokenizers and ONNX Runtime."""
-    with exit_on_input_error():
-        check_replaceable(output)
-        nlp = load_pipeline(pipeline)
-        source = find_source(nlp, pipeline)
-        gold = [] if dev is None else read_gold(dev, nlp.vocab)
-        slim = make_slim(nlp, source, pipeline, precision)
+    nlp = load_pipeline(pipeline)
+    source = find_source(nlp, pipeline)
+    gold = [] if dev is None else read_gold(dev, nlp.vocab)
+    slim = make_slim(nlp, source, pipeline, precision)
+    if dev is not None:
+        loss = measure_loss(nlp, source, slim, gold)
+        slim.meta["slim"]["dev"] = loss
+    with atomic_write(output) as temporary:
+        slim.to_disk(temporary)
         if dev is not None:
-            loss = measure_loss(nlp, source, slim, gold)
-            slim.meta["slim"]["dev"] = loss
-        with atomic_write(output) as temporary:
-            slim.to_disk(temporary)
-            if dev is not None:
-                print_loss(loss, precision, dev)
-                if source.head.calibration is not None:
-                    recalibrate(slim, temporary, gold)
-        size = slim.meta["slim"]["megabytes"]
-        msg.good(f"{output}: a model of {size} MB in {precision}, without torch")
+            print_loss(loss, precision, dev)
+            if source.head.calibration is not None:
+                recalibrate(slim, temporary, gold)
+    size = slim.meta["slim"]["megabytes"]
+    msg.good(f"{output}: a model of {size} MB in {precision}, without torch")

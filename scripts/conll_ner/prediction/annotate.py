@@ -11,7 +11,8 @@ import typer
 from thinc.util import gpu_is_available
 from tqdm import tqdm
 
-from conll_ner.common.console import InputError, exit_on_input_error, first_line, msg
+from conll_ner.common.command import READS, Writes, command
+from conll_ner.common.console import InputError, first_line, msg
 from conll_ner.prediction.annotating import load_for_annotation
 from conll_ner.prediction.cluster.driver import annotate_partitions, check_address
 from conll_ner.prediction.cluster.output import (
@@ -96,14 +97,17 @@ def report_totals(
         sys.exit(EXIT_REJECTED)
 
 
+@command
 def main(
     pipeline: Annotated[
-        str, typer.Argument(help="Installed package, or folder at the same path on every machine")
+        str,
+        typer.Argument(help="Installed package, or folder at the same path on every machine"),
+        READS,
     ],
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="Parquet file or folder; path or URI")
+        str, typer.Argument(metavar="INPUT", help="Parquet file or folder; path or URI"), READS
     ],
-    output: Annotated[str, typer.Argument(help="New or empty folder; path or URI")],
+    output: Annotated[str, typer.Argument(help="New or empty folder; path or URI"), Writes("any")],
     text_field: Annotated[str, typer.Option(help="Column of the text")] = "text",
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Minimum confidence score of a mention")
@@ -123,19 +127,18 @@ def main(
     """Annotate Parquet files of any size on Ray. Adds the columns `mentions` and `rejected` (the
     reason if a row can't be annotated; the exit code is then 3). OUTPUT appears when it is
     complete; on an object store, _SUCCESS is written to it last."""
-    with exit_on_input_error():
-        check_address(address)
-        partitions = list_partitions(source, text_field)
-        types = [label for label in labels.split(",") if label]
-        job = make_job(pipeline, source, output, text_field, threshold, types, gpus)
-        if gpus and address == "local" and not gpu_is_available():
-            raise InputError(f"--gpus {gpus:g}: torch finds no GPU on this machine")
-        try:
-            prepare_output(output, fingerprint_job(job, partitions), resume)
-        except OSError as error:
-            raise InputError(f"{output} can't be written: {first_line(error)}") from None
-        start = time.perf_counter()
-        totals, new = run_job(job, partitions, workers, gpus, address)
-        seconds = time.perf_counter() - start
-        finish_output(output)
-        report_totals(output, totals, new, seconds, "GPU" if gpus else "core")
+    check_address(address)
+    partitions = list_partitions(source, text_field)
+    types = [label for label in labels.split(",") if label]
+    job = make_job(pipeline, source, output, text_field, threshold, types, gpus)
+    if gpus and address == "local" and not gpu_is_available():
+        raise InputError(f"--gpus {gpus:g}: torch finds no GPU on this machine")
+    try:
+        prepare_output(output, fingerprint_job(job, partitions), resume)
+    except OSError as error:
+        raise InputError(f"{output} can't be written: {first_line(error)}") from None
+    start = time.perf_counter()
+    totals, new = run_job(job, partitions, workers, gpus, address)
+    seconds = time.perf_counter() - start
+    finish_output(output)
+    report_totals(output, totals, new, seconds, "GPU" if gpus else "core")

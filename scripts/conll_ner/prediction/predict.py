@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from conll_ner.common.console import InputError, exit_on_input_error, first_line, msg
-from conll_ner.common.files import check_file, lock
+from conll_ner.common.command import Writes, command
+from conll_ner.common.console import InputError, first_line, msg
+from conll_ner.common.files import lock, partial_path
 from conll_ner.common.options import Device, Pipeline, TextField
 from conll_ner.prediction.annotating import Part, cut_parts
 from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
 from conll_ner.prediction.parts import fingerprint_run, join_parts, prepare_parts, write_parts
-from conll_ner.prediction.records import EXIT_REJECTED, list_files, read_records
+from conll_ner.prediction.records import EXIT_REJECTED, REJECTS_SUFFIX, list_files, read_records
 from conll_ner.prediction.records import FORMATS as INPUT_FORMATS
 
 
@@ -57,13 +58,16 @@ def report_totals(output: Path, totals: Counter[str], rejects: Path, seconds: fl
         sys.exit(EXIT_REJECTED)
 
 
+@command
 def main(
     pipeline: Pipeline,
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="File, folder, or - for standard input")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help=f"File: {', '.join(OUTPUT_FORMATS)}")
+        Path,
+        typer.Option("--output", "-o", help=f"File: {', '.join(OUTPUT_FORMATS)}"),
+        Writes(lists=(REJECTS_SUFFIX,)),
     ],
     format_: Annotated[
         str | None,
@@ -83,28 +87,22 @@ def main(
     """Annotate any number of texts. Invalid records are written to OUTPUT.rejects.jsonl, and the
     exit code is then 3. An interrupted run keeps its work in OUTPUT.partial; --resume continues it,
     with the same output as an uninterrupted run."""
-    with exit_on_input_error():
-        if output.suffix not in OUTPUT_FORMATS:
-            raise InputError(f"{output} must end in one of {', '.join(OUTPUT_FORMATS)}")
-        known = sorted(set(INPUT_FORMATS.values()))
-        if format_ not in (None, *known):
-            raise InputError(f"--format {format_} is not one of {', '.join(known)}")
-        check_file(output)
-        files = list_files(source, format_)
-        if output.resolve() in {path.resolve() for path in files}:
-            raise InputError(f"{output} is also an input file; choose another output")
-        if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
-            raise InputError(f"{output} is in the input folder {source}; choose another output")
-        types = [label for label in labels.split(",") if label]
-        options = {"format": format_, "text_field": text_field, "threshold": threshold}
-        folder = output.with_name(f"{output.name}.partial")
-        run = fingerprint_run(pipeline, files, options | {"labels": types})
-        arguments = (pipeline, device, threshold, tuple(types), folder, output.suffix)
-        with lock(output):
-            prepare_parts(folder, run, resume)
-            parts = cut_parts(read_records(files, text_field, format_))
-            start = time.perf_counter()
-            totals = write_all_parts(parts, folder, arguments, processes)
-            seconds = time.perf_counter() - start
-            rejects = join_parts(folder, output, totals["parts"], totals["rejected"])
-        report_totals(output, totals, rejects, seconds)
+    if output.suffix not in OUTPUT_FORMATS:
+        raise InputError(f"{output} must end in one of {', '.join(OUTPUT_FORMATS)}")
+    known = sorted(set(INPUT_FORMATS.values()))
+    if format_ not in (None, *known):
+        raise InputError(f"--format {format_} is not one of {', '.join(known)}")
+    files = list_files(source, format_)
+    types = [label for label in labels.split(",") if label]
+    options = {"format": format_, "text_field": text_field, "threshold": threshold}
+    folder = partial_path(output)
+    run = fingerprint_run(pipeline, files, options | {"labels": types})
+    arguments = (pipeline, device, threshold, tuple(types), folder, output.suffix)
+    with lock(output):
+        prepare_parts(folder, run, resume)
+        parts = cut_parts(read_records(files, text_field, format_))
+        start = time.perf_counter()
+        totals = write_all_parts(parts, folder, arguments, processes)
+        seconds = time.perf_counter() - start
+        rejects = join_parts(folder, output, totals["parts"], totals["rejected"])
+    report_totals(output, totals, rejects, seconds)

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
-from conll_ner.common.files import check_file
-from conll_ner.common.options import Device, Pipeline, TextField
+from conll_ner.common.command import Writes, command
+from conll_ner.common.console import InputError, msg
+from conll_ner.common.options import Device, Pipeline, TextField, Texts
 from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import read_gold
 from conll_ner.data.formats.writing import WRITERS, find_target, write_target
 from conll_ner.prediction.annotating import name_first, read_texts
-from conll_ner.prediction.records import Reject, write_rejects
+from conll_ner.prediction.records import REJECTS_SUFFIX, Reject, write_rejects
 from conll_ner.prediction.uncertainty import most_uncertain
 from token_ner import group_scores
 
@@ -31,13 +31,11 @@ def text_key(text: str) -> str:
     return "".join(text.split())
 
 
+@command
 def main(
     pipeline: Pipeline,
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="INPUT", help="File or folder of texts, in any format of predict"),
-    ],
-    output: Annotated[Path, typer.Argument(help="File to write")],
+    source: Texts,
+    output: Annotated[Path, typer.Argument(help="File to write"), Writes(lists=(REJECTS_SUFFIX,))],
     documents: Annotated[int, typer.Option(min=1, help="Number of texts to choose")] = 100,
     to: Annotated[
         str, typer.Option(help=f"Format: auto (by suffix), {', '.join(WRITERS)}")
@@ -52,28 +50,26 @@ def main(
     """Annotate texts, and write the least certain ones for correction in an annotation tool, the
     least certain first. Texts that occur twice are written once. Invalid records are written to
     OUTPUT.rejects.jsonl."""
-    with exit_on_input_error():
-        if source == Path():
-            raise InputError("name the texts to choose from: --vars.texts FILE")
-        check_file(output)
-        to = find_target(output, to)
-        nlp, _ = load_on_device(pipeline, device)
-        _, head = find_single_head(nlp, pipeline, "a pipeline for review")
-        known = {text_key(d.text) for path in annotated or [] for d in read_gold(path, nlp.vocab)}
-        n_known = len(known)
-        rejects: list[Reject] = []
-        texts = new_texts(read_texts(source, text_field, nlp.max_length, rejects), known)
-        chosen = most_uncertain(nlp, head, texts, documents)
-        if not chosen:
-            raise InputError(f"{source} contains no new texts{name_first(rejects)}")
-        for candidate in chosen:  # a text in which nothing was found is a prediction too
-            group_scores(candidate.doc, "token_ner", candidate.doc.ents)
-        write_target((candidate.doc for candidate in chosen), output, to, "iob2")
-        listed = write_rejects(rejects, output)
-        mentions = sum(len(candidate.doc.ents) for candidate in chosen)
-        msg.good(
-            f"{output}: {len(chosen):,} of {len(known) - n_known:,} texts, {mentions:,} mentions "
-            f"to correct ({to})"
-        )
-        if rejects:
-            msg.warn(f"{len(rejects):,} records rejected; the reasons are in {listed}")
+    if not source:
+        raise InputError("name the texts to choose from: --vars.texts FILE")
+    to = find_target(output, to)
+    nlp, _ = load_on_device(pipeline, device)
+    _, head = find_single_head(nlp, pipeline, "a pipeline for review")
+    known = {text_key(d.text) for path in annotated or [] for d in read_gold(path, nlp.vocab)}
+    n_known = len(known)
+    rejects: list[Reject] = []
+    texts = new_texts(read_texts(Path(source), text_field, nlp.max_length, rejects), known)
+    chosen = most_uncertain(nlp, head, texts, documents)
+    if not chosen:
+        raise InputError(f"{source} contains no new texts{name_first(rejects)}")
+    for candidate in chosen:  # a text in which nothing was found is a prediction too
+        group_scores(candidate.doc, "token_ner", candidate.doc.ents)
+    write_target((candidate.doc for candidate in chosen), output, to, "iob2")
+    listed = write_rejects(rejects, output)
+    mentions = sum(len(candidate.doc.ents) for candidate in chosen)
+    msg.good(
+        f"{output}: {len(chosen):,} of {len(known) - n_known:,} texts, {mentions:,} mentions "
+        f"to correct ({to})"
+    )
+    if rejects:
+        msg.warn(f"{len(rejects):,} records rejected; the reasons are in {listed}")

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from conll_ner.common.console import InputError, exit_on_input_error
+from conll_ner.common.command import command
+from conll_ner.common.console import InputError
 from conll_ner.common.options import Device, Pipeline
 from conll_ner.prediction.annotating import load_for_annotation
 from conll_ner.serving.access_log import log_to_stdout
@@ -38,6 +39,7 @@ def finish_on_hangup() -> None:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
+@command
 def main(
     pipeline: Pipeline,
     host: Annotated[
@@ -70,18 +72,15 @@ def main(
 ) -> None:
     """Serve a pipeline over HTTP. On shutdown, the service finishes accepted requests. If the
     environment has NER_TOKEN, requests must send it: Authorization: Bearer TOKEN."""
-    with exit_on_input_error():
-        token = read_token()
-        hosts = list_allowed_hosts(host, allow_host or ())
-        root_path = check_root_path(root_path)
-        with redirect_stdout(sys.stderr):  # stdout is the access log's
-            nlp = load_for_annotation(pipeline, device, None, ())
-        limits = Limits(max_characters=min(max_characters, nlp.max_length), timeout=timeout)
-        app = create_app(nlp, limits, hosts, token)
-        if access_log:
-            log_to_stdout()
-        finish_on_hangup()
-        gc.freeze()  # so that garbage collection doesn't walk the pipeline: 0.2 ms per request
-        uvicorn.run(
-            app, host=host, port=port, root_path=root_path, log_level="info", access_log=False
-        )
+    token = read_token()
+    hosts = list_allowed_hosts(host, allow_host or ())
+    root_path = check_root_path(root_path)
+    with redirect_stdout(sys.stderr):  # stdout is the access log's
+        nlp = load_for_annotation(pipeline, device, None, ())
+    limits = Limits(max_characters=min(max_characters, nlp.max_length), timeout=timeout)
+    app = create_app(nlp, limits, hosts, token)
+    if access_log:
+        log_to_stdout()
+    finish_on_hangup()
+    gc.freeze()  # so that garbage collection doesn't walk the pipeline: 0.2 ms per request
+    uvicorn.run(app, host=host, port=port, root_path=root_path, log_level="info", access_log=False)

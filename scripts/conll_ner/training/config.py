@@ -51,6 +51,13 @@ def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
     return config
 
 
+def config_inputs(config: Config) -> list[Path]:
+    """RETURNS (list[Path]): The files and folders that a training reads."""
+    settings = config.interpolate()
+    values = [*settings["paths"].values(), *settings["initialize"].values()]
+    return [Path(value) for value in values if isinstance(value, str)]
+
+
 def keep_given_settings(training: dict[str, Any], overrides: dict[str, Any]) -> None:
     """Drop a logger's settings that aren't overrides: they are those of the file's own logger."""
     logger = training["logger"]

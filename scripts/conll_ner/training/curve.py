@@ -10,14 +10,16 @@ from typing import Annotated, Any
 import typer
 from spacy.vocab import Vocab
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
+from conll_ner.common.command import WRITES, WRITES_FOLDER, command
+from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import resolve_device
-from conll_ner.common.files import atomic_write, lock, read_json, write_json
+from conll_ner.common.files import lock, read_json, write_json
 from conll_ner.common.options import Device
+from conll_ner.common.overwriting import add_mark, check_outputs
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.runs import read_metrics
 from conll_ner.training.backbone_defaults import resolve_auto
-from conll_ner.training.config import load_checked_config, read_overrides
+from conll_ner.training.config import config_inputs, load_checked_config, read_overrides
 from conll_ner.training.record import RECORD, describe_training
 
 HEADER = ("share", "documents", "dev F1", "95 %", "updates", "seconds")
@@ -106,51 +108,51 @@ def format_row(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def write_curve(rows: list[dict[str, Any]], target: Path) -> None:
-    """Write the curve as JSON, and as a Markdown table beside it."""
+def format_curve(rows: list[dict[str, Any]]) -> str:
+    """RETURNS (str): A Markdown table."""
     lines = [HEADER, ["---:"] * len(HEADER), *map(format_row, rows)]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    write_json(target, rows)
-    with atomic_write(target.with_suffix(".md")) as temporary:
-        temporary.write_text(table, encoding="utf-8")
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@command
 def main(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="Config file", exists=True, dir_okay=False)],
-    folder: Annotated[Path, typer.Argument(help="Folder for the parts and their pipelines")],
-    output: Annotated[
-        Path, typer.Argument(help="JSON file for the curve; the table is beside it, in Markdown")
+    folder: Annotated[
+        Path, typer.Argument(help="Folder for the parts and their pipelines"), WRITES_FOLDER
     ],
+    output: Annotated[Path, typer.Argument(help="JSON file for the curve"), WRITES],
     shares: Annotated[
         str, typer.Option(help="Percentages of the training documents, comma-separated")
     ] = "10,25,50,100",
     seed: Annotated[int, typer.Option(help="Random seed of the documents that are drawn")] = 0,
     device: Device = "auto",
 ) -> None:
-    """Train on growing parts of the training documents and evaluate each pipeline on dev. Further
-    options are settings of the config, as train takes them; --paths.train and --paths.dev are
-    needed. What is done is kept: run the same command again after an interruption, or with more
-    shares."""
-    with exit_on_input_error():
-        percentages = parse_shares(shares)
-        settings = read_overrides(context.args)
-        for name in ("train", "dev"):
-            if not Path(str(settings.get(f"paths.{name}", ""))).is_file():
-                raise InputError(f"give --paths.{name} FILE, a .spacy file")
-        if output.suffix != ".json":
-            raise InputError(f"{output} must end in .json")
-        folder.mkdir(parents=True, exist_ok=True)
-        with lock(folder):
-            parts = write_parts(Path(settings["paths.train"]), percentages, seed, folder)
-            gpu = resolve_device(device)
-            rows = [
-                {"share": share, "documents": documents}
-                | train_part(config, folder / f"{share}.spacy", settings, device, gpu)
-                for share, documents in parts.items()
-            ]
-            write_curve(rows, output)
-        table = list(map(format_row, rows))
-        msg.table(table, header=HEADER, divider=True, aligns=("r",) * len(HEADER))
-        msg.good(f"{output}, {output.with_suffix('.md')}")
+    """Train on growing parts of the training documents and evaluate each pipeline on dev. Prints
+    the curve as a Markdown table. Further options are settings of the config, as train takes them;
+    --paths.train and --paths.dev are needed. What is done is kept: run the same command again after
+    an interruption, or with more shares."""
+    percentages = parse_shares(shares)
+    settings = read_overrides(context.args)
+    for name in ("train", "dev"):
+        if not Path(str(settings.get(f"paths.{name}", ""))).is_file():
+            raise InputError(f"give --paths.{name} FILE, a .spacy file")
+    if output.suffix != ".json":
+        raise InputError(f"{output} must end in .json")
+    gpu = resolve_device(device)
+    loaded = load_checked_config(config, resolve_auto(config, settings, gpu))
+    check_outputs(config_inputs(loaded), [folder, output])
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder):
+        add_mark(folder, complete=False)
+        parts = write_parts(Path(settings["paths.train"]), percentages, seed, folder)
+        rows = [
+            {"share": share, "documents": documents}
+            | train_part(config, folder / f"{share}.spacy", settings, device, gpu)
+            for share, documents in parts.items()
+        ]
+        add_mark(folder)
+        write_json(output, rows)
+    print(format_curve(rows))
+    msg.good(f"{output}")

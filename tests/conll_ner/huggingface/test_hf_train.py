@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from typer import Typer
 from typer.testing import CliRunner
 
-from conll_ner.common.files import MARK, fresh_folder
+from conll_ner.common.files import fresh_folder
+from conll_ner.common.overwriting import MARK
 from conll_ner.common.training_log import read_log
 from conll_ner.data.wordpiece_labels import encode, read_sentences, score
 from conll_ner.huggingface.hf_train import main
@@ -204,12 +205,13 @@ def test_train_reports_invalid_input(tiny_backbone: Path, corpus: Path, tmp_path
     output = tmp_path / "out"
     other = tmp_path / "other"
     other.mkdir()
+    (tmp_path / "empty").mkdir()
     text = (corpus / "train.txt").read_text(encoding="utf-8")
     (other / "train.txt").write_text(text.replace("-ORG", "-LOC"), encoding="utf-8")
     (other / "valid.txt").write_text(text, encoding="utf-8")
     for arguments, message in [
-        ((tmp_path, tiny_backbone, output), "no file for train; run convert first"),
-        ((corpus, tmp_path, output), "config.json: no such file"),
+        ((tmp_path / "empty", tiny_backbone, output), "no file for train; run convert first"),
+        ((corpus, tmp_path / "empty", output), "config.json: no such file"),
         ((other, tiny_backbone, output), "types without an example in train: ORG"),
         (
             (corpus, tiny_backbone, output, "--labels", "some"),

@@ -228,9 +228,10 @@ def test_install_without_a_wheel_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        install.main(tmp_path, "pipeline", tmp_path / "out.json")
+        (tmp_path / "empty").mkdir()
+        install.main(tmp_path / "empty", "pipeline", tmp_path / "out.json")
     assert "contains no dist/*.whl; run package first" in capsys.readouterr().err
-    assert not any(tmp_path.iterdir())
+    assert not (tmp_path / "out.json").exists()
 
 
 @pytest.mark.parametrize(

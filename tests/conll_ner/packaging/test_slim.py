@@ -8,7 +8,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc
 
-from conll_ner.common.files import MARK
+from conll_ner.common.overwriting import MARK
 from conll_ner.data.columns.conll import read_corpus
 from conll_ner.data.docs import make_doc, write_docs
 from conll_ner.evaluation import evaluate, robustness
@@ -80,13 +80,13 @@ def test_slim_pipeline_is_reported_as_any_other(
 ) -> None:
     """By evaluate, robustness, report and report_page."""
     metrics, perturbed = tmp_path / "metrics.json", tmp_path / "robustness.json"
-    evaluate.main(str(slim_pipeline), [gold], metrics, predictions=tmp_path, device="cpu")
+    evaluate.main(str(slim_pipeline), [gold], metrics, predictions=tmp_path / "found", device="cpu")
     robustness.main(str(slim_pipeline), [gold], perturbed, "cpu")
     scores = json.loads(metrics.read_text())["splits"]["dev"]
     capsys.readouterr()
     report.main([metrics])
     assert f"{100 * scores['conlleval']['overall']['f1']:.2f}" in capsys.readouterr().out
-    report_page.main(metrics, tmp_path / "page.html", tmp_path, robustness=perturbed)
+    report_page.main(metrics, tmp_path / "page.html", tmp_path / "found", robustness=perturbed)
     assert "typos" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
@@ -124,7 +124,8 @@ def test_slim_errors_are_one_line(
     """And nothing is written, or replaced."""
     pipeline, output, dev = str(calibrated), tmp_path / "out", None
     if kind == "no pipeline":
-        pipeline, message = str(tmp_path), "is not a pipeline"
+        (tmp_path / "empty").mkdir()
+        pipeline, message = str(tmp_path / "empty"), "is not a pipeline"
     elif kind == "no dev":
         dev, message = tmp_path / "none.spacy", "none.spacy"
     elif kind == "file":

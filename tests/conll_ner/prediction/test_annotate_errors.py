@@ -29,7 +29,7 @@ from tests.annotate_helpers import run, write
         ),
         (["blank", "nocloud://in", "out"], "nocloud://in can't be reached"),
         (["blank", "in.parquet", "full"], "full exists and isn't an empty folder"),
-        (["blank", "in.parquet", "in.parquet"], "in.parquet exists and isn't an empty folder"),
+        (["blank", "in.parquet", "in.parquet"], "in.parquet is also an input"),
         (["blank", "in.parquet", "out", "--text-field", "x"], 'no column "x"; its columns are'),
         (["blank", "in.parquet", "out", "--text-field", "id"], '"id" is of type int64, not string'),
         (["blank", "done.parquet", "out"], 'done.parquet already has a column "mentions"'),

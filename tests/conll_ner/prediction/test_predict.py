@@ -242,11 +242,11 @@ def test_predict_of_an_empty_file_is_an_empty_file(pipeline: Path, tmp_path: Pat
     [
         (["nowhere", "in.txt", "-o", "out.jsonl"], "nowhere is not a pipeline"),
         (["blank", "none.txt", "-o", "out.jsonl"], "none.txt: no such file or folder"),
-        (["blank", "in.jsonl", "-o", "in.jsonl"], "in.jsonl is also an input file; choose another"),
-        (["blank", ".", "-o", "in.jsonl"], "in.jsonl is also an input file; choose another output"),
+        (["blank", "in.jsonl", "-o", "in.jsonl"], "in.jsonl is also an input; choose another"),
+        (["blank", ".", "-o", "in.jsonl"], "in.jsonl is in the input .; choose another output"),
         (
             ["blank", "in.txt", "-o", "in.txt/out.jsonl"],
-            "in.txt is not a folder",
+            "in.txt/out.jsonl is in the input in.txt",
         ),
         (["blank", "in.txt", "-o", "out.xls"], "out.xls must end in one of .jsonl, .parquet"),
         (["blank", "in.txt", "-o", "out.jsonl", "--format", "x"], "--format x is not one of csv"),

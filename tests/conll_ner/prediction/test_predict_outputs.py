@@ -43,7 +43,7 @@ def test_predict_refuses_an_output_in_its_input_folder(pipeline: Path, tmp_path:
     for output in (tmp_path / "out.jsonl", tmp_path / "deep" / "out.jsonl"):
         result = run(pipeline, tmp_path, "-o", output)
         assert result.exit_code == 1
-        assert "is in the input folder" in result.stderr
+        assert "is in the input" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
 
