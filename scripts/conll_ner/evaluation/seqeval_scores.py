@@ -1,7 +1,7 @@
 """Precision, recall and F1 by seqeval, checked against spaCy's scorer."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seqeval.metrics import accuracy_score, classification_report
@@ -75,6 +75,11 @@ def iob2_labels(docs: Sequence[Doc]) -> list[list[str]]:
     return [[f"{t.ent_iob_}-{t.ent_type_}" if t.ent_type_ else "O" for t in doc] for doc in docs]
 
 
+def rename(labels: Sequence[Sequence[str]], names: Mapping[str, str]) -> list[list[str]]:
+    """RETURNS (list[list[str]]): Labels in IOB2 with other names of their types."""
+    return [[x if x == "O" else x[:2] + names[x[2:]] for x in row] for row in labels]
+
+
 def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
     """Score predicted mentions, which must match gold in span and type, and labels of words.
 
@@ -83,6 +88,11 @@ def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
     RAISES (RuntimeError): If spaCy's scorer gives another F1.
     """
     gold_labels, predicted_labels = iob2_labels(gold), iob2_labels(predicted)
+    # seqeval strips hyphens of types, and has rows that types can be named as: "micro avg". Its own
+    # order is alphabetical.
+    types = sorted({ent.label_ for doc in [*gold, *predicted] for ent in doc.ents})
+    names = {type_: f"T{number:06}" for number, type_ in enumerate(types)}
+    gold_labels, predicted_labels = rename(gold_labels, names), rename(predicted_labels, names)
     scores: dict[str, Any] = {"token_accuracy": accuracy_score(gold_labels, predicted_labels)}
     for protocol, arguments in PROTOCOLS.items():
         with warnings.catch_warnings():
@@ -100,8 +110,8 @@ def score(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, Any]:
             }
             for name, row in report.items()
         }
-        types = {name: row for name, row in rows.items() if not name.endswith(" avg")}
-        scores[protocol] = {"overall": rows[OVERALL], "types": types}
+        by_type = {type_: rows[name] for type_, name in names.items()}
+        scores[protocol] = {"overall": rows[OVERALL], "types": by_type}
     check_against_spacy(gold, predicted, scores)
     return scores
 

@@ -90,6 +90,19 @@ def test_evaluate_scores_by_type() -> None:
     assert types["B"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
 
 
+@pytest.mark.parametrize("type_", ["-", "-x-", "a-b", "_", "micro avg", "$\\frac{$"])
+def test_evaluate_keeps_the_names_of_types(type_: str) -> None:
+    words = ["w"] * 3
+    gold = Doc(VOCAB, words=words, ents=[f"B-{type_}", "O", "B-x"])
+    predicted = Doc(VOCAB, words=words, ents=[f"B-{type_}", "O", "O"])
+    for protocol in scores.PROTOCOLS:
+        types = scores.score([gold], [predicted])[protocol]["types"]
+        assert {name: (row["f1"], row["support"]) for name, row in types.items()} == {
+            type_: (1, 1),
+            "x": (0, 1),
+        }
+
+
 labels = st.lists(st.sampled_from(["O", "B-A", "I-A", "B-B", "I-B"]), min_size=1, max_size=12)
 
 

@@ -17,6 +17,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "report",  # same input, same file
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "text.parse_math": False,  # labels with "$" are text
 }
 NONE = "none"  # row of spurious and column of missed mentions
 Curve = Sequence[tuple[float, float, float]]  # seconds, loss, F1
