@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TextIO
 from conll_ner.common.console import InputError, shorten
 from conll_ner.common.exact_json import MAX_DEPTH, is_too_deep, load_json
 from conll_ner.common.files import atomic_write, delete_output
+from conll_ner.common.links import check_inside
 from conll_ner.prediction.csv_rows import HAS_NUL, read_rows
 
 STDIN = Path("-")
@@ -76,7 +77,8 @@ def write_rejects(rejects: Sequence[Reject], output: Path) -> Path:
 
 def list_files(path: Path, format_: str | None) -> list[Path]:
     """RETURNS (list[Path]): The file itself, or all files in a folder with a known suffix, sorted.
-    RAISES (InputError): If there is no file, or its format is unknown."""
+    RAISES (InputError): If there is no file, or its format is unknown, or a file of the folder is a
+        link out of it."""
     if path == STDIN:
         if format_ == "parquet":
             raise InputError("Parquet can't be read from standard input; name a file")
@@ -84,7 +86,8 @@ def list_files(path: Path, format_: str | None) -> list[Path]:
             raise InputError("standard input is closed; name a file, or pipe the texts in")
         return [path]
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in FORMATS)
+        known = (p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in FORMATS)
+        files = check_inside(known, path)
         if not files:
             raise InputError(f"{path} contains no file that ends in {', '.join(FORMATS)}")
         return files

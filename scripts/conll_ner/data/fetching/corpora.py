@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import atomic_write
+from conll_ner.common.links import check_inside
 from conll_ner.data.columns.conll import (
     Corpus,
     Document,
@@ -175,6 +176,7 @@ def write_corpus(splits: Splits, target: Path) -> None:
             elif not isinstance(corpus, Path):
                 corpus.to_parquet(temporary / f"{split}.parquet")
             elif corpus.is_dir():
+                check_inside(corpus.rglob("*"), corpus)
                 shutil.copytree(corpus, temporary / split)
             else:
                 shutil.copyfile(corpus, temporary / f"{split}{corpus.suffix}")

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
+from conll_ner.common.links import check_inside
 from conll_ner.data.encodings import read_text
 from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.stated import Stated, check_stated, count_right
@@ -15,8 +16,9 @@ from conll_ner.data.mentions import CharMention
 def read_brat(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read the text-bound annotations (T) of one .ann file, or of all in a folder. Relations,
     events, attributes and notes are ignored. Mentions of several parts are left out."""
-    for file in sorted(path.rglob("*.ann")) if path.is_dir() else [path]:
-        text_file = file.with_suffix(".txt")
+    folder = path if path.is_dir() else path.parent
+    for file in check_inside(path.rglob("*.ann"), path) if path.is_dir() else [path]:
+        (text_file,) = check_inside([file.with_suffix(".txt")], folder)
         if not text_file.is_file():
             raise InputError(f"{file}: its text, {text_file.name}, is missing")
         # Only line feeds end lines: a mention's text can contain U+2028 and others.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
+from conll_ner.common.links import check_inside
 from conll_ner.data.encodings import read_text
 from conll_ner.data.formats.annotated import Annotated, Issue, Reading
 from conll_ner.data.formats.stated import find_offset, utf16_offsets
@@ -35,7 +36,7 @@ class Row(NamedTuple):
 def read_webanno(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read the named entities of one file, or of all TSV files in a folder, with the words and
     sentences of the file. Text between words, which the format doesn't have, becomes spaces."""
-    for file in sorted(path.rglob("*.tsv")) if path.is_dir() else [path]:
+    for file in check_inside(path.rglob("*.tsv"), path) if path.is_dir() else [path]:
         lines = read_text(file, reading.encoding).replace("\r\n", "\n").split("\n")
         if not lines[0].startswith(FIRST_LINE):
             raise InputError(f"{file}:1: not {FIRST_LINE}: {shorten(repr(lines[0]))}")
@@ -94,8 +95,10 @@ def find_column(where: str, lines: list[str]) -> int:
 
 def read_rows(where: str, lines: list[str], column: int) -> Iterator[Row]:
     """YIELDS (Row): The lines of words and of parts of words.
-    RAISES (InputError): If a line is wrong, or the offsets of a word aren't its own."""
+    RAISES (InputError): If a line is wrong, or the offsets of a word aren't its own, or beyond what
+        a file of this length can hold."""
     before = 0
+    longest = 2 * sum(map(len, lines))  # UTF-16 has at most two units for a character
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -106,9 +109,11 @@ def read_rows(where: str, lines: list[str], column: int) -> Iterator[Row]:
         except (IndexError, ValueError):
             raise InputError(f"{where}:{number}: no word: {shorten(repr(line))}") from None
         if "." not in row.number:
-            if start < before or end - start != utf16_offsets(row.word)[-1]:
+            if not before <= start <= longest or end - start != utf16_offsets(row.word)[-1]:
                 word = shorten(repr(row.word))
-                raise InputError(f"{where}:{number}: {word} doesn't fit its offsets {columns[1]}")
+                raise InputError(
+                    f"{where}:{number}: {word} doesn't fit its offsets {shorten(columns[1])}"
+                )
             before = end
         yield row
 

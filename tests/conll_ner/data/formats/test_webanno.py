@@ -107,3 +107,18 @@ def test_a_broken_file_is_one_line(rows: str, layers: str, words: str, tmp_path:
     with pytest.raises(InputError) as error:
         read(tsv(tmp_path, rows, layers))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("zeros", [6, 9, 18, 5000])
+def test_offsets_beyond_the_file_are_one_line(zeros: int, tmp_path: Path) -> None:
+    """Text between words becomes as many spaces: 10**9 of them took seconds and gigabytes."""
+    start = "1" + "0" * zeros
+    row = f"1-1\t{start}-{start[:-1]}3\tAda\t_\tPER\t\n"
+    with pytest.raises(InputError, match=r"in.tsv:5: ('Ada' doesn't fit its offsets|no word)") as e:
+        read(tsv(tmp_path, row))
+    assert len(str(e.value)) < 300
+
+
+def test_gaps_of_blank_lines_are_kept(tmp_path: Path) -> None:
+    _, (doc,), _ = read(tsv(tmp_path, "1-1\t0-3\tAda\t_\tPER\t\n\n2-1\t90-94\tleft\t_\t_\t\n"))
+    assert doc.text == "Ada" + " " * 87 + "left"
