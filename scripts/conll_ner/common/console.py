@@ -1,17 +1,22 @@
 """Messages on the console, and how commands end on invalid input."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import metadata, requires
 from importlib.util import find_spec
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from wasabi import msg
+from wasabi.printer import Printer
 
-__all__ = ["InputError", "exit_on_input_error", "first_line", "msg", "shorten"]
+__all__ = ["InputError", "exit_on_input_error", "first_line", "msg", "printable", "shorten"]
 DISTRIBUTION = "conll-ner"
+# Characters that a terminal obeys, that turn the order of the text around them
+# (https://trojansource.codes), that end lines, or that can't be encoded.
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class InputError(ValueError):
@@ -33,7 +38,7 @@ def exit_on_input_error() -> Iterator[None]:
         if extra is None:
             raise
         message = f'{module} is not installed: pip install "{DISTRIBUTION}[{extra}]"'
-    print(f"Error: {message}", file=sys.stderr)
+    print(f"Error: {printable(message)}", file=sys.stderr)
     sys.exit(1)
 
 
@@ -57,4 +62,23 @@ def first_line(error: BaseException) -> str:
 
 def shorten(text: str, length: int = 100) -> str:
     """RETURNS (str): Text of a file as a message quotes it: at most its start, on one line."""
-    return " ".join(text[:length].splitlines()) + "…" * (len(text) > length)
+    return printable(" ".join(text[:length].splitlines())) + "…" * (len(text) > length)
+
+
+def printable(text: object) -> str:
+    """RETURNS (str): A text with UNSAFE characters, but for line feeds, as escapes such as
+    \\x1b."""
+    return UNSAFE.sub(lambda m: m[0] if m[0] == "\n" else ascii(m[0])[1:-1], str(text))
+
+
+class SafePrinter(Printer):
+    """Prints texts of strangers, such as labels, with UNSAFE characters as escapes."""
+
+    def text(self, title: Any = "", text: Any = "", *args: Any, **kwargs: Any) -> Any:
+        return super().text(printable(title), printable(text), *args, **kwargs)
+
+    def table(self, data: Any, **kwargs: Any) -> Any:
+        return super().table([[printable(cell) for cell in row] for row in data], **kwargs)
+
+
+msg = SafePrinter()

@@ -11,7 +11,7 @@ from conll_ner.common.console import InputError
 from conll_ner.common.files import atomic_write
 from conll_ner.data.columns.conll import Document, Sentence, read_corpus
 from conll_ner.data.columns.schemes import encode_iob2
-from conll_ner.data.mentions import Mention
+from conll_ner.data.mentions import Mention, check_labels
 
 # A Doc has no attribute for chunks (base phrases), so they are stored in its user data.
 CHUNKS = "chunks"
@@ -97,13 +97,15 @@ def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
 
 def read_gold(path: Path, vocab: Vocab) -> list[Doc]:
     """RETURNS (list[Doc]): The documents of a .spacy or a column file.
-    RAISES (InputError): If the file is missing, invalid or contains no words."""
+    RAISES (InputError): If the file is missing, invalid or contains no words, or `check_labels`
+        does."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the steps before this one")
     if path.suffix == ".spacy":
-        docs = list(read_docs(path, vocab))
+        found = read_docs(path, vocab)
     else:
-        docs = [make_doc(document, vocab) for document in read_corpus(path).documents]
+        found = (make_doc(document, vocab) for document in read_corpus(path).documents)
+    docs = list(check_labels(found, path))
     if not any(len(doc) for doc in docs):
         raise InputError(f"{path} contains no words")
     return docs

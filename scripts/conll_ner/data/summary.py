@@ -72,7 +72,8 @@ class Summary:
     def add_issue(self, issue: Issue) -> None:
         if self.file is None:
             path = self.stack.enter_context(atomic_write(self.path))
-            self.file = path.open("w", encoding="utf-8", newline="\n")
+            # An unpaired surrogate of the file is written as JSON writes it: \ud800.
+            self.file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
         self.file.write(issue.to_json())
         self.reasons[issue.reason.split(":")[0]] += 1
         if len(self.first) < SHOWN:
@@ -91,5 +92,6 @@ class Summary:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.reasons.most_common())
         msg.warn(f"{self.reasons.total():,} annotations not used as they are: {reasons}")
         for issue in self.first:
-            msg.text(f"  {issue.record}: {shorten(repr(issue.text))} {issue.label}: {issue.reason}")
+            text, label = shorten(repr(issue.text)), shorten(issue.label)
+            msg.text(f"  {issue.record}: {text} {label}: {issue.reason}")
         msg.text(f"  all are listed in {self.shown.with_name(self.path.name)}")

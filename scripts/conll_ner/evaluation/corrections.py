@@ -9,7 +9,7 @@ from spacy.tokens import Doc, Span
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.formats.json_records import get, read_json_records
-from conll_ner.data.mentions import Mention, to_mention, word_mentions
+from conll_ner.data.mentions import Mention, label_problem, to_mention, word_mentions
 from conll_ner.evaluation.mistakes import Mistake
 
 
@@ -57,8 +57,10 @@ def read_mention(record: dict[str, Any], name: str, where: str) -> Mention | Non
     value = record.get(name)
     if value is None:
         return None
-    if [type(item) for item in value] != [int, int, str]:
+    if not isinstance(value, list) or [type(item) for item in value] != [int, int, str]:
         raise InputError(f"{where}: {name} is {shorten(repr(value))}, not [start, end, label]")
+    if problem := label_problem(value[2]):
+        raise InputError(f"{where}, {name}: {problem}: {shorten(repr(value[2]))}")
     return Mention(*value)
 
 

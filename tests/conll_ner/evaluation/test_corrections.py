@@ -83,6 +83,8 @@ def test_corrections_of_all_mistakes_give_the_prediction(gold: Path) -> None:
         ({"right": [0, 4, "PER"]}, "document 2: two mentions overlap"),
         ({"right": [0, 9, "PER"]}, "document 2 has 6 words, not the mention (0, 9, 'PER')"),
         ({"right": [0, 1]}, "corrections.jsonl:1: right is [0, 1], not [start, end, label]"),
+        ({"right": 5}, "corrections.jsonl:1: right is 5, not [start, end, label]"),
+        ({"right": [0, 1, "\x1b"]}, "corrections.jsonl:1, right: the label contains the character"),
         ({"document": "2"}, "corrections.jsonl:1: the field \"document\" is '2'"),
     ],
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.mentions import Mention
+from conll_ner.data.mentions import Mention, label_problem
 
 
 class Tag(NamedTuple):
@@ -82,17 +82,19 @@ def parse_tag(label: str) -> Tag:
     """Split a label into prefix and type.
 
     RETURNS (Tag): E.g. ("B", "PER"). A type may contain hyphens.
-    RAISES (ValueError): If the label belongs to no known scheme.
+    RAISES (ValueError): If the label belongs to no known scheme, or a mention's can't be it.
     """
     if label == "O":
         return OUTSIDE
-    match = re.fullmatch(r"([BILUESM])-(.+)", label)
+    match = re.fullmatch(r"([BILUESM])-(.+)", label, re.DOTALL)
     if match is None:
         quoted = shorten(repr(label))
         raise ValueError(
             f"label {quoted} fits no scheme: expected O or, for example, B-PER; for types without "
             "prefix, convert --scheme io"
         )
+    if problem := label_problem(match[2]):
+        raise ValueError(f"{problem}: {shorten(repr(label))}")
     return Tag(match[1], match[2])
 
 

@@ -10,7 +10,7 @@ from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.conll import Document
 from conll_ner.data.docs import make_doc
 from conll_ner.data.formats.annotated import NO_WORDS, Annotated, Issue, Record
-from conll_ner.data.mentions import CharMention
+from conll_ner.data.mentions import CharMention, label_problem
 
 ALIGNMENTS = ("strict", "expand", "contract")
 Tokenizer = Callable[[str], Doc]
@@ -91,8 +91,8 @@ def place(doc: Doc, text: str, mention: CharMention, alignment: str) -> tuple[Sp
     inner = text[start:end].strip()
     if not inner:
         return None, "empty" if start == end else "only whitespace"
-    if not label.strip():
-        return None, "without a label"
+    if problem := label_problem(label):
+        return None, problem
     span = doc.char_span(start, end, label=label)
     if span is not None and inner == text[start:end]:
         return span, ""

@@ -28,6 +28,7 @@ from conll_ner.data.formats.token_tags import is_token_tags, read_token_tags
 from conll_ner.data.formats.tuples import is_tuples, read_tuples
 from conll_ner.data.formats.ubiai import is_ubiai, read_ubiai
 from conll_ner.data.formats.webanno import FIRST_LINE, read_webanno
+from conll_ner.data.mentions import check_labels
 
 
 class Format(NamedTuple):
@@ -75,7 +76,8 @@ def read_source(source: Path, reading: Reading) -> tuple[str, Iterator[Doc | Iss
     name = detect(source, reading.encoding) if reading.format == "auto" else reading.format
     if name not in FORMATS:
         raise InputError(f"--format {name} is not one of auto, {', '.join(FORMATS)}")
-    return name, make_docs(FORMATS[name].read(source, reading), reading.nlp, reading.alignment)
+    records = FORMATS[name].read(source, reading)
+    return name, check_labels(make_docs(records, reading.nlp, reading.alignment), source)
 
 
 def detect(path: Path, encoding: str | None) -> str:

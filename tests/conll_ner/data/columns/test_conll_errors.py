@@ -8,6 +8,7 @@ from conll_ner.common.console import InputError
 from conll_ner.data.columns.conll import Document, Sentence, format_corpus, read_corpus
 
 LONG = "x" * 134_000
+LABEL = "x" * 150  # longer than what a message quotes, and as long as a label can be
 
 
 @pytest.mark.parametrize(
@@ -17,10 +18,11 @@ LONG = "x" * 134_000
         (f"a O\n{LONG}\n", "in.txt:2: 1 columns where the first row has 2: 'xxx"),
         (f"a\tb\tO\n\t{LONG}\tO\n", "in.txt:2: column 1 is empty: '\\txxx"),
         (f"a {LONG}\n", "in.txt:1: label 'xxx"),
-        (f"a B-{LONG}\nb I-{LONG}y\n", "in.txt:2: I-xxx"),
-        (f"a U-{LONG}\nb S-{LONG}\n", "in.txt:2: label S-xxx"),
-        (f"a B-{LONG}\nb L-{LONG}\n\nc B-{LONG}\n", "in.txt:4: mention not closed at B-xxx"),
-        (f"a B-{LONG}\nb O\nc I-{LONG}\n", "in.txt:3: I-xxx"),
+        (f"a B-{LABEL}\nb I-{LABEL}y\n", "in.txt:2: I-xxx"),
+        (f"a U-{LABEL}\nb S-{LABEL}\n", "in.txt:2: label S-xxx"),
+        (f"a B-{LABEL}\nb L-{LABEL}\n\nc B-{LABEL}\n", "in.txt:4: mention not closed at B-xxx"),
+        (f"a B-{LABEL}\nb O\nc I-{LABEL}\n", "in.txt:3: I-xxx"),
+        (f"a B-{LONG}\n", "in.txt:1: the label has more than 200 characters: 'B-xxx"),
     ],
 )
 def test_errors_quote_the_start_of_a_long_line(text: str, words: str, tmp_path: Path) -> None:
