@@ -8,6 +8,7 @@ from typing import Any
 
 from conll_ner.common.console import InputError
 from conll_ner.common.files import atomic_write
+from conll_ner.common.markdown import escape_markdown
 from conll_ner.evaluation.runs import group_by_seed
 
 START = "<!-- RESULTS: AUTO-GENERATED START (spacy ner scores) -->"
@@ -33,7 +34,7 @@ def format_table(runs: Sequence[dict[str, Any]]) -> str:
     types = sorted(
         {t for run in runs for split in run["splits"].values() for t in split["conlleval"]["types"]}
     )
-    header = ["run", "split", *COLUMNS, *(f"F1 {t}" for t in types), "accuracy"]
+    header = ["run", "split", *COLUMNS, *(f"F1 {escape_markdown(t)}" for t in types), "accuracy"]
     header.insert(INTERVAL, "95 %")
     lines = [header, ["---", "---", *["---:"] * (len(header) - 2)]]
     for run in runs:
@@ -42,7 +43,7 @@ def format_table(runs: Sequence[dict[str, Any]]) -> str:
             cells = ["" if value is None else f"{100 * value:.2f}" for value in values]
             bounds = scores.get("f1_interval")
             interval = "–".join(f"{100 * bound:.2f}" for bound in bounds) if bounds else ""
-            line = [run["name"], name, *cells]
+            line = [*map(escape_markdown, (run["name"], name)), *cells]
             line.insert(INTERVAL, interval)
             lines.append(line)
     for group in group_by_seed(runs):
@@ -56,7 +57,11 @@ def mean_rows(group: Sequence[dict[str, Any]], types: Sequence[str]) -> list[lis
     lines = []
     for name in group[0]["splits"]:
         rows = [row_values(run["splits"][name], types) for run in group]
-        line = [f"{len(group)} seeds", name, *map(format_mean, zip(*rows, strict=True))]
+        line = [
+            f"{len(group)} seeds",
+            escape_markdown(name),
+            *map(format_mean, zip(*rows, strict=True)),
+        ]
         line.insert(INTERVAL, "")
         lines.append(line)
     return lines

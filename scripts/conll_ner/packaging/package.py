@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from packaging.version import InvalidVersion, Version
 
 from conll_ner.common.command import Writes, command
-from conll_ner.common.console import InputError, msg
+from conll_ner.common.console import UNSAFE, InputError, msg, shorten
 from conll_ner.common.files import atomic_write, read_json
+from conll_ner.common.markdown import escape_markdown
 from conll_ner.common.overwriting import check_outputs
 from conll_ner.evaluation.tables import format_table
 from conll_ner.packaging.wheel import build_wheel, has_token_ner
@@ -46,13 +48,36 @@ def default_name(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
 
 def split_name(package: str, lang: str) -> str:
     """RETURNS (str): The package's name without its language, as spaCy's meta wants it.
-    RAISES (InputError): If it isn't an importable name that starts with the language."""
+    RAISES (InputError): If it isn't an importable name that starts with the language, or the
+        language, from the pipeline's meta.json, is none."""
+    if not re.fullmatch("[a-z]{2,8}", lang):
+        raise InputError(f"the pipeline's language {shorten(repr(lang))} is none of spaCy's codes")
     if not re.fullmatch(rf"{lang}_[a-z0-9]+(_[a-z0-9]+)*", package):
         raise InputError(
             f"package name {package!r} must be {lang}_ and then lower-case words and digits "
             f"with single underscores, e.g. {lang}_ner_conll03_trf"
         )
     return package.removeprefix(f"{lang}_")
+
+
+def normalize_version(version: str) -> str:
+    """RETURNS (str): The version as wheels write it (PEP 440).
+    RAISES (InputError): If it is none."""
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        quoted = shorten(repr(version))
+        raise InputError(f"--version {quoted} is not a version such as 1.0.2 or 2.0b1") from None
+
+
+def check_lines(meta: dict[str, Any]) -> None:
+    """RAISES (InputError): If a text of a pipeline's meta that wheels state in a header isn't one
+    line."""
+    for name in ("description", "license", "author", "email", "url"):
+        found = UNSAFE.search(str(meta.get(name) or ""))
+        if found:
+            code = f"U+{ord(found[0]):04X}"
+            raise InputError(f"the package's {name} contains the character {code}; write one line")
 
 
 def performance(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -96,13 +121,16 @@ def fill_meta(
     requirements: list[str] = REQUIREMENTS,
     *,
     license: str | None = None,
+    author: str | None = None,
     description: str | None = None,
 ) -> None:
     """Write name, version, license, sources and scores into a pipeline's meta.
 
     license (str | None): Of the package. None is the code's, MIT, if the corpus is one of CORPORA,
         else no license: whoever has the corpus knows what it allows.
+    author (str | None): None is that of the pipeline, if it has one.
     description (str | None): None names types, backbone and corpus.
+    RAISES (InputError): If the version is none, or a text isn't one line.
     """
     backbone, backbone_license = backbone_of(metrics)
     corpus, url, corpus_license = corpus_of(metrics)
@@ -114,8 +142,9 @@ def fill_meta(
         description = f"Named entities ({types}): {backbone} fine-tuned on {corpus}."
     meta |= {
         "name": name,
-        "version": version,
+        "version": normalize_version(version),
         "description": description,
+        "author": meta.get("author", "") if author is None else author,
         "license": license,
         "notes": f"The code's license is MIT, the package's {license or 'not given'}. The weights "
         f"derive from {backbone} ({backbone_license}) and were trained on {corpus} "
@@ -127,6 +156,7 @@ def fill_meta(
         "performance": scores,
         "requirements": requirements,
     }
+    check_lines(meta)
 
 
 def model_card(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
@@ -142,16 +172,17 @@ def model_card(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
         "Trained on": training.get("hardware", "unknown"),
         "Sources": "; ".join(f"{s['name']} ({s['license']})" for s in meta["sources"]),
     }
-    if "slim" in meta:
-        facts |= slim_facts(meta["slim"])
     # token_ner's mentions have scores; another recogniser's don't.
     example = "ent.text, ent.label_, ent.start_char, ent.end_char"
     if "token_ner" in meta["components"]:
         example += ", ent._.score"
-    table = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
+    rows = {key: escape_markdown(value) for key, value in facts.items()}
+    if "slim" in meta:
+        rows |= slim_facts(meta["slim"])
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     return f"""# {package}
 
-{meta["description"]}
+{escape_markdown(meta["description"])}
 
 ```python
 import spacy
@@ -173,16 +204,17 @@ Exact mentions on gold tokens, in percent, by seqeval in its default mode (conll
 
 ## License
 
-{meta["notes"]}
+{escape_markdown(meta["notes"])}
 """
 
 
 def slim_facts(slim: dict[str, Any]) -> dict[str, str]:
     """RETURNS (dict[str, str]): What the model card says about a slim pipeline."""
     needs = ", ".join(["spaCy", *(re.split("[<>=]", r)[0] for r in SLIM_REQUIREMENTS)])
+    precision, megabytes = (escape_markdown(slim[name]) for name in ("precision", "megabytes"))
     facts = {
-        "Runs on": f"ONNX Runtime, on the CPU, with weights in {slim['precision']}",
-        "Size of the model": f"{slim['megabytes']} MB",
+        "Runs on": f"ONNX Runtime, on the CPU, with weights in {precision}",
+        "Size of the model": f"{megabytes} MB",
         "Needs": f"{needs}; not torch, transformers or spacy-transformers",
         "Not in it": "training, GPUs, and the transformer's output (`doc._.trf_data`)",
     }
@@ -234,14 +266,13 @@ def main(
         version,
         find_requirements(pipeline, meta),
         license=license,
+        author=author,
         description=description,
     )
-    if author is not None:
-        meta["author"] = author
-    target = output / f"{package}-{version}"
-    check_outputs([pipeline, metrics_path], [target])
+    made = output / f"{package}-{meta['version']}"
+    check_outputs([pipeline, metrics_path], [made])
     output.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as temporary:
+    with atomic_write(made) as temporary:
         build_wheel(pipeline, temporary.parent, meta, model_card(meta, metrics))
-    wheel = next((target / "dist").glob("*.whl"))
+    wheel = next((made / "dist").glob("*.whl"))
     msg.good(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB")

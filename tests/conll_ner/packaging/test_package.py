@@ -3,11 +3,13 @@
 import copy
 import json
 import zipfile
+from html import escape as html_escape
 from pathlib import Path
 from typing import Any
 
 import pytest
 import spacy
+from markdown_it import MarkdownIt
 from spacy.tokens import Span
 from spacy.training import Example
 
@@ -138,6 +140,79 @@ def test_package_bad_name_is_an_error(
     error = capsys.readouterr().err
     assert f"package name {name!r} must be en_ and then" in error
     assert [path.name for path in (made / "packages").iterdir()] == ["en_ner_rules_trf-1.2.3"]
+
+
+@pytest.mark.parametrize(
+    "version", ["abc", "1.0 beta", "1.0\n2", "", "1/../../../evil2", "../1", "1.0;x", "1.0\x1b"]
+)
+def test_package_bad_version_is_one_line(
+    made: Path, version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made / "packages" / "sub"
+    with pytest.raises(SystemExit):
+        package.main(made / "run/model-best", made / "metrics.json", folder, "en_ner_x", version)
+    error = capsys.readouterr().err
+    assert "is not a version such as 1.0.2" in error
+    assert len(error.splitlines()) == 1
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "normal"), [("v1.0", "1.0"), ("2.0-beta.1", "2.0b1"), ("01.2.3", "1.2.3")]
+)
+def test_package_version_is_normalised(version: str, normal: str) -> None:
+    assert package.normalize_version(version) == normal
+
+
+@pytest.mark.parametrize("name", ["description", "license", "author"])
+def test_package_headers_are_one_line(
+    made: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil: Any = {name: "x\nRequires-Dist: evil"}
+    with pytest.raises(SystemExit):
+        package.main(
+            made / "run/model-best", made / "metrics.json", made / "x", "en_ner_x", "1", **evil
+        )
+    error = capsys.readouterr().err
+    assert f"the package's {name} contains the character U+000A; write one line" in error
+    assert not (made / "x").exists()
+
+
+def test_package_language_of_a_stranger_is_no_path() -> None:
+    with pytest.raises(InputError, match=r"language '../../x' is none of spaCy's codes"):
+        package.split_name("../../x_ner_y", "../../x")
+
+
+def test_package_model_card_shows_texts_as_they_are(made: Path) -> None:
+    """Description, labels and names of a run are neither Markdown nor HTML (CommonMark by
+    markdown-it)."""
+    texts = [
+        "<script>alert(1)</script> <b>x</b>",
+        "![x](http://evil/x.png) [here](javascript:x) **bold** _em_ `code`",
+        "a | b \\| c &lt; ~~x~~ $y$ snake_case __x__",
+        "# not a title",
+        "- no list",
+        "> no quote",
+    ]
+    metrics = json.loads((made / "metrics.json").read_text())
+    score = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
+    for text in texts:
+        changed = copy.deepcopy(metrics) | {"name": text}
+        changed["training"] |= {"config": text, "hardware": text}
+        changed["splits"]["test"]["conlleval"]["types"] = {text: score}
+        meta = json.loads((made / "run/model-best/meta.json").read_text())
+        package.fill_meta(meta, changed, "ner_x", "1", description=text)
+        html = (
+            MarkdownIt("commonmark")
+            .enable(["table", "strikethrough"])
+            .render(package.model_card(meta, changed))
+        )
+        shown = html_escape(text, quote=False).replace('"', "&quot;")
+        assert f"<p>{shown}</p>" in html
+        for cell in (f"<td>Labels</td>\n<td>{shown}", f"<td>Config</td>\n<td>{shown}"):
+            assert cell in html
+        assert f">F1 {shown}</th>" in html
+        assert f"<td>{shown}</td>\n<td>test</td>" in html
 
 
 def test_package_without_metrics_is_an_error(
