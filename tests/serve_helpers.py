@@ -56,8 +56,13 @@ def metric(url: str, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
+class Panic(BaseException):
+    """As pyo3's PanicException, which can't be imported."""
+
+
 class Slow:
-    """Replaces annotate_texts: waits for `go` on the text "slow", fails on "broken"."""
+    """Replaces annotate_texts: waits for `go` on the text "slow", fails on "broken", and on "panic"
+    as Rust code does."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -67,6 +72,8 @@ class Slow:
         self.batches.append(list(texts))
         if "broken" in texts:
             raise ValueError("broken")
+        if "panic" in texts:
+            raise Panic("broken")
         if "slow" in texts:
             assert self.go.wait(20)
         return annotate_texts(nlp, texts, labels)

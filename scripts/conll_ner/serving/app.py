@@ -17,7 +17,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from conll_ner.serving.auth import TokenBackend, bearer, refuse
-from conll_ner.serving.batcher import Batcher
+from conll_ner.serving.batcher import STOPPED, Batcher
 from conll_ner.serving.bodies import BodyLimits
 from conll_ner.serving.hosts import LOCAL_HOSTS
 from conll_ner.serving.metrics import Metrics
@@ -78,6 +78,7 @@ def create_app(
 
     hosts (Sequence[str]): Accepted values of the Host header, as by `list_allowed_hosts`.
     token (str | None): The token that requests must send. None: no authentication.
+    RETURNS (FastAPI): With the Batcher as `state.batcher`.
     """
     metrics = Metrics()
     batcher = Batcher(nlp, limits, metrics)
@@ -98,6 +99,7 @@ def create_app(
         middleware=list_middleware(limits, metrics, hosts, token),
         exception_handlers={RequestValidationError: explain_invalid_request},
     )
+    app.state.batcher = batcher
     # The middleware checks the token; this is for the OpenAPI schema.
     checked = (
         APIRouter(
@@ -190,7 +192,7 @@ def add_open_paths(app: FastAPI, batcher: Batcher) -> None:
     async def ready() -> dict[str, str]:
         """Whether the service can annotate texts."""
         if not batcher.is_running:
-            raise HTTPException(503, "texts aren't annotated any more; restart the service")
+            raise HTTPException(503, STOPPED)
         return {"status": "ready"}
 
     @app.get("/", include_in_schema=False)

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 from fastapi import HTTPException
@@ -21,6 +22,9 @@ from conll_ner.serving.schema import Limits
 # one word takes 1.9 ms, as long as 77 characters of a long text (25 µs each). An empty text takes
 # only 0.02 ms, but 6 kB of memory, as much as hundreds of characters.
 TEXT_COST = 75
+STOPPED = "texts aren't annotated any more; restart the service"
+Rows = list[list[dict[str, Any]]]  # the mentions of each text
+Job = Future[Rows]
 log = logging.getLogger("uvicorn.error")
 
 
@@ -33,15 +37,16 @@ class PendingRequest:
     def __init__(self, texts: list[str]) -> None:
         self.texts = texts
         self.cost = sum(map(len, texts)) + TEXT_COST * len(texts)
-        self.result: asyncio.Future[list[list[dict[str, Any]]]] = (
-            asyncio.get_running_loop().create_future()
-        )
+        self.result: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
 
 
 class Batcher:
     """Annotates the requests that arrive while a batch is in progress in the next batch.
 
-    Batches run in one thread: a pipeline isn't thread-safe, and torch uses all cores anyway.
+    Batches run in one thread: a pipeline isn't thread-safe, and torch uses all cores anyway. If the
+    thread or the queue's task ends, all requests get 503.
+
+    on_failure (Callable): Called once then, in the event loop.
     """
 
     def __init__(self, nlp: Language, limits: Limits, metrics: Metrics) -> None:
@@ -51,35 +56,49 @@ class Batcher:
         self.queue: OrderedDict[PendingRequest, None] = OrderedDict()  # removal at any place
         self.arrived = asyncio.Event()
         self.waiting = 0  # cost of the queue
+        self.jobs: SimpleQueue[tuple[Job, Sequence[str]] | None] = SimpleQueue()
         self.task: asyncio.Task[None] | None = None
+        self.failure: asyncio.Future[None] | None = None
+        self.on_failure: Callable[[], None] = lambda: None
         self.thread = ThreadPoolExecutor(
             1, thread_name_prefix="pipeline", initializer=inherit_device()
         )
 
     def start(self) -> None:
-        self.task = asyncio.create_task(self.run())
-        self.task.add_done_callback(log_failure)
+        loop = asyncio.get_running_loop()
+        self.failure = loop.create_future()
+        self.task = asyncio.create_task(self.process_queue())
+        for part in (self.task, loop.run_in_executor(self.thread, self.run_jobs)):
+            part.add_done_callback(self.notice_end)
 
     def stop(self) -> None:
         if self.task is not None:
             self.task.cancel()
+        self.jobs.put(None)
         self.thread.shutdown()
 
     @property
     def is_running(self) -> bool:
-        return self.task is not None and not self.task.done()
+        return self.failure is not None and not self.failure.done()
 
-    async def submit(
-        self, texts: list[str], gone: "asyncio.Future[Any]"
-    ) -> list[list[dict[str, Any]]]:
+    def notice_end(self, part: "asyncio.Future[None]") -> None:
+        """Fail unless the thread or the task has ended because of `stop`."""
+        error = None if part.cancelled() else part.exception()
+        if error and self.failure and not self.failure.done():
+            log.error("Texts aren't annotated any more", exc_info=error)
+            self.failure.set_result(None)
+            self.on_failure()
+
+    async def submit(self, texts: list[str], gone: "asyncio.Future[Any]") -> Rows:
         """Queue a request, and wait for its result. A request that nobody waits for any more leaves
         the queue.
 
         gone (asyncio.Future[Any]): Is done when the client closes the connection.
-        RETURNS (list[list[dict[str, Any]]]): The mentions of each text.
-        RAISES (HTTPException): 503 if the queue is full, 504 after the timeout, 499 if the client
-            has gone.
+        RETURNS (Rows): The mentions of each text.
+        RAISES (HTTPException): 503 if the queue is full or texts aren't annotated any more, 504
+            after the timeout, 499 if the client has gone.
         """
+        assert self.failure is not None  # by start
         request = PendingRequest(texts)
         if self.waiting and self.waiting + request.cost > self.limits.max_waiting:
             raise HTTPException(503, "the queue is full; retry later", {"Retry-After": "1"})
@@ -88,7 +107,7 @@ class Batcher:
         self.arrived.set()
         try:
             await asyncio.wait(
-                (request.result, gone),
+                (request.result, gone, self.failure),
                 timeout=self.limits.timeout,
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -101,13 +120,15 @@ class Batcher:
                 self.change_waiting(-request.cost)
         if gone.done():
             raise ClientGone
+        if not self.is_running:
+            raise HTTPException(503, STOPPED)
         raise HTTPException(504, f"timed out after {self.limits.timeout:g} seconds")
 
     def change_waiting(self, cost: int) -> None:
         self.waiting += cost
         self.metrics.waiting.set(self.waiting)
 
-    async def run(self) -> None:
+    async def process_queue(self) -> None:
         """Process the queue until cancelled."""
         while True:
             batch = await self.next_batch()
@@ -145,14 +166,27 @@ class Batcher:
         if not batch:
             return
         texts = [text for request in batch for text in request.texts]
-        loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self.thread, self.run_batch, texts)
+        job = Job()
+        self.jobs.put((job, texts))
+        rows = await asyncio.wrap_future(job)
         for request in batch:
             own, rows = rows[: len(request.texts)], rows[len(request.texts) :]
             if not request.result.done():
                 request.result.set_result(own)
 
-    def run_batch(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+    def run_jobs(self) -> None:
+        """In the thread: annotate batches until None arrives."""
+        for job, texts in iter(self.jobs.get, None):
+            if not job.set_running_or_notify_cancel():
+                continue
+            try:
+                job.set_result(self.run_batch(texts))
+            except Exception as error:
+                job.set_exception(error)
+            except BaseException as error:  # such as a panic in the tokenizer, which is in Rust
+                job.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
+
+    def run_batch(self, texts: Sequence[str]) -> Rows:
         with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
             docs = annotate_texts(self.nlp, texts, ())
             self.metrics.texts.inc(len(docs))
@@ -164,8 +198,3 @@ class Batcher:
             for mention in row:
                 self.metrics.mentions.labels(mention["label"]).inc()
         return rows
-
-
-def log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        log.error("No more texts are annotated; restart the service", exc_info=error)

@@ -4,11 +4,12 @@ import gc
 import re
 import signal
 import sys
-from contextlib import redirect_stdout
-from typing import Annotated
+from contextlib import redirect_stdout, suppress
+from typing import Annotated, Any
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from conll_ner.common.command import command
 from conll_ner.common.console import InputError
@@ -37,6 +38,27 @@ def finish_on_hangup() -> None:
     ignores SIGHUP, it stays ignored."""
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+
+def run_server(app: FastAPI, **options: Any) -> None:
+    """Serve an app of `create_app` until a signal.
+
+    options (Any): Of uvicorn.Config.
+    RAISES (SystemExit): With code 1 once texts aren't annotated any more, so that Docker, systemd
+        or Kubernetes restart the service.
+    """
+    server = uvicorn.Server(uvicorn.Config(app, log_level="info", access_log=False, **options))
+    failed = False
+
+    def end() -> None:
+        nonlocal failed
+        failed = server.should_exit = True
+
+    app.state.batcher.on_failure = end
+    with suppress(KeyboardInterrupt):  # uvicorn has ended on SIGINT, and raises it again
+        server.run()
+    if failed:
+        sys.exit(1)
 
 
 @command
@@ -83,4 +105,4 @@ def main(
         log_to_stdout()
     finish_on_hangup()
     gc.freeze()  # so that garbage collection doesn't walk the pipeline: 0.2 ms per request
-    uvicorn.run(app, host=host, port=port, root_path=root_path, log_level="info", access_log=False)
+    run_server(app, host=host, port=port, root_path=root_path)

@@ -1,5 +1,8 @@
 """With a token in the environment, requests must send it."""
 
+import secrets
+from secrets import compare_digest
+
 import httpx
 import pytest
 from spacy.language import Language
@@ -44,6 +47,25 @@ def test_other_tokens_are_refused_with_a_reason(nlp: Language, sent: bytes, reas
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == "Bearer"
         assert response.json() == {"detail": reason}
+
+
+def test_tokens_are_compared_in_constant_time(
+    nlp: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the function of the standard library that is made for it: `==` stops at the first byte
+    that differs, which tells how much of a guess is right."""
+    compared = []
+
+    def compare(sent: bytes, token: bytes) -> bool:
+        compared.append(sent)
+        return compare_digest(sent, token)
+
+    monkeypatch.setattr(secrets, "compare_digest", compare)
+    with serving(create_app(nlp, token=TOKEN)) as url:
+        for token, status in ((TOKEN, 200), (f"{TOKEN[:3]}x", 401)):
+            headers = {"Authorization": f"Bearer {token}"}
+            assert httpx.get(f"{url}/info", headers=headers).status_code == status
+    assert compared == [TOKEN.encode(), TOKEN[:3].encode() + b"x"]
 
 
 def test_the_body_of_a_request_without_token_is_not_read(nlp: Language) -> None:

@@ -1,5 +1,8 @@
 """Requests that wait are answered in one batch, on the pipeline's device."""
 
+import ctypes
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -7,11 +10,13 @@ import pytest
 from spacy.language import Language
 from thinc.api import get_current_ops, set_current_ops
 
+from conll_ner.benchmarking import service_load
 from conll_ner.prediction.annotating import annotate_texts
 from conll_ner.serving import batcher
 from conll_ner.serving.app import create_app
-from conll_ner.serving.batcher import TEXT_COST, Batcher
+from conll_ner.serving.batcher import STOPPED, TEXT_COST, Batcher
 from conll_ner.serving.schema import Limits
+from conll_ner.serving.serve import run_server
 from tests.conll_ner.common.test_device import OtherOps
 from tests.serve_helpers import TEXT, Slow, busy, metric, serving, wait_for
 
@@ -76,6 +81,50 @@ def test_a_service_whose_batches_stopped_is_not_ready(
         assert response.json() == {"detail": "texts aren't annotated any more; restart the service"}
         assert httpx.get(f"{url}/health").status_code == 200  # the process itself is up
     assert "the queue is broken" in capsys.readouterr().err
+
+
+def test_a_panic_does_not_stop_the_service(slow: Slow, nlp: Language) -> None:
+    """Rust code, such as the tokenizer, panics with an exception that isn't an Exception."""
+    with busy(nlp, slow) as service:
+        others = [service.send(text) for text in ("fine", "panic")]
+        wait_for(lambda: service.count_waiting() == 9 + 2 * TEXT_COST)
+        slow.go.set()
+        assert [other.result().status_code for other in others] == [200, 500]
+        assert service.send("next").result().status_code == 200
+        assert httpx.get(f"{service.url}/ready").status_code == 200
+
+
+def end_thread() -> None:
+    """Raise SystemExit in the thread that annotates, which waits for a batch."""
+    (thread,) = (t for t in threading.enumerate() if t.name.startswith("pipeline"))
+    exception = ctypes.py_object(SystemExit)
+    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), exception)
+
+
+def test_a_service_whose_thread_ended_says_so_and_ends_with_an_error(
+    nlp: Language, capfd: pytest.CaptureFixture[str]
+) -> None:
+    port = service_load.free_port()
+    url = f"http://127.0.0.1:{port}"
+    with ThreadPoolExecutor(1, thread_name_prefix="server") as pool:
+        server = pool.submit(run_server, create_app(nlp), port=port)
+        wait_for(lambda: is_ready(url))
+        assert httpx.post(f"{url}/predict", json={"text": TEXT}).status_code == 200
+        end_thread()
+        response = httpx.post(f"{url}/predict", json={"text": TEXT}, timeout=5)
+        assert response.status_code == 503
+        assert response.json() == {"detail": STOPPED}
+        with pytest.raises(SystemExit) as exit_:
+            server.result(timeout=20)
+        assert exit_.value.code == 1
+    assert "Texts aren't annotated any more" in capfd.readouterr().err
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_slow_request_returns_504(slow: Slow, nlp: Language) -> None:
