@@ -10,6 +10,7 @@ exit code and signals. Nothing of the project is imported before the fork.
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -102,7 +103,7 @@ def serve(address: str) -> None:
 
 
 def monitor(connection: socket.socket) -> None:
-    """Fork a command, wait for its end, and report it to the client."""
+    """Fork a command, wait for its end, and report it to the client. It ends with the client."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     data = b""
@@ -115,6 +116,9 @@ def monitor(connection: socket.socket) -> None:
     for stream in streams:
         os.close(stream)
     connection.sendall(f"{pid}\n".encode())
+    ended = os.pidfd_open(pid)
+    if ended not in select.select([ended, connection.fileno()], [], [])[0]:  # the client was killed
+        os.kill(pid, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with suppress(BrokenPipeError):  # the client was killed
         connection.sendall(f"{status}\n".encode())

@@ -5,6 +5,7 @@ of docs/reliability.md.
 """
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -146,19 +147,58 @@ def test_kills_of_package(
     record("package", f"{kills} kills", FINE)
 
 
-def test_kills_of_train(
-    python: Path, folder: Path, tiny_backbone: Path, stress: int, record: Record
+def test_kills_of_slim(
+    python: Path, folder: Path, pipeline: Path, stress: int, record: Record
 ) -> None:
-    """Every run continues the one before; in the end, weights are those of an uninterrupted one."""
-    data = folder.parent
-    write_docs(read_gold(SAMPLE / "valid.txt", Vocab()), data / "valid.spacy")
-    output = folder / "run"
-    command = [
-        *(*NER, "train", ROOT / "configs" / "token_ner.cfg", output, "--device", "cpu"),
-        *("--paths.train", data / "valid.spacy", "--paths.dev", data / "valid.spacy"),
+    output = folder / "slim"
+    command = [*NER, "slim", pipeline, output]
+    check = all_or_nothing(output, folder / "notes.txt")
+    kills = kill_often(python, command, folder, 4 * stress, check)
+    record("slim", f"{kills} kills", FINE)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny_backbone: Path) -> list[object]:
+    """A training of two epochs with several evaluations."""
+    corpus = tmp_path / "valid.spacy"
+    write_docs(read_gold(SAMPLE / "valid.txt", Vocab()), corpus)
+    return [
+        *("--device", "cpu", "--paths.train", corpus, "--paths.dev", corpus),
         *("--paths.backbone", tiny_backbone, "--training.eval_frequency", 3),
         *("--training.max_epochs", 2),
     ]
+
+
+def test_kills_of_curve(
+    python: Path, folder: Path, settings: list[object], stress: int, record: Record
+) -> None:
+    """The training or evaluation that it has started ends with it, and the next run continues it:
+    the pipelines of all parts are as without a kill."""
+    output, parts = folder / "curve.json", folder / "parts"
+    command = [*NER, "curve", ROOT / "configs" / "token_ner.cfg", parts, output, *settings]
+    command += ["--shares", "50,100"]
+    expected: list[object] = []
+
+    def check() -> None:
+        if (parts / "100.json").is_file():
+            rows = [row | {"seconds": 0} for row in json.loads(output.read_text("utf-8"))]
+            weights = [contents(parts / f"{n}/model-best") for n in (50, 100)]
+            found = [rows, weights]
+            expected.extend([] if expected else found)
+            assert found == expected
+            shutil.rmtree(parts)  # the next run starts over
+            parts.mkdir()
+
+    kills = kill_often(python, command, folder, 4 * stress, check)
+    record("curve", f"{kills} kills", FINE)
+
+
+def test_kills_of_train(
+    python: Path, folder: Path, settings: list[object], stress: int, record: Record
+) -> None:
+    """Every run continues the one before; in the end, weights are those of an uninterrupted one."""
+    output = folder / "run"
+    command = [*NER, "train", ROOT / "configs" / "token_ner.cfg", output, *settings]
     expected: dict[str, str] = {}
 
     def check() -> None:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import resource
+import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from pathlib import Path
 
 M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 LARGE_BLOCK = 2 * 1024**2  # bytes
+PR_SET_PDEATHSIG = 1  # in Linux's sys/prctl.h
 PACKAGES = (
     "spacy",
     "thinc",
@@ -65,6 +67,13 @@ def return_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+
+
+def end_with_parent() -> None:
+    """For `preexec_fn`: a process that is started this way ends when the one that starts it is
+    killed, which could not stop it. On Linux only (prctl(2), PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def peak_memory_mb() -> float:

@@ -14,6 +14,7 @@ from conll_ner.common.command import WRITES, WRITES_FOLDER, command
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import resolve_device
 from conll_ner.common.files import lock, read_json, write_json
+from conll_ner.common.machine import end_with_parent
 from conll_ner.common.options import Device
 from conll_ner.common.overwriting import add_mark, check_outputs
 from conll_ner.data.docs import read_gold, write_docs
@@ -89,9 +90,12 @@ def train_part(
 
 
 def run(command: str, *arguments: object) -> None:
-    """RAISES (InputError): If a command of the project fails. It has said why."""
+    """Run a command of the project. It ends with this process.
+
+    RAISES (InputError): If it fails. It has said why.
+    """
     line = [sys.executable, "-m", "spacy", "ner", command, *map(str, arguments)]
-    if code := subprocess.run(line, check=False).returncode:
+    if code := subprocess.run(line, check=False, preexec_fn=end_with_parent).returncode:
         raise InputError(f"{command} ended with exit code {code}; run again to continue")
 
 
