@@ -101,6 +101,18 @@ def test_curve_needs_train_and_dev_and_a_json_file(paths: list[str], tmp_path: P
     assert not folder.exists()
 
 
+def test_curve_keeps_what_somebody_has_in_its_folder(paths: list[str], tmp_path: Path) -> None:
+    theirs = tmp_path / "parts" / "10.spacy"
+    theirs.parent.mkdir()
+    theirs.write_text("mine")
+    for folder in (theirs.parent, tmp_path):  # the second holds the training data
+        result = run(CONFIG, folder, tmp_path.parent / "curve.json", *paths)
+        assert result.exit_code == 1
+        assert "contains" in result.stderr
+    assert theirs.read_text() == "mine"
+    assert not list(tmp_path.glob("*/100.spacy"))
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("fast_commands")
 def test_curve_trains_each_part_once(paths: list[str], tmp_path: Path) -> None:

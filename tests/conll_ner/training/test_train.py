@@ -16,6 +16,7 @@ from spacy.vocab import Vocab
 
 from conll_ner.common.console import InputError
 from conll_ner.common.device import resolve_device
+from conll_ner.common.files import atomic_write
 from conll_ner.common.training_log import read_log
 from conll_ner.data import docs
 from conll_ner.evaluation.calibration_error import ScoredMentions
@@ -208,6 +209,27 @@ def test_train_refuses_to_replace_files_of_others(paths: dict[str, str], tmp_pat
             run(output, "--device", "cpu", *arguments(paths))
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
     assert [path.name for path in tmp_path.glob("out*")] == ["out"]
+
+
+@pytest.mark.parametrize("where", ["out", "out.partial"])
+@pytest.mark.parametrize("name", ["paths.train", "paths.backbone"])
+def test_train_refuses_an_output_that_holds_what_the_config_reads(
+    name: str,
+    where: str,
+    paths: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As learn-more would with the run that it starts from."""
+    source = tmp_path / where / "input"
+    with atomic_write(source.parent) as folder:
+        copy = shutil.copytree if Path(paths[name]).is_dir() else shutil.copy
+        folder.mkdir()
+        copy(paths[name], folder / "input")
+    with pytest.raises(SystemExit):
+        run(tmp_path / "out", "--device", "cpu", *arguments(paths | {name: str(source)}))
+    assert f"{where} contains the input {source}; choose another output" in capsys.readouterr().err
+    assert source.exists()
 
 
 def test_train_reports_when_it_runs_on_the_cpu(
