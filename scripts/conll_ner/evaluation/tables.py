@@ -91,15 +91,21 @@ def row_values(scores: dict[str, Any], types: Sequence[str]) -> list[float | Non
     ]
 
 
+def add_layers(name: str, backbone: dict[str, Any]) -> str:
+    """RETURNS (str): A backbone's name, with the number of its layers if only the first were kept.
+    backbone: its source.json."""
+    return f"{name}, first {backbone['layers']} layers" if "layers" in backbone else name
+
+
 def format_training(run: dict[str, Any]) -> str:
     """RETURNS (str): A Markdown list item with the settings, hardware and versions of a run."""
     training = run["training"]
     if not training:  # as of an imported checkpoint
         return f"- `{run['name']}`: no training record"
-    versions = training["versions"]
+    versions, backbone = training["versions"], training["backbone"]
     packages = ("spacy", "spacy-transformers", "torch")
     return (
-        f"- `{run['name']}`: backbone {training['backbone']['name']}, config "
+        f"- `{run['name']}`: backbone {add_layers(backbone['name'], backbone)}, config "
         f"`{training['config']}`, seed {training['seed']}, {training['epochs']} epochs, "
         f"{training['seconds']:,.0f} s on {training['hardware']} "
         f"({', '.join(f'{package} {versions[package]}' for package in packages)})"

