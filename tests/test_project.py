@@ -73,7 +73,7 @@ def test_project_variables_reach_the_commands() -> None:
     fetch, train = command(changed, "fetch"), command(changed, "train")
     assert shlex.split(fetch["script"][0])[-2:] == ["--source", "some folder"]
     assert shlex.split(fetch["script"][1])[6] == "some/backbone"
-    line = train["script"][0]
+    line = shlex.join(shlex.split(train["script"][0]))
     for part in (
         "configs/other_config.cfg training/other_config",
         "--device cpu",
@@ -82,7 +82,7 @@ def test_project_variables_reach_the_commands() -> None:
         "--training.max_epochs 5",
     ):
         assert part in line
-    assert "--package xx_my_model" in command(changed, "package")["script"][0]
+    assert '--package "xx_my_model"' in command(changed, "package")["script"][0]
     assert "metrics/other_config.json" in command(changed, "evaluate")["outputs"]
 
 

@@ -1,9 +1,12 @@
 """`python -m spacy ner NAME`: the commands, by stage.
 
 spaCy loads this module whenever its command line starts (entry point `spacy_cli`), so it imports
-nothing else of the package. A command's module is imported when the command is called.
+nothing else of the package. A command's module is imported when the command is called. Before
+`spacy project run`, the variables of our projects are checked: nothing else of ours runs before
+weasel reads them.
 """
 
+import sys
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -87,10 +90,8 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         from conll_ner.common.console import exit_on_input_error
-        from conll_ner.common.variables import check_variables
 
         with exit_on_input_error():  # also that a command's module needs an extra
-            check_variables()
             return super().invoke(ctx)
 
 
@@ -117,3 +118,10 @@ def ner() -> None:
 
 
 spacy_app.add_typer(app, name="ner")
+
+if sys.argv[1:3] == ["project", "run"]:
+    from conll_ner.common.console import exit_on_input_error
+    from conll_ner.common.variables import check_run
+
+    with exit_on_input_error():
+        check_run(sys.argv[3:])

@@ -1,54 +1,95 @@
-"""Names of project variables. `spacy project run` accepts any --vars.NAME, and an unknown one does
-nothing."""
+"""Variables of `spacy project run`, checked before weasel puts them into command lines. It accepts
+any name, reads values as JSON, and fails on some texts, or changes or splits them, without a word.
+"""
 
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import srsly
 
-from conll_ner.common.console import InputError
+from conll_ner.common.console import UNSAFE, InputError, shorten
 
-OPTION = re.compile(r"--vars\.([^=]+)")
-PROJECT = Path("project.yml")  # steps run in the project's folder
+OPTION = re.compile(r"--vars\.([^=]+)(?:=(.*))?", re.DOTALL)
+FLAGS = ("--force", "-F", "--dry", "-D", "--help")  # of `spacy project run`
+PROJECT = "project.yml"
+OURS = "-m spacy ner "  # in the commands of our projects
+ENVIRONMENT = "WEASEL_CONFIG_OVERRIDES"
+SEVERAL = ("options", "settings", "launcher")  # several arguments each; others are one
 
 
-def check_variables() -> None:
-    """RAISES (InputError): If `spacy project run` started this command, with a variable, on its
-    command line or in the environment, that project.yml doesn't have."""
-    line = parent_command()
-    if ("project", "run") not in pairwise(line) or not PROJECT.is_file():
+def check_run(arguments: Sequence[str]) -> None:
+    """Check the variables of a project of ours; nothing is checked for others.
+
+    arguments (Sequence[str]): What follows `project run` on the command line.
+    RAISES (InputError): If project.yml doesn't have a variable, on the command line or in the
+        environment, or its value wouldn't reach the commands as it is.
+    """
+    places = [argument for argument in arguments if argument not in FLAGS]
+    path = Path(*places[1:2], PROJECT)
+    if not path.is_file() or OURS not in path.read_text(encoding="utf-8"):
         return
-    found = named_variables([*line, *shlex.split(os.environ.get("WEASEL_CONFIG_OVERRIDES", ""))])
-    known = srsly.read_yaml(PROJECT)["vars"]
-    unknown = [
-        name
-        + "".join(f" (did you mean {similar}?)" for similar in get_close_matches(name, known, 1))
-        for name in sorted(found - known.keys())
-    ]
+    try:
+        environment = shlex.split(os.environ.get(ENVIRONMENT, ""))
+    except ValueError as error:
+        raise InputError(f"the variable {ENVIRONMENT} can't be read: {error}") from None
+    known: dict[str, Any] = srsly.read_yaml(path)["vars"]
+    found = [*read_variables(places[2:]), *read_variables(environment)]
+    unknown = [name + suggest(name, known) for name in sorted({n for n, _ in found} - known.keys())]
     if unknown:
         raise InputError(f"project.yml has no variable {', '.join(unknown)}")
+    for name, value in found:
+        problem = find_problem(name, value, known)
+        if problem:
+            raise InputError(f"--vars.{name} {shorten(repr(value))}: {problem}")
 
 
-def parent_command() -> list[str]:
-    """RETURNS (list[str]): The command line of the process that started this one; empty if it can't
-    be read."""
-    if find_spec("psutil") is None:
-        return []
-    import psutil
+def suggest(name: str, known: dict[str, Any]) -> str:
+    return "".join(f" (did you mean {similar}?)" for similar in get_close_matches(name, known, 1))
 
+
+def read_variables(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """RETURNS (list[tuple[str, str]]): Names and values of options such as --vars.seed 1, or
+    --vars.seed=1."""
+    found = []
+    for argument, following in pairwise([*arguments, "--"]):
+        match = OPTION.fullmatch(argument)
+        if match:
+            value = "true" if following.startswith("--") else following
+            found.append((match[1], value if match[2] is None else match[2]))
+    return found
+
+
+def find_problem(name: str, text: str, known: dict[str, Any]) -> str:
+    """RETURNS (str): Why a value wouldn't reach the commands as it is; empty if it does.
+
+    known (dict[str, Any]): The variables of project.yml, with their defaults.
+    """
     try:
-        parent = psutil.Process().parent()
-        return parent.cmdline() if parent else []
-    except psutil.Error:  # another user's process, or one that has ended
-        return []
-
-
-def named_variables(arguments: Iterable[str]) -> set[str]:
-    """RETURNS (set[str]): The names in options such as --vars.seed."""
-    return {match[1] for argument in arguments if (match := OPTION.match(argument))}
+        value = srsly.json_loads(text)  # as weasel does
+    except ValueError:
+        value = text
+    if isinstance(value, dict | list):
+        return "JSON is not a text"
+    read = str(value) if isinstance(value, str | int | float) else text
+    bad = UNSAFE.search(read) or re.search(r'["$\\]', read)
+    if bad:
+        return f"it contains {bad[0]!a}" + "; write paths with /" * (bad[0] == "\\")
+    numbers = re.findall(r"\$\{vars\.(\w+)\}", str(known.get("settings", "")))  # of the config
+    if isinstance(known[name], str) and name not in numbers and not isinstance(value, bool):
+        if read != text.strip('"'):
+            return f"it would be read as the number {read}; write '\"{text}\"'"
+        if not read and known[name]:
+            return "it is empty"
+    if name not in (*SEVERAL, *numbers):
+        return ""  # quoted in project.yml
+    try:
+        parts = shlex.split(read)
+    except ValueError as error:
+        return str(error)
+    return "" if name in SEVERAL or parts == [read] else "it isn't one argument"
