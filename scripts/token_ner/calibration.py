@@ -3,6 +3,7 @@
 this text. Needs numpy only."""
 
 import base64
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
@@ -52,14 +53,24 @@ class Calibration(NamedTuple):
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> "Calibration":
-        """RETURNS (Calibration): The function from its JSON."""
-        return cls(**settings | {"seen": decode_keys(settings["seen"])})
+        """RETURNS (Calibration): The function from its JSON.
+        RAISES (ValueError): If it isn't what `to_settings` gives."""
+        try:
+            calibration = cls(**settings | {"seen": decode_keys(settings["seen"])})
+            is_valid = all(map(math.isfinite, calibration[:3])) and calibration.slope > 0
+        except (TypeError, KeyError, ValueError, OverflowError):
+            is_valid = False
+        if not is_valid:
+            raise ValueError(
+                "the saved calibration is not a function: fit it again with spacy ner calibrate"
+            )
+        return calibration
 
 
 @lru_cache(maxsize=8)
 def decode_keys(text: str) -> frozenset[int]:
     """RETURNS (frozenset[int]): The keys of `Calibration.to_settings`."""
-    return frozenset(numpy.frombuffer(base64.b64decode(text), dtype="<u8").tolist())
+    return frozenset(numpy.frombuffer(base64.b64decode(text, validate=True), "<u8").tolist())
 
 
 @lru_cache(maxsize=2**14)  # names come again in most texts; a few MB

@@ -1,12 +1,18 @@
 """What can be wrong with settings and pipelines. Needs spaCy only."""
 
+import math
 import warnings
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, cast, get_args
 
 from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 from thinc.api import Model
 
+from .calibration import Calibration
+
+Scheme = Literal["bio", "bilou", "io"]
+COLUMNS = "columns"  # the attribute of a head's output that names its columns
 LISTENER = "transformer-listener"  # the name of spacy-transformers' layer
 ONNX_CLASSIFIER = "onnx-token-classifier"  # the name of a slim pipeline's model
 UNTRAINABLE = (
@@ -24,10 +30,74 @@ def check_threshold(name: str, threshold: float | None) -> float | None:
     return threshold
 
 
+def check_scheme(name: str, scheme: str) -> None:
+    """RAISES (ValueError): If a component's label scheme isn't one."""
+    if scheme not in get_args(Scheme):
+        raise ValueError(f'{name}: scheme must be "bio", "bilou" or "io", not "{scheme}"')
+
+
+def check_settings(name: str, cfg: Mapping[str, Any]) -> None:
+    """RAISES (ValueError): If a component's saved settings have other types or values than those
+    that it saves."""
+    labels, rate = cfg["labels"], cfg["learn_rate_factor"]
+    is_list = isinstance(labels, list) and all(isinstance(x, str) and x for x in labels)
+    if not is_list or len(set(labels)) < len(labels):
+        raise ValueError(f"{name}: the saved labels must be different texts that aren't empty")
+    check_scheme(name, cfg["scheme"])
+    check_threshold(name, cfg["threshold"])
+    if not isinstance(cfg["spans_key"], str | None):
+        raise ValueError(f"{name}: spans_key must be a text or null")
+    if not isinstance(rate, int | float) or not 0 <= rate < math.inf:
+        raise ValueError(f"{name}: learn_rate_factor must be 0 or more")
+    if cfg["calibration"] is not None:
+        try:
+            Calibration.from_settings(cfg["calibration"])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+
+def check_columns(name: str, model: Model[Any, Any], word_labels: Sequence[str]) -> None:
+    """RAISES (ValueError): If a trained model has other columns than those of the labels."""
+    output = model.get_ref("output")
+    widths = {output.maybe_get_dim("nO")} - {None}
+    parameters = [output.get_param(key) for key in output.param_names if output.has_param(key)]
+    widths |= {len(cast(Any, rows)) for rows in parameters}
+    if widths and widths != {len(word_labels)}:
+        listed = " and ".join(map(str, sorted(cast(set[int], widths))))
+        raise ValueError(
+            f"{name}: the labels in cfg need {len(word_labels)} columns, and the model has {listed}"
+        )
+    names = output.attrs.get(COLUMNS)
+    if names is not None and list(names) != list(word_labels):
+        raise ValueError(f"{name}: the labels in cfg are not those that the model was trained with")
+
+
 def check_trainable(name: str, model: Model[Any, Any]) -> None:
     """RAISES (ValueError): If a component is that of a slim pipeline."""
     if model.name == ONNX_CLASSIFIER:
         raise ValueError(f"{name}: {UNTRAINABLE}")
+
+
+def check_prediction(name: str, model: Model[Any, Any], width: int) -> None:
+    """Let the model of a slim pipeline predict a word and a space: nothing else reads its saved
+    values before the first text.
+
+    width (int): The number of its columns.
+    RAISES (ValueError): If that fails, or the logits aren't finite.
+    """
+    shim: Any = next(iter(model.shims), None)
+    if model.name != ONNX_CLASSIFIER or shim.is_empty:
+        return
+    try:
+        shim.check()
+        (logits,) = model.predict([Doc(Vocab(), words=["a", "\n"])])
+        is_valid = logits.shape == (2, width) and bool(model.ops.xp.isfinite(logits).all())
+    except ImportError:
+        raise
+    except Exception as error:  # of ONNX Runtime's and tokenizers' many kinds
+        raise ValueError(f"{name}: the saved model can't predict: {error}") from error
+    if not is_valid:
+        raise ValueError(f"{name}: the saved model doesn't give finite logits for {width} labels")
 
 
 def warn_without_transformer(name: str, model: Model[Any, Any], docs: Iterable[Doc]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import numpy
 from spacy.errors import Errors
@@ -17,13 +17,23 @@ from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
 from .calibration import Calibration
-from .checks import check_threshold, check_trainable, warn_without_score, warn_without_transformer
+from .checks import (
+    COLUMNS,
+    Scheme,
+    check_columns,
+    check_prediction,
+    check_scheme,
+    check_settings,
+    check_threshold,
+    check_trainable,
+    warn_without_score,
+    warn_without_transformer,
+)
 from .lattice import Lattice, best_log_probability, decode_documents, log_softmax
 from .span_scores import ScoredMention, find_entries, keep_scores
 from .training.targets import list_labels, make_targets
 from .types import Array, ModelArray
 
-Scheme = Literal["bio", "bilou", "io"]
 DEFAULT_CONFIG = Config().from_str(
     """
 [model]
@@ -93,8 +103,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         learn_rate_factor: float = 1.0,
         scorer: Callable[..., Any] | None = None,
     ) -> None:
-        if scheme not in get_args(Scheme):
-            raise ValueError(f'{name}: scheme must be "bio", "bilou" or "io", not "{scheme}"')
+        check_scheme(name, scheme)
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -163,6 +172,12 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         self.cfg["labels"].append(label)
         self.vocab.strings.add(label)
         return 1
+
+    def set_columns(self) -> None:
+        """Give the model a column for each of the `word_labels`, whose names it keeps."""
+        output = self.model.get_ref("output")
+        output.set_dim("nO", len(self.word_labels))
+        output.attrs[COLUMNS] = self.word_labels
 
     def predict(self, docs: Iterable[Doc]) -> list[list[ScoredMention]]:
         """RETURNS (list[list[ScoredMention]]): For each document its mentions, in order."""
@@ -273,20 +288,25 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         return cast(Array, self.model.ops.to_numpy(self.model.ops.xp.concatenate(logits)))
 
     @contextmanager
-    def keep_settings(self) -> Iterator[None]:
+    def loading(self) -> Iterator[None]:
         """Keep what the config sets of `threshold` and `spans_key` while the saved settings are
-        read."""
+        read, and then check what was read.
+
+        RAISES (ValueError): If settings, labels and model don't fit together.
+        """
         given = {key: self.cfg[key] for key in ("threshold", "spans_key")}
         yield
         self.cfg |= {key: value for key, value in given.items() if value is not None}
-        check_threshold(self.name, self.cfg["threshold"])
+        check_settings(self.name, self.cfg)
+        check_columns(self.name, self.model, self.word_labels)
+        check_prediction(self.name, self.model, len(self.word_labels))
 
     def from_disk(self, path: Path | str, *, exclude: Sequence[str] = ()) -> "TokenNER":
-        with self.keep_settings():
+        with self.loading():
             return cast(TokenNER, super().from_disk(path, exclude=exclude))
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Sequence[str] = ()) -> "TokenNER":
-        with self.keep_settings():
+        with self.loading():
             return cast(TokenNER, super().from_bytes(bytes_data, exclude=exclude))
 
     def finish_update(self, sgd: Optimizer) -> None:
@@ -327,5 +347,5 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             raise ValueError(Errors.E143.format(name=self.name))
         if not sample:
             raise ValueError(Errors.E923.format(name=self.name))
-        self.model.get_ref("output").set_dim("nO", len(self.word_labels))
+        self.set_columns()
         self.model.initialize(X=sample)

@@ -18,6 +18,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 # Few shapes of batches: the CPU's compiled kernels are kept one set a shape, and memory that a
 # shape has freed is used by the same shape again (docs/results/experiments.md).
 PAD_MULTIPLE = 32
+MAX_BATCH = 1_000_000  # wordpieces; more than any memory has room for
 WINDOWED_TRANSFORMER = "windowed-transformer"  # the name of the backbone's model
 
 
@@ -45,10 +46,10 @@ class Windowing:
     def __post_init__(self) -> None:
         """RAISES (ValueError): If a number makes no sense by itself."""
         batch = self.batch_wordpieces
-        if self.context < 0 or (batch != "auto" and batch < 1):
+        if self.context < 0 or not (batch == "auto" or 1 <= batch <= MAX_BATCH):
             raise ValueError(
-                f'context must be 0 or more and batch_wordpieces "auto" or 1 or more, '
-                f"not {self.context} and {batch}"
+                f'context must be 0 or more and batch_wordpieces "auto" or from 1 to '
+                f"{MAX_BATCH:,}, not {self.context} and {batch}"
             )
 
 

@@ -133,6 +133,11 @@ def disable_limits(tokenizer: Tokenizer) -> None:
         tokenizer.no_padding()
 
 
+def largest_id(tokenizer: Tokenizer) -> int:
+    """RETURNS (int): The largest number of a wordpiece: a model has a row of embeddings for it."""
+    return int(max(tokenizer.get_vocab().values()))
+
+
 def special_tokens(tokenizer: Tokenizer) -> Specials:
     """RETURNS (Specials): The ids that the model expects before and after a text."""
     disable_limits(tokenizer)

@@ -14,9 +14,10 @@ from conll_ner.common.options import Pipeline
 from conll_ner.common.pipelines import load_pipeline
 from conll_ner.data.docs import read_gold
 from conll_ner.packaging.slimming.measuring import measure_loss
-from conll_ner.packaging.slimming.pipeline import SlimPrecision, make_slim
+from conll_ner.packaging.slimming.pipeline import make_slim
 from conll_ner.packaging.slimming.source import find_source
 from conll_ner.training.calibrating import calibrate_folder
+from token_ner.onnx_model.onnx_shim import SlimPrecision
 
 TOLERATED_LOSS = 0.3  # points of F1
 

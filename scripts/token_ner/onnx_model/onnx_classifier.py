@@ -12,7 +12,7 @@ from ..checks import ONNX_CLASSIFIER, UNTRAINABLE
 from ..saving import LargeModel
 from ..types import Array
 from ..windows import Windowing, make_batches, window_size
-from .onnx_shim import INPUTS, OnnxShim
+from .onnx_shim import MAX_THREADS, OnnxShim
 
 # ONNX Runtime compiles nothing for a shape, so there may be many. Padding of a few wordpieces costs
 # as much as another batch: measured for MiniLM in int8 on one thread, where 8, 12 and 16 are equal.
@@ -29,13 +29,13 @@ def build_onnx_token_classifier(
     """TokenClassifier, FirstWordpiece and WindowedTransformer in one, without torch. The output has
     one row of logits per word. spacy ner slim makes the weights; they can't be trained.
 
-    threads (int | None): Threads of ONNX Runtime. None is the environment's OMP_NUM_THREADS, else
-        one a core; and one in a process that another one started by multiprocessing or fork, as
-        in nlp.pipe(n_process=2).
+    threads (int | None): Threads of ONNX Runtime, at most MAX_THREADS. None is the environment's
+        OMP_NUM_THREADS, else one a core; and one in a process that another one started by
+        multiprocessing or fork, as in nlp.pipe(n_process=2).
     The other arguments are documented in Windowing.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be 1 or more, or null, not {threads}")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads must be from 1 to {MAX_THREADS}, or null, not {threads}")
     model: Model[list[Doc], list[Floats2d]] = LargeModel(
         ONNX_CLASSIFIER,
         forward_onnx,
@@ -78,10 +78,8 @@ def classify_words(shim: OnnxShim, docs: list[Doc], windowing: Windowing) -> Arr
     )
     # The last row is for words without wordpieces.
     logits = numpy.repeat(loaded.empty, len(wordpieces.ids) + 1, axis=0)
-    names = [node.name for node in loaded.session.get_inputs()]
     for batch in batches:
-        inputs = dict(zip(INPUTS, batch.inputs, strict=True))
-        (output,) = loaded.session.run(None, {name: inputs[name] for name in names})
+        output = shim.run(batch.inputs)
         logits[batch.wordpieces] = output.reshape(-1, output.shape[-1])[batch.cells]
     lengths = wordpieces.lengths
     first = numpy.cumsum(lengths) - lengths

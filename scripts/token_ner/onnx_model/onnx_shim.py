@@ -1,10 +1,11 @@
 """How thinc holds, saves and runs a model on ONNX Runtime. Needs no torch."""
 
+import math
 import multiprocessing
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy
 import srsly
@@ -12,10 +13,13 @@ from thinc.api import Shim
 from tokenizers import Tokenizer
 
 from ..types import Array
-from ..wordpieces import Specials, WordEncoder, special_tokens
+from ..wordpieces import Specials, WordEncoder, largest_id, special_tokens
+from .onnx_graph import WEIGHTS, check_graph
 
 LOADING_PROCESS = os.getpid()
-WEIGHTS = "weights"  # the name by which a graph refers to OnnxClassifier.weights
+SlimPrecision = Literal["int8", "float32"]
+MAX_THREADS = 256  # ONNX Runtime starts as many as it is told to, and a million never end
+MAX_NUMBER = 2**31 - 1
 INPUTS = ("ids", "mask", "cases")  # the order of `windows.Batch.inputs`
 
 
@@ -40,8 +44,25 @@ class OnnxClassifier:
     maximum: int
     pad: int
     empty: list[float]
-    precision: str
+    precision: SlimPrecision
     weights: bytes = b""
+
+    def __post_init__(self) -> None:
+        """RAISES (ValueError): If a value has another type or makes no sense, or if the graph isn't
+        one that spacy ner slim writes."""
+        for name, kind in (("graph", bytes), ("tokenizer", str), ("weights", bytes)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"the slim pipeline's {name} is not {kind.__name__}")
+        for name, least in (("maximum", 1), ("pad", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= MAX_NUMBER:
+                raise ValueError(f"the slim pipeline's {name} must be a number, {least} or more")
+        is_list = isinstance(self.empty, list) and len(self.empty) > 0
+        if not is_list or not all(type(x) is float and math.isfinite(x) for x in self.empty):
+            raise ValueError("the slim pipeline's empty must be a list of finite numbers")
+        if self.precision not in get_args(SlimPrecision):
+            raise ValueError(f"the slim pipeline's precision must be {get_args(SlimPrecision)}")
+        check_graph(self.graph, self.weights)
 
 
 class Loaded(NamedTuple):
@@ -66,6 +87,11 @@ class OnnxShim(Shim):
     def __init__(self, threads: int | None) -> None:
         super().__init__(None)
         self.threads = threads
+
+    @property
+    def is_empty(self) -> bool:
+        """RETURNS (bool): Whether there is no classifier yet."""
+        return self._model is None
 
     @property
     def classifier(self) -> OnnxClassifier:
@@ -98,6 +124,34 @@ class OnnxShim(Shim):
                 numpy.array([classifier.empty], dtype="float32"),
             )
         return loaded
+
+    def run(self, inputs: Array) -> Array:
+        """inputs (Array): Those of a `windows.Batch`, (3, n_windows, length).
+        RETURNS (Array): Logits, (n_windows, length, n_labels)."""
+        session = self.load().session
+        values = dict(zip(INPUTS, inputs, strict=True))
+        (logits,) = session.run(None, {i.name: values[i.name] for i in session.get_inputs()})
+        return cast(Array, logits)
+
+    def check(self) -> None:
+        """Run the classifier on two windows, one of them with padding, with the wordpiece that has
+        the largest number.
+
+        RAISES (ValueError): If that fails, or the logits are not those of as many labels as `empty`
+            has.
+        """
+        loaded, pad = self.load(), self.classifier.pad
+        before, after = loaded.specials
+        last = largest_id(loaded.encoder.tokenizer)
+        window = [*before, last, *after]
+        ids = numpy.array([[*window, pad], [*before, last, last, *after]], dtype="int64")
+        mask = numpy.ones_like(ids)
+        mask[0, -1] = 0
+        logits = self.run(numpy.stack([ids, mask, numpy.zeros_like(ids)]))
+        if logits.shape != (*ids.shape, loaded.empty.shape[1]):
+            raise ValueError(
+                f"its logits have the shape {logits.shape} instead of (windows, wordpieces, labels)"
+            )
 
     def to_device(self, device_type: str, device_id: int) -> None:
         """Stay on the CPU: the wheel of ONNX Runtime for it is the one that is required."""
@@ -149,7 +203,9 @@ def create_session(graph: bytes | str, threads: int, weights: bytes = b"") -> An
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # what it can't run it raises as an exception
+    # Otherwise it finds out by itself, and check_graph has read an ONNX model.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # It keeps memory for every shape of a batch.
     options.enable_mem_pattern = False
     if weights:

@@ -118,9 +118,13 @@ def test_onnx_settings_of_the_config_win(slim_pipeline: Path) -> None:
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"threads": 0}, "threads must be 1 or more, or null, not 0"),
+        ({"threads": 0}, "threads must be from 1 to 256, or null, not 0"),
+        ({"threads": 1_000_000}, "threads must be from 1 to 256, or null, not 1000000"),
         ({"context": -1}, "context must be 0 or more"),
         ({"batch_wordpieces": 0}, "batch_wordpieces"),
+        ({"batch_wordpieces": 10**12}, "batch_wordpieces"),
+        ({"window": 513}, "window is 513 wordpieces, but the model reads 511"),
+        ({"window": 2}, "a window of 2 wordpieces has no room for 2 special tokens"),
     ],
 )
 def test_onnx_impossible_settings_are_errors(
@@ -130,17 +134,11 @@ def test_onnx_impossible_settings_are_errors(
         spacy.load(slim_pipeline, config={f"{MODEL}.{name}": v for name, v in settings.items()})
 
 
-def test_onnx_window_longer_than_the_model_is_an_error(slim_pipeline: Path) -> None:
-    nlp = spacy.load(slim_pipeline, config={f"{MODEL}.window": 513})
-    with pytest.raises(ValueError, match="window is 513 wordpieces, but the model reads 511"):
-        nlp("Ada")
-
-
 # --- Saved and copied ---
 
 
 def test_onnx_copies_give_the_same(slim: Language, tmp_path: Path) -> None:
-    """Before and after the session is there, which none of them takes along."""
+    """None of them takes the session along."""
     expected = [mentions(slim(text)) for text in TEXTS]
     slim.to_disk(tmp_path / "disk")
     from_bytes = spacy.load(tmp_path / "disk").from_bytes(slim.to_bytes())
@@ -152,7 +150,7 @@ def test_onnx_copies_give_the_same(slim: Language, tmp_path: Path) -> None:
         copy.deepcopy(slim),
     ]
     for nlp in copies:
-        assert shim_of(nlp)._loaded is None
+        assert shim_of(nlp)._loaded is not shim_of(slim)._loaded
         assert [mentions(nlp(text)) for text in TEXTS] == expected
     assert head_of(slim).model.copy().predict([Doc(slim.vocab, words=["Ada"])])[0].shape[0] == 1
     saved = (tmp_path / "disk" / "token_ner" / "model").read_bytes()
@@ -194,10 +192,11 @@ def test_onnx_other_saved_models_are_errors(slim_pipeline: Path, saved: Any) -> 
 
 
 def test_onnx_eight_threads_give_the_same(slim_pipeline: Path) -> None:
-    """All of them come to a pipeline that has no session yet."""
+    """All of them come to a pipeline that has no session in this process yet."""
     texts = [text for text in TEXTS if text] * 2
     expected = [mentions(spacy.load(slim_pipeline)(text)) for text in texts]
     nlp = spacy.load(slim_pipeline)
+    shim_of(nlp)._loaded = None  # as after a fork
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: [mentions(nlp(text)) for text in texts], range(8)))
     assert found == [expected] * 8
@@ -271,10 +270,9 @@ def test_onnx_needs_no_torch(slim: Language, slim_pipeline: Path, tmp_path: Path
 def test_onnx_runtime_that_is_missing_is_an_error(
     slim_pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nlp = spacy.load(slim_pipeline)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match="needs ONNX Runtime: pip install onnxruntime"):
-        nlp("Ada")
+        spacy.load(slim_pipeline)
 
 
 # --- Training ---

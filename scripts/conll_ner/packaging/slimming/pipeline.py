@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from confection import Config
 from spacy.language import Language
@@ -13,10 +13,14 @@ from conll_ner.packaging.slimming.export import export_graph, maximum_of
 from conll_ner.packaging.slimming.quantization import quantize, read_graph
 from conll_ner.packaging.slimming.source import Source
 from token_ner import TokenNER
-from token_ner.onnx_model.onnx_shim import OnnxClassifier, OnnxShim, create_session
+from token_ner.onnx_model.onnx_shim import (
+    OnnxClassifier,
+    OnnxShim,
+    SlimPrecision,
+    create_session,
+)
 from token_ner.wordpieces import disable_limits
 
-SlimPrecision = Literal["int8", "float32"]
 ARCHITECTURE = "conll_ner.OnnxTokenClassifier.v1"
 # What stays of the config. The rest is about training, with paths of the machine that trained.
 KEPT_SECTIONS = ("nlp", "components")
@@ -98,5 +102,5 @@ def fill(slim: Language, source: Source, classifier: OnnxClassifier) -> None:
     head.cfg = dict(source.head.cfg)
     for label in head.labels:
         slim.vocab.strings.add(label)
-    head.model.set_dim("nO", len(head.word_labels))
+    head.set_columns()
     cast(OnnxShim, head.model.shims[0]).classifier = classifier

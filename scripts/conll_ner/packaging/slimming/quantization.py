@@ -11,7 +11,7 @@ from onnx.external_data_helper import load_external_data_for_model
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from conll_ner.packaging.slimming.export import silenced
-from token_ner.onnx_model.onnx_shim import WEIGHTS
+from token_ner.onnx_model.onnx_graph import WEIGHTS
 
 QUANTIZED = ("MatMul", "Gather")  # Gather: the embeddings, half of a small model
 PROTOBUF_LIMIT = 2**31 - 1  # bytes
@@ -93,7 +93,7 @@ def read_graph(path: Path) -> tuple[bytes, bytes]:
         protobuf allows, otherwise nothing.
     """
     model = onnx.load(path, load_external_data=False)
-    drop_notes(model.graph)
+    drop_notes(model)
     entries = [e for tensor in model.graph.initializer for e in tensor.external_data]
     sizes = [int(entry.value) for entry in entries if entry.key == "length"]
     if path.stat().st_size + sum(sizes) <= PROTOBUF_LIMIT:
@@ -106,8 +106,9 @@ def read_graph(path: Path) -> tuple[bytes, bytes]:
     return model.SerializeToString(), (path.parent / file).read_bytes()
 
 
-def drop_notes(graph: onnx.GraphProto) -> None:
+def drop_notes(model: onnx.ModelProto) -> None:
     """Remove the exporter's notes: stack traces, with the paths of the machine, and names."""
-    parts: Any = (graph, *graph.node, *graph.value_info, *graph.initializer)
+    graph = model.graph
+    parts: Any = (model, graph, *graph.node, *graph.value_info, *graph.initializer)
     for part in (*parts, *graph.input, *graph.output):
         del part.metadata_props[:]
