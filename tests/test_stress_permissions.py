@@ -9,10 +9,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from spacy.vocab import Vocab
 
-from tests.conftest import SAMPLE
+from conll_ner.data.docs import read_gold, write_docs
+from conll_ner.evaluation import evaluate
+from tests.conftest import ROOT, SAMPLE
 
 pytestmark = pytest.mark.stress
 USER = 65534  # nobody
@@ -48,28 +52,64 @@ def run_as_user(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("name", ["convert", "evaluate", "predict", "hf-export"])
+@pytest.fixture
+def inputs(folders: tuple[Path, Path], pipeline: Path) -> Path:
+    """A folder that the user may read: texts, a corpus, metrics, and predictions."""
+    folder = folders[0].parent / "inputs"
+    folder.mkdir()
+    (folder / "in.txt").write_text("Ada left Varnholm.\n" * 50, encoding="utf-8")
+    write_docs(read_gold(SAMPLE / "valid.txt", Vocab()), folder / "gold.spacy")
+    evaluate.main(str(pipeline), [folder / "gold.spacy"], folder / "metrics.json", device="cpu")
+    return folder
+
+
+def list_arguments(name: str, pipeline: Path, backbone: Path, inputs: Path, folder: Path) -> Any:
+    """RETURNS (list[object]): The arguments of a command that writes `out` into a folder."""
+    gold, out = inputs / "gold.spacy", folder / "out"
+    paths = ("--paths.train", gold, "--paths.dev", gold, "--paths.backbone", backbone)
+    settings = (*paths, "--training.max_epochs", 1, "--device", "cpu")
+    config = ROOT / "configs" / "token_ner.cfg"
+    return {
+        "convert": [SAMPLE / "valid.txt", folder / "out.spacy"],
+        "curve": [config, out, folder / "out.json", "--shares", 100, *settings],
+        "evaluate": [pipeline, SAMPLE / "valid.txt", "--output", folder / "out.json"],
+        "fetch": ["corpus", "mine", out, "--source", SAMPLE],
+        "hf-export": [pipeline, out],
+        "package": [pipeline, inputs / "metrics.json", out],
+        "predict": [pipeline, inputs / "in.txt", "-o", folder / "out.jsonl"],
+        "review": [pipeline, inputs / "in.txt", folder / "out.jsonl"],
+        "slim": [pipeline, out],
+        "teach": [pipeline, inputs / "in.txt", folder / "out.spacy"],
+        "train": [config, out, *settings],
+    }[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("convert", "curve", "evaluate", "fetch", "hf-export", "package", "predict", "review"),
+        *("slim", "teach", "train"),
+    ],
+)
 def test_another_user_gets_the_output_or_one_line(
-    folders: tuple[Path, Path], pipeline: Path, name: str, record: Callable[[str, str, str], None]
+    folders: tuple[Path, Path],
+    inputs: Path,
+    pipeline: Path,
+    tiny_backbone: Path,
+    name: str,
+    record: Callable[[str, str, str], None],
 ) -> None:
     own, closed = folders
-    source = own.parent / "in.txt"
-    source.write_text("Ada left Varnholm.\n", encoding="utf-8")
 
-    def command(folder: Path) -> list[object]:
-        commands: dict[str, list[object]] = {
-            "convert": [SAMPLE / "valid.txt", folder / "out.spacy"],
-            "evaluate": [pipeline, SAMPLE / "valid.txt", "--output", folder / "out.json"],
-            "predict": [pipeline, source, "-o", folder / "out.jsonl"],
-            "hf-export": [pipeline, folder / "out"],
-        }
-        return ["-m", "spacy", "ner", name, *commands[name]]
+    def run(folder: Path) -> subprocess.CompletedProcess[str]:
+        arguments = list_arguments(name, pipeline, tiny_backbone, inputs, folder)
+        return run_as_user("-m", "spacy", "ner", name, *arguments)
 
-    result = run_as_user(*command(own))
+    result = run(own)
     assert result.returncode == 0, result.stderr
-    assert [path.name.partition(".")[0] for path in own.iterdir()] == ["out"]
+    assert {path.name.partition(".")[0] for path in own.iterdir()} == {"out"}
     assert next(own.iterdir()).stat().st_uid == (USER if os.getuid() == 0 else os.getuid())
-    result = run_as_user(*command(closed))
+    result = run(closed)
     assert result.returncode == 1
     (line,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
     assert "Permission denied" in line
