@@ -12,8 +12,17 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from wasabi.printer import Printer
 
-__all__ = ["InputError", "exit_on_input_error", "first_line", "msg", "printable", "shorten"]
+__all__ = [
+    "EXIT_REJECTED",
+    "InputError",
+    "exit_on_input_error",
+    "first_line",
+    "msg",
+    "printable",
+    "shorten",
+]
 DISTRIBUTION = "conll-ner"
+EXIT_REJECTED = 3  # exit code of a command that left out records it couldn't read
 # Characters that a terminal obeys, that turn the order of the text around them
 # (https://trojansource.codes), that end lines, or that can't be encoded.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -16,12 +16,7 @@ def load_json(line: str) -> Any:
     """RETURNS (Any): The value. A number is a Decimal if it isn't exactly a float's.
     RAISES (ValueError): If the line isn't JSON, or has a key twice in one object."""
     try:
-        return json.loads(
-            line,
-            parse_float=parse_number,
-            parse_constant=refuse_constant,
-            object_pairs_hook=make_object,
-        )
+        return DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
@@ -55,6 +50,11 @@ def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f'the key "{shorten(key)}" occurs more than once in an object')
     return row
+
+
+DECODER = json.JSONDecoder(
+    parse_float=parse_number, parse_constant=refuse_constant, object_pairs_hook=make_object
+)
 
 
 def is_too_deep(value: Any) -> bool:

@@ -13,7 +13,7 @@ from conll_ner.common.languages import blank_pipeline
 from conll_ner.data.columns.schemes import SCHEMES
 from conll_ner.data.columns.selection import Columns
 from conll_ner.data.converting import Conversion, convert
-from conll_ner.data.formats.aligning import ALIGNMENTS
+from conll_ner.data.formats.aligning import ALIGNMENTS, OVERLAPS
 from conll_ner.data.formats.annotated import Reading
 from conll_ner.data.options import Language, SourceFormat, TargetFormat
 from conll_ner.data.random_splits import make_folds, parse_shares, split_documents
@@ -33,7 +33,9 @@ def parse_column(value: str | None) -> int | str | None:
 
 @command
 def main(
-    source: Annotated[Path, typer.Argument(help="File or folder of any format")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Files or folders of any format")
+    ],
     target: Annotated[
         Path,
         typer.Argument(help="File to write; a folder with --split"),
@@ -46,6 +48,12 @@ def main(
         str,
         typer.Option(help="Mentions whose edges are within words: strict, expand or contract"),
     ] = "strict",
+    overlaps: Annotated[
+        str, typer.Option(help="Which of overlapping mentions to use: longest, shortest or first")
+    ] = "longest",
+    inclusive_ends: Annotated[
+        bool, typer.Option("--inclusive-ends", help="Ends are those of the last character")
+    ] = False,
     split: Annotated[
         str, typer.Option(help="Split into train, dev and test by document, such as 80/10/10")
     ] = "",
@@ -70,20 +78,39 @@ def main(
         bool,
         typer.Option("--repair", help="Read illegal labels as conlleval does, and list them"),
     ] = False,
+    layer: Annotated[str, typer.Option(help="Layer of INCEpTION; default: NamedEntity")] = "",
+    feature: Annotated[str, typer.Option(help="Feature of the layer; default: value")] = "",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a source with a record that can't be read")
+    ] = False,
 ) -> None:
     """Convert annotations between formats: column files, DocBin (.spacy), and the formats of
     annotation tools. Mentions that don't fit the words are listed in TARGET.issues.jsonl. A folder
-    of splits (train, dev or valid, test) is converted to a folder of .spacy files."""
+    of splits (train, dev or valid, test) is converted to a folder of .spacy files. The exit code is
+    3 if records can't be read."""
     check_choice("--scheme", scheme, ("auto", *SCHEMES))
     check_choice("--to-scheme", to_scheme, SCHEMES)
     check_choice("--align", align, ALIGNMENTS)
+    check_choice("--overlaps", overlaps, OVERLAPS)
     nlp = blank_pipeline(lang)
     columns = Columns(parse_column(word_column), parse_column(label_column))
-    reading = Reading(nlp, format_, align, encoding, scheme, columns, repair)
-    how = Conversion(reading, to, to_scheme)
+    reading = Reading(
+        nlp,
+        format_,
+        align,
+        overlaps,
+        inclusive_ends=inclusive_ends,
+        encoding=encoding,
+        scheme=scheme,
+        columns=columns,
+        repair=repair,
+        layer=layer,
+        feature=feature,
+    )
+    how = Conversion(reading, to, to_scheme, strict=strict)
     if split:
         shares = parse_shares(split)
         how = replace(how, split=lambda docs: split_documents(docs, shares, seed))
     elif folds:
         how = replace(how, split=lambda docs: make_folds(docs, folds, seed))
-    convert(source, target, how)
+    convert(sources, target, how)

@@ -1,6 +1,7 @@
 """Convert annotations between formats: a file, a folder of splits, or a file into splits."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -8,13 +9,15 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from conll_ner.common.console import InputError, msg
+from conll_ner.common.console import EXIT_REJECTED, InputError, msg
 from conll_ner.common.files import atomic_write
 from conll_ner.common.overwriting import check_file, check_replaceable
 from conll_ner.data.docs import write_docs
-from conll_ner.data.formats.annotated import Reading
-from conll_ner.data.formats.reading import SPACY, read_source
+from conll_ner.data.formats.aligning import make_docs
+from conll_ner.data.formats.annotated import Reading, strictly
+from conll_ner.data.formats.reading import SPACY, open_sources
 from conll_ner.data.formats.writing import WRITERS, find_target, write_splits, write_target
+from conll_ner.data.mentions import check_labels
 from conll_ner.data.splits import find_splits
 from conll_ner.data.summary import Summary
 
@@ -31,38 +34,50 @@ class Conversion:
     to_scheme (str): The label scheme of column files that are written.
     split (Callable | None): Returns the documents by file name without suffix, such as train, dev
         and test. The target is then a folder, "auto" for .spacy files. None: it is one file.
+    strict (bool): Whether a record that can't be read is an error.
     """
 
     reading: Reading
     to: str = "auto"
     to_scheme: str = "iob2"
     split: Callable[[list[Doc]], dict[str, list[Doc]]] | None = None
+    strict: bool = False
 
 
-def convert(source: Path, target: Path, how: Conversion) -> None:
-    """Convert a file, or a folder that holds one corpus, or a folder of splits. Raises as
-    `convert_file` and `convert_folder`."""
-    splits = find_splits(source) if source.is_dir() and how.split is None else {}
+def convert(sources: Sequence[Path], target: Path, how: Conversion) -> None:
+    """Convert files, or folders that hold a corpus, or a folder of splits. If records can't be
+    read, exit with code 3. Raises as `convert_files` and `convert_folder`."""
+    folder = sources[0] if len(sources) == 1 and sources[0].is_dir() else None
+    splits = find_splits(folder) if folder is not None and how.split is None else {}
     is_folder = "train" in splits or how.split is not None
     (check_replaceable if is_folder else check_file)(target)
-    if "train" in splits:
-        convert_folder(source, splits, target, how)
+    if folder is not None and "train" in splits:
+        unreadable = convert_folder(folder, splits, target, how)
     else:
-        convert_file(source, target, how)
+        unreadable = convert_files(sources, target, how)
+    if unreadable:
+        sys.exit(EXIT_REJECTED)
 
 
-def convert_file(source: Path, target: Path, how: Conversion, shown: Path | None = None) -> None:
+def convert_files(
+    sources: Sequence[Path], target: Path, how: Conversion, shown: Path | None = None
+) -> int:
     """Convert a corpus, and print what was read and left out.
 
     shown (Path | None): Where the target will be, for the messages.
+    RETURNS (int): How many records can't be read.
     RAISES (InputError): If the source isn't of its format, has no words or too few documents for
         its splits, or the target's format can't hold it.
     """
-    format_, found = read_source(source, how.reading)
     to = SPACY if how.split and how.to == "auto" else find_target(target, how.to)
     splits: dict[str, list[Doc]] = {}
-    with Summary(target, shown or target) as summary:
-        docs = summary.keep_documents(found, source)
+    name = ", ".join(map(str, sources))
+    with (
+        Summary(target, shown or target) as summary,
+        open_sources(sources, how.reading) as (format_, records),
+    ):
+        found = check_labels(make_docs(summary.count_copies(records), how.reading), name)
+        docs = summary.keep_documents(strictly(found) if how.strict else found, name)
         if how.split:
             splits = how.split(list(docs))
             write_splits(splits, target, to, how.to_scheme)
@@ -70,9 +85,13 @@ def convert_file(source: Path, target: Path, how: Conversion, shown: Path | None
             if to in WRITERS and format_ != SPACY:  # a DocBin adds its words once
                 docs = forget_words(docs, how.reading.nlp)
             write_target(docs, target, to, how.to_scheme)
+    for note, is_warning in how.reading.notes.items():
+        (msg.warn if is_warning else msg.info)(note)
+    how.reading.notes.clear()
     summary.print(format_)
     if splits:
         msg.text("  " + ", ".join(f"{n}: {len(part):,} documents" for n, part in splits.items()))
+    return summary.unreadable
 
 
 def forget_words(docs: Iterable[Doc], nlp: Language) -> Iterator[Doc]:
@@ -90,21 +109,24 @@ def forget_words(docs: Iterable[Doc], nlp: Language) -> Iterator[Doc]:
                 yield doc
 
 
-def convert_folder(source: Path, splits: Mapping[str, Path], target: Path, how: Conversion) -> None:
+def convert_folder(source: Path, splits: Mapping[str, Path], target: Path, how: Conversion) -> int:
     """Convert the splits of a folder to {train,dev,test}.spacy in a folder, which is written as a
     whole. Without a test split, test.spacy has no documents.
 
-    RAISES (InputError): As `convert_file`, or if dev is missing.
+    RETURNS (int): How many records can't be read.
+    RAISES (InputError): As `convert_files`, or if dev is missing.
     """
     if "valid" not in splits:
         raise InputError(f"{source} has no file for valid, such as valid.txt")
+    unreadable = 0
+    how = replace(how, to=SPACY)
     with atomic_write(target) as folder:
         folder.mkdir()
         for split, name in DOCBINS.items():
-            docbin = f"{name}.spacy"
+            docbin, shown = folder / f"{name}.spacy", target / f"{name}.spacy"
             if split in splits:
-                how = replace(how, to=SPACY)
-                convert_file(splits[split], folder / docbin, how, shown=target / docbin)
+                unreadable += convert_files([splits[split]], docbin, how, shown)
             else:
-                write_docs([], folder / docbin)
-                msg.info(f"{source} has no test split: {target / docbin} is empty")
+                write_docs([], docbin)
+                msg.info(f"{source} has no test split: {shown} is empty")
+    return unreadable

@@ -1,7 +1,8 @@
 """Convert gold documents between spaCy Docs, DocBin and column files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from spacy.pipeline import Sentencizer
 from spacy.tokens import Doc, DocBin, Span
@@ -15,6 +16,7 @@ from conll_ner.data.mentions import Mention, check_labels
 
 # A Doc has no attribute for chunks (base phrases), so they are stored in its user data.
 CHUNKS = "chunks"
+LAYERS = ("pos", CHUNKS, "lemmas")  # of a Sentence
 ATTRS = ("ORTH", "LEMMA", "TAG", "SENT_START", "ENT_IOB", "ENT_TYPE")
 
 
@@ -22,15 +24,36 @@ def make_doc(document: Document, vocab: Vocab) -> Doc:
     """RETURNS (Doc): Gold words with unknown spaces, sentence starts, POS in `tag_`, lemmas if
     there are any, mentions in `ents`, and chunk labels in `user_data["chunks"]`."""
     sentences = document.sentences
-    lemmas = [lemma for sentence in sentences for lemma in sentence.lemmas]
-    return Doc(
+    return build_doc(
         vocab,
-        words=[word for sentence in sentences for word in sentence.words],
-        tags=[tag for sentence in sentences for tag in sentence.pos],
-        lemmas=lemmas if any(lemmas) else None,
+        [word for sentence in sentences for word in sentence.words],
+        list_layers(sentences),
         sent_starts=[i == 0 for sentence in sentences for i in range(len(sentence.words))],
         ents=[label for sentence in sentences for label in spacy_labels(sentence)],
-        user_data={CHUNKS: [chunk for sentence in sentences for chunk in sentence.chunks]},
+    )
+
+
+def list_layers(sentences: Sequence[Sentence]) -> dict[str, list[str]]:
+    """RETURNS (dict[str, list[str]]): What sentences have for each word beside its label."""
+    return {name: [item for s in sentences for item in getattr(s, name)] for name in LAYERS}
+
+
+def build_doc(
+    vocab: Vocab, words: Sequence[str], layers: Mapping[str, Sequence[str]], **fields: Any
+) -> Doc:
+    """RETURNS (Doc): Words with unknown spaces.
+
+    layers (Mapping[str, Sequence[str]]): A value for each word, by the names in LAYERS.
+    fields: Further arguments of Doc.
+    """
+    lemmas = list(layers.get("lemmas", ()))
+    return Doc(
+        vocab,
+        words=list(words),
+        tags=list(layers["pos"]) if "pos" in layers else None,
+        lemmas=lemmas if any(lemmas) else None,
+        user_data={CHUNKS: list(layers["chunks"])} if "chunks" in layers else None,
+        **fields,
     )
 
 

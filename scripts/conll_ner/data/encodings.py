@@ -1,8 +1,11 @@
 """Open text files of any encoding. Offsets count what the file holds, so line ends are kept."""
 
 import codecs
+import gzip
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -10,6 +13,9 @@ from conll_ner.common.console import InputError
 
 # Tried in this order for the hint: the first two fail on most files that aren't theirs.
 CANDIDATES = ("utf-16", "cp1252", "latin-1")
+GZIP, ZIP = ".gz", ".zip"
+ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b")
+KIND = {".xlsx": "a workbook: save it as CSV", ".docx": "a Word document: save it as text"}
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -23,10 +29,30 @@ def open_text(path: Path, encoding: str | None) -> Iterator[TextIO]:
     """
     check_encoding(encoding)
     try:
-        with path.open(encoding=encoding or "utf-8-sig", newline="") as file:
+        with open_bytes(path) as binary:
+            file = TextIOWrapper(binary, encoding or "utf-8-sig", newline="")
+            if encoding is None and any(binary.peek(4).startswith(mark) for mark in ARCHIVES):
+                raise InputError(f"{path} is {KIND.get(path.suffix, 'an archive, not text')}")
             yield file
     except UnicodeError as error:
         raise InputError(describe(path, encoding or "UTF-8", error)) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise InputError(f"{path} is not a complete gzip file") from None
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BufferedReader]:
+    """Open a file, decompressed if its name ends in .gz."""
+    with path.open("rb") as file, ExitStack() as stack:
+        if path.suffix.lower() != GZIP:
+            yield file
+        else:
+            yield BufferedReader(stack.enter_context(gzip.open(file)))
+
+
+def text_suffix(path: Path) -> str:
+    """RETURNS (str): What shows the format in a file's name, without .gz, in lower case."""
+    return (path.with_suffix("") if path.suffix.lower() == GZIP else path).suffix.lower()
 
 
 def read_text(path: Path, encoding: str | None) -> str:
@@ -44,7 +70,8 @@ def check_encoding(encoding: str | None) -> None:
 
 def describe(path: Path, encoding: str, error: UnicodeError) -> str:
     """RETURNS (str): What is wrong with the file's bytes, and which encoding fits."""
-    data = path.read_bytes()
+    with open_bytes(path) as file:
+        data = file.read()
     where, what = str(path), str(error)
     if isinstance(error, UnicodeDecodeError):
         # A file is decoded in chunks, so that the error's own position isn't that in the file.
@@ -64,6 +91,8 @@ def find_error(data: bytes, encoding: str) -> tuple[int, int]:
 
 def hint(data: bytes) -> str:
     """RETURNS (str): The option that reads the bytes."""
+    if not data.startswith(UTF16_MARKS) and b"\0" in data[:1000]:
+        return "it is no text file"
     candidates = CANDIDATES if data.startswith(UTF16_MARKS) else CANDIDATES[1:]
     for name in candidates:
         try:

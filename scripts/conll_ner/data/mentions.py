@@ -2,7 +2,6 @@
 may be."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from spacy.tokens import Doc, Span
@@ -69,7 +68,7 @@ def label_problem(label: str) -> str:
     return f"the label contains the character U+{ord(found[0]):04X}" if found else ""
 
 
-def check_labels(items: Iterable[Item], source: Path) -> Iterator[Item]:
+def check_labels(items: Iterable[Item], source: object) -> Iterator[Item]:
     """YIELDS: The items.
     RAISES (InputError): If the documents among them have a wrong label, or more than MAX_LABELS
         different ones."""

@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError, msg, shorten
 from conll_ner.common.files import atomic_write, delete_output
-from conll_ner.data.formats.annotated import Issue
+from conll_ner.data.formats.annotated import Agreement, Annotated, Issue
 
 ISSUES_SUFFIX = ".issues.jsonl"
 SHOWN = 3  # issues that are printed
@@ -28,6 +28,8 @@ class Summary:
         self.types: Counter[str] = Counter()
         self.unlabelled = 0  # words
         self.reasons: Counter[str] = Counter()  # without what follows a colon
+        self.unreadable = 0  # records
+        self.agreement = Agreement()
         self.first: list[Issue] = []
         self.stack = ExitStack()
         self.file: TextIO | None = None
@@ -47,7 +49,15 @@ class Summary:
             delete_output(self.path)
         self.stack.__exit__(type_, error, traceback)
 
-    def keep_documents(self, found: Iterable[Doc | Issue], source: Path) -> Iterator[Doc]:
+    def count_copies(self, found: Iterable[Annotated | Issue]) -> Iterator[Annotated | Issue]:
+        """YIELDS (Annotated | Issue): The records. Counts how far annotations of a text agree."""
+        for item in found:
+            if isinstance(item, Annotated):
+                pairs = zip(self.agreement, item.agreement, strict=True)
+                self.agreement = Agreement(*(a + b for a, b in pairs))
+            yield item
+
+    def keep_documents(self, found: Iterable[Doc | Issue], source: str) -> Iterator[Doc]:
         """YIELDS (Doc): The documents, counted. Lists the issues.
         RAISES (InputError): If there are no documents."""
         for item in found:
@@ -56,6 +66,9 @@ class Summary:
             else:
                 self.count(item)
                 yield item
+        first = next((issue for issue in self.first if issue.unreadable), None)
+        if first is not None and not self.counts["documents"]:
+            raise InputError(f"{first.record}: {first.reason}")
         if not self.counts["documents"]:
             raise InputError(
                 f"{source} contains no words; check that it is the right file and complete"
@@ -75,6 +88,7 @@ class Summary:
             # An unpaired surrogate of the file is written as JSON writes it: \ud800.
             self.file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
         self.file.write(issue.to_json())
+        self.unreadable += issue.unreadable
         self.reasons[issue.reason.split(":")[0]] += 1
         if len(self.first) < SHOWN:
             self.first.append(issue)
@@ -87,6 +101,12 @@ class Summary:
         msg.good(f"{self.shown}: {numbers} ({format_})")
         if self.unlabelled:
             msg.info(f"{self.unlabelled:,} words have no label")
+        if self.agreement.total:
+            f1 = 200 * self.agreement.shared / self.agreement.total
+            msg.info(
+                f"{self.agreement.texts:,} texts annotated more than once; their mentions agree "
+                f"with an F1 of {f1:.1f}"
+            )
         if not self.reasons:
             return
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.reasons.most_common())
@@ -95,3 +115,5 @@ class Summary:
             text, label = shorten(repr(issue.text)), shorten(issue.label)
             msg.text(f"  {issue.record}: {text} {label}: {issue.reason}")
         msg.text(f"  all are listed in {self.shown.with_name(self.path.name)}")
+        if self.unreadable:
+            msg.warn(f"{self.unreadable:,} records can't be read; --strict refuses them")

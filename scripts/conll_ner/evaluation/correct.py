@@ -10,9 +10,11 @@ from conll_ner.common.command import WRITES, command
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import sha256
 from conll_ner.common.languages import blank_pipeline
-from conll_ner.data.formats.annotated import Reading
-from conll_ner.data.formats.reading import read_source
+from conll_ner.data.formats.aligning import make_docs
+from conll_ner.data.formats.annotated import Reading, strictly
+from conll_ner.data.formats.reading import open_sources
 from conll_ner.data.formats.writing import find_target, write_target
+from conll_ner.data.mentions import check_labels
 from conll_ner.data.options import Language, SourceFormat, TargetFormat
 from conll_ner.evaluation.corrections import apply_corrections, read_corrections
 
@@ -31,8 +33,10 @@ def main(
     if not source.is_file():
         raise InputError(f"{source}: no such file")
     to = find_target(target, to)
-    _, read = read_source(source, Reading(blank_pipeline(lang), format_))
+    reading = Reading(blank_pipeline(lang), format_)
     found = read_corrections(corrections, sha256(source))
-    docs = (doc for doc in read if isinstance(doc, Doc))
-    write_target(apply_corrections(docs, found, source), target, to, "iob2")
+    with open_sources([source], reading) as (_, records):
+        items = check_labels(strictly(make_docs(records, reading)), source)
+        docs = (doc for doc in items if isinstance(doc, Doc))
+        write_target(apply_corrections(docs, found, source), target, to, "iob2")
     msg.good(f"{target}: {len(found):,} corrections applied")

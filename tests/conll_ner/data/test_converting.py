@@ -52,6 +52,7 @@ def test_annotations_become_documents_and_issues(source: Path, tmp_path: Path) -
         "start": 0,
         "end": 2,
         "used": "",
+        "unreadable": False,
     }
     printed = " ".join(result.output.split())
     assert "2 documents, 6 words, 1 LOC, 1 PER (doccano)" in printed
@@ -160,7 +161,7 @@ def test_a_folder_of_splits_is_converted_as_a_whole(source: Path, tmp_path: Path
         (["in.jsonl", "out.spacy", "--format", "brat"], "in.jsonl"),
         (["none.jsonl", "out.spacy"], "none.jsonl: no such file or folder"),
         (["empty.jsonl", "out.spacy"], "empty.jsonl contains no words"),
-        (["folder", "out.spacy"], "folder is a folder without .ann files"),
+        (["folder", "out.spacy"], "folder contains no file that ends in"),
         (["corpus", "out"], "corpus has no file for valid"),
     ],
 )
@@ -194,11 +195,11 @@ def test_the_vocabulary_does_not_grow_with_the_file(
     nlp = spacy.blank("en")
     how = converting.Conversion(Reading(nlp), to)
     source = jsonl(tmp_path / "in.jsonl", *records)
-    converting.convert_file(source, tmp_path / "whole.json", how)
+    converting.convert_files([source], tmp_path / "whole.json", how)
     monkeypatch.setattr(converting, "ZONE", 10)
     nlp = spacy.blank("en")
-    converting.convert_file(
-        source, tmp_path / "zones.json", converting.Conversion(Reading(nlp), to)
+    converting.convert_files(
+        [source], tmp_path / "zones.json", converting.Conversion(Reading(nlp), to)
     )
     assert (tmp_path / "zones.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     kept = [f"Oslo{i}" in nlp.vocab.strings for i in range(30)]

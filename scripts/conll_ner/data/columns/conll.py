@@ -9,11 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.decoding import decode_blocks
-from conll_ner.data.columns.rows import DOCSTART, MISSING, UNKNOWN, Block, read_blocks
+from conll_ner.data.columns.rows import DOCSTART, MISSING, UNKNOWN, Block, is_blank, read_blocks
 from conll_ner.data.columns.schemes import encode_mentions
 from conll_ner.data.columns.selection import COLUMNS, DEFAULT, Columns, keep_columns
 from conll_ner.data.mentions import Mention
@@ -49,7 +50,9 @@ class Corpus:
     empty_sentences: int = 0  # skipped: extra blank lines
     empty_documents: int = 0  # skipped: document starts without words before the next one
     comments: int = 0  # skipped
+    blank_words: int = 0  # skipped
     repaired: list[str] = field(default_factory=list)  # line and label, with `repair`
+    broken: list[str] = field(default_factory=list)  # why sentences are missing, with `lenient`
 
 
 def read_corpus(
@@ -59,6 +62,7 @@ def read_corpus(
     *,
     repair: bool = False,
     encoding: str | None = None,
+    lenient: bool = False,
 ) -> Corpus:
     """Read a column file in any common format.
 
@@ -67,14 +71,25 @@ def read_corpus(
     columns (Columns): Where words and labels are; by default, the columns are as in COLUMNS.
     repair (bool): Whether illegal labels are read as conlleval does; `repaired` lists them.
     encoding (str | None): None: UTF-8, with or without BOM.
+    lenient (bool): Whether a sentence with a row that can't be read is left out.
     RAISES (InputError): If the file is invalid. Names the file, the line and the problem.
     """
     found = read_blocks(path, encoding)
-    blocks = [block for document in found.documents for block in document]
+    broken = [block.problem for block in found.broken]
+    if broken and not lenient:
+        raise InputError(broken[0])
+    blocks = [block for document in found.documents for block in document if not block.problem]
+    if not blocks:
+        raise InputError(broken[0])
     blocks = keep_columns(blocks, columns, str(path))
     scheme, mentions, illegal = decode_blocks(blocks, scheme, str(path), repair=repair)
     sentences = iter(map(make_sentence, blocks, mentions))
-    documents = [[next(sentences) for b in document if b.rows] for document in found.documents]
+    documents = [
+        [s for b in document if b.rows and not b.problem and (s := next(sentences)).words]
+        for document in found.documents
+    ]
+    if not any(documents):
+        raise InputError(f"{path} contains no words")
     return Corpus(
         [Document(document) for document in documents if document],
         scheme,
@@ -82,24 +97,33 @@ def read_corpus(
         found.empty_sentences,
         found.empty_documents,
         found.comments,
+        sum(is_blank(row[0]) for block in blocks for row in block.rows),
         [
             f"line {block.line + i}: {shorten(block.labels[i])}"
             for block, indices in zip(blocks, illegal, strict=True)
             for i in indices
         ],
+        broken,
     )
 
 
 def make_sentence(block: Block, mentions: list[Mention]) -> Sentence:
+    """RETURNS (Sentence): The words of rows, without blank ones."""
+    rows = [row for row in block.rows if not is_blank(row[0])]
+    if len(rows) < len(block.rows):
+        before = [0, *accumulate(not is_blank(row[0]) for row in block.rows)]
+        mentions = [Mention(before[a], before[b], label) for a, b, label in mentions]
+        mentions = [mention for mention in mentions if mention.start < mention.end]
     names = COLUMNS[len(block.rows[0])]
-    columns = dict(zip(names, map(list, zip(*block.rows, strict=True)), strict=True))
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) if rows else {}
 
     def column(name: str) -> list[str]:
-        values = columns.get(name, [""] * len(block.rows))
+        values = columns.get(name, [""] * len(rows))
         return ["" if value == MISSING[0] else value for value in values]
 
     pos, chunks, lemmas = map(column, ("pos", "chunk", "lemma"))
-    return Sentence(columns["word"], pos, chunks, lemmas, mentions, block.unknown)
+    unknown = tuple(i for i, row in enumerate(rows) if row[-1] == UNKNOWN)
+    return Sentence(columns.get("word", []), pos, chunks, lemmas, mentions, unknown)
 
 
 def count(documents: Iterable[Document]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
+from conll_ner.data.columns.labels import check_labels, respell
 from conll_ner.data.columns.rows import Block
 from conll_ner.data.columns.schemes import LabelError, decode_mentions, find_illegal
 from conll_ner.data.mentions import Mention
@@ -28,6 +29,9 @@ def decode_blocks(blocks: Sequence[Block], scheme: str, path: str, *, repair: bo
     repair (bool): Whether illegal labels are read as conlleval does.
     RAISES (InputError): If a label is illegal, or no scheme matches. Names the line.
     """
+    labels = {label for block in blocks for label in block.labels}
+    respell(blocks, labels)
+    check_labels(blocks, labels, scheme, path)
     if scheme == "auto":
         scheme = detect_scheme(blocks, path, repair=repair)
     return Decoded(

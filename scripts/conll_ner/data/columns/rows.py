@@ -7,7 +7,7 @@ from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.schemes import parse_tag
-from conll_ner.data.encodings import read_text
+from conll_ner.data.encodings import read_text, text_suffix
 
 DOCSTART = "-DOCSTART-"
 UNKNOWN = "-"  # a label that isn't known, as in spaCy's formats
@@ -36,6 +36,7 @@ class Block:
     line: int  # line number of the first row, from 1
     rows: list[list[str]] = field(default_factory=list)
     where: str = ""  # its place, for formats whose words have no lines
+    problem: str = ""  # why a row can't be read, with its line; the row is missing then
 
     def place(self, path: str, index: int) -> str:
         """RETURNS (str): File and line of a row, for messages."""
@@ -63,20 +64,25 @@ class Blocks:
     empty_documents: int = 0  # document starts without words before the next one
     comments: int = 0
 
+    @property
+    def broken(self) -> list[Block]:
+        """Sentences with a row that can't be read."""
+        return [block for document in self.documents for block in document if block.problem]
+
 
 def read_blocks(path: Path, encoding: str | None = None) -> Blocks:
     """Split a column file, or a CSV file with a word per row.
 
     encoding (str | None): None: UTF-8, with or without BOM.
-    RAISES (InputError): If the file has no rows or another encoding, or a row doesn't have 2 to 10
-        columns, or not as many as the first row.
+    RAISES (InputError): If the file has no rows or another encoding, or the first row doesn't have
+        2 to 10 columns. Where a row has another number of columns, its sentence says so.
     """
     text = read_text(path, encoding).replace("\r\n", "\n").replace("\r", "\n")
     if encoding is None and "\0" in text:  # UTF-16 without a byte order mark is valid UTF-8
         line = text.count("\n", 0, text.index("\0")) + 1
         name = "utf-16-le" if text.index("\0") % 2 else "utf-16-be"
         raise InputError(f"{path}:{line}: NUL characters; if it is UTF-16, --encoding {name}")
-    split = split_csv if path.suffix.lower() == ".csv" else split_lines
+    split = split_csv if text_suffix(path) == ".csv" else split_lines
     blocks = split(text, str(path))
     if not blocks.documents:
         raise InputError(
@@ -115,6 +121,12 @@ def is_label(value: str, *, outside: bool) -> bool:
     return True
 
 
+def is_blank(word: str) -> bool:
+    """RETURNS (bool): Whether a word is empty or spaces, such as those between the characters of
+    KLUE-NER (https://github.com/KLUE-benchmark/KLUE)."""
+    return not word.strip(" \t\r\n")
+
+
 def find_header(row: Sequence[str]) -> dict[str, int]:
     """RETURNS (dict[str, int]): The column of each name, in lower case, if the row names a column
     of words and one of labels; empty otherwise."""
@@ -125,27 +137,31 @@ def find_header(row: Sequence[str]) -> dict[str, int]:
     return {name: names.index(name) for name in names} if is_header else {}
 
 
-def check_row(row: list[str], width: int | None, where: str, line: str) -> None:
-    """Check the columns of a row.
+def add_row(block: Block, row: list[str], width: int | None, where: str, line: str) -> None:
+    """Add a row to its sentence or, if it has another number of columns than the first, the reason
+    why it can't be read.
 
     width (int | None): Number of columns of the first row; None for the first row itself.
     where (str): File and line, for errors.
-    RAISES (InputError): If their number is wrong, or one is empty.
+    RAISES (InputError): If the first row hasn't 2 to 10 columns.
     """
     problem = ""
     if width is None and not 2 <= len(row) <= MAX_COLUMNS:
         problem = f"{len(row)} columns, not 2 to {MAX_COLUMNS} with the label last"
     elif width is not None and len(row) != width:
         problem = f"{len(row)} columns where the first row has {width}"
-    elif not all(row):
-        problem = f"column {row.index('') + 1} is empty"
+    problem = problem and f"{where}: {problem}: {shorten(repr(line))}"
+    if problem and width is None:
+        raise InputError(problem)
     if problem:
-        raise InputError(f"{where}: {problem}: {shorten(repr(line))}")
+        block.problem = block.problem or problem
+    else:
+        block.rows.append(row)
 
 
 def split_lines(text: str, path: str) -> Blocks:
     """RETURNS (Blocks): The sentences of lines with columns.
-    RAISES (InputError): If a row is wrong."""
+    RAISES (InputError): If the first row is wrong."""
     blocks = Blocks([])
     documents: list[list[Block]] = [[]]
     block: Block | None = None
@@ -166,12 +182,12 @@ def split_lines(text: str, path: str) -> Blocks:
             blocks.comments += 1
         else:
             row = split_row(line)
-            check_row(row, width, f"{path}:{number}", line)
-            width, has_tabs = len(row), "\t" in line
             if block is None:
                 block = Block(number)
                 documents[-1].append(block)
-            block.rows.append(row)
+            add_row(block, row, width, f"{path}:{number}", line)
+            if width is None:
+                width, has_tabs = len(row), "\t" in line
         was_blank = not line
     if not blocks.has_docstarts:
         documents = [[block] for block in documents[0]]
@@ -187,7 +203,7 @@ def split_csv(text: str, path: str) -> Blocks:
     end sentences.
 
     RETURNS (Blocks): The sentences, without the column "Sentence #" but with the row of names.
-    RAISES (InputError): If a row is wrong.
+    RAISES (InputError): If the first row is wrong, or a quoted value isn't closed in its line.
     """
     sentences: list[Block] = []
     begins = True
@@ -200,23 +216,25 @@ def split_csv(text: str, path: str) -> Blocks:
                 (i for i, name in enumerate(row) if name.lower().startswith("sent")), None
             )
             names = without(row, number)
-            if len(names) < 2 or (len(names) > MAX_COLUMNS and not find_header(names)):
-                check_row(names, None, f"{path}:{line}", ",".join(row))
-            sentences.append(Block(line, [names]))
+            sentences.append(Block(line))
+            if len(names) >= 2 and find_header(names):  # they can be many
+                sentences[-1].rows.append(names)
+            else:
+                add_row(sentences[-1], names, None, f"{path}:{line}", ",".join(row))
         elif not any(row):
             begins = True
         elif width is not None:
-            values = without(row, number)
-            check_row(values, width - (number is not None), f"{path}:{line}", ",".join(row))
-            value = "" if number is None else row[number]
+            value = "" if number is None or number >= len(row) else row[number]
             if begins or value not in ("", current):
                 sentences.append(Block(line))
             current = value or current
-            sentences[-1].rows.append(values)
+            values, expected = without(row, number), width - (number is not None)
+            add_row(sentences[-1], values, expected, f"{path}:{line}", ",".join(row))
             begins = False
     # The names belong to the first sentence, as in other files.
     if len(sentences) > 1:
-        sentences[:2] = [Block(sentences[0].line, sentences[0].rows + sentences[1].rows)]
+        header, first = sentences[:2]
+        sentences[:2] = [Block(header.line, header.rows + first.rows, problem=first.problem)]
     return Blocks([[block] for block in sentences])
 
 

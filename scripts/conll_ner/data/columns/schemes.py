@@ -89,10 +89,7 @@ def parse_tag(label: str) -> Tag:
     match = re.fullmatch(r"([BILUESM])-(.+)", label, re.DOTALL)
     if match is None:
         quoted = shorten(repr(label))
-        raise ValueError(
-            f"label {quoted} fits no scheme: expected O or, for example, B-PER; for types without "
-            "prefix, convert --scheme io"
-        )
+        raise ValueError(f"label {quoted} fits no scheme: expected O or, for example, B-PER")
     if problem := label_problem(match[2]):
         raise ValueError(f"{problem}: {shorten(repr(label))}")
     return Tag(match[1], match[2])

@@ -5,15 +5,19 @@ public corpora: FiNER and GermEval have two columns of labels, GermEval counts t
 first column, MultiCoNER and CoNLL-U have comments, HIPE has a header.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.rows import LABEL_NAMES, WORD_NAMES, Block, find_header, is_label
+from conll_ner.data.encodings import text_suffix
 
 # Types of chunks, whose labels look like those of mentions, in English (Tjong Kim Sang and
 # Buchholz, 2000, https://aclanthology.org/W00-0726) and German.
 CHUNKS = {"NP", "VP", "PP", "NC", "VC", "PC"}
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:")
 MAX_TYPES = 1000  # a column with more different values holds no labels
 
 
@@ -51,17 +55,28 @@ def keep_columns(blocks: Sequence[Block], columns: Columns, path: str) -> list[B
     if not blocks:
         raise InputError(f"{path} has no rows but the names of its columns")
     where = f"{path}:{blocks[0].line}"
-    if path.lower().endswith(".csv") and not header and columns == DEFAULT:
+    if text_suffix(Path(path)) == ".csv" and not header and columns == DEFAULT:
         raise InputError(
             f"{where}: this row doesn't name the columns of words and labels; --word-column and "
             "--label-column do, by number"
         )
     word, label = choose_columns(blocks, columns, header, path)
+    strip_prefix(blocks, word)
     check_header([row[label] for block in blocks for row in block.rows], where)
     if columns != DEFAULT or header or len(blocks[0].rows[0]) not in COLUMNS:
         for block in blocks:
             block.rows = [[row[word], row[label]] for row in block.rows]
     return blocks
+
+
+def strip_prefix(blocks: Sequence[Block], word: int) -> None:
+    """Delete the language's code that begins each word of WikiANN (https://aclanthology.org/P17-1178),
+    such as "pt:" in "pt:Associação"."""
+    rows = [row for block in blocks for row in block.rows]
+    match = LANGUAGE.match(rows[0][word])
+    if match and len(rows) > 1 and all(row[word].startswith(match[0]) for row in rows):
+        for row in rows:
+            row[word] = row[word].removeprefix(match[0])
 
 
 def holds_labels(values: Iterable[str]) -> bool:

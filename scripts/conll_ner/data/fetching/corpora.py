@@ -20,8 +20,8 @@ from conll_ner.data.columns.conll import (
 )
 from conll_ner.data.columns.schemes import decode_mentions
 from conll_ner.data.fetching.origins import go_offline_without_hub, try_sources
+from conll_ner.data.formats.readers.huggingface import BESIDE
 from conll_ner.data.formats.reading import COLUMNS, detect
-from conll_ner.data.formats.token_tags import BESIDE
 from conll_ner.data.mentions import Mention
 from conll_ner.data.splits import NAMES, find_splits
 
@@ -60,7 +60,7 @@ def read_folder(folder: Path, name: str) -> Splits:
     for split in SPLITS:
         if split in found:
             path = found[split]
-            splits[split] = path if detect(path, None) != COLUMNS else read_corpus(path)
+            splits[split] = path if detect(path) != COLUMNS else read_corpus(path)
         elif split != "test" or name in KNOWN_COUNTS:
             names = ", ".join(f"{each}.txt" for each in NAMES[split])
             raise InputError(f"no file for {split}; expected one of {names}, or another suffix")
@@ -214,7 +214,7 @@ def fetch_corpus(name: str, target: Path, folder: Path | None) -> str:
 def print_splits(splits: Splits) -> None:
     for split, corpus in splits.items():
         if isinstance(corpus, Path):
-            msg.text(f"  {split}: {corpus.name} ({detect(corpus, None)})")
+            msg.text(f"  {split}: {corpus.name} ({detect(corpus)})")
             continue
         if not isinstance(corpus, Corpus):
             msg.text(f"  {split}: {len(corpus):,} rows")

@@ -1,42 +1,114 @@
-"""Read JSON records: JSONL line by line, or the items of one JSON array."""
+"""Read JSON records: the lines of JSONL, the items of a JSON array, or the rows of Parquet."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.common.exact_json import load_json
+from conll_ner.common.exact_json import DECODER, MAX_DEPTH, load_json
 from conll_ner.data.encodings import open_text
+from conll_ner.data.formats.annotated import (
+    Annotated,
+    Format,
+    Issue,
+    Reader,
+    Reading,
+    Source,
+    attempt,
+)
 
 START = 4096  # characters
+FIRST = 10  # records that show the format
+CHUNK = 1 << 16  # characters of an array that are read at once
+PARQUET = ".parquet"
+END = object()
+ReadRecord = Callable[[str, Any], Iterable[Annotated | Issue]]
+
+
+def json_format(
+    name: str,
+    shown: str,
+    why: str,
+    matches: Callable[[Any], bool],
+    read: Reader,
+    *,
+    is_general: bool = False,
+) -> Format:
+    """RETURNS (Format): A format whose files are JSON.
+
+    why (str): What one of its records has.
+    matches (Callable): Whether a JSON value is one of its records.
+    """
+
+    def recognise(source: Source) -> str:
+        return why if any(map(matches, source.records)) else ""
+
+    return Format(name, shown, recognise, read, is_general)
+
+
+def each_record(read: ReadRecord) -> Reader:
+    """RETURNS (Reader): Reads JSON records one by one.
+
+    read (Callable): Reads the record at a place. Raises InputError if it can't.
+    """
+
+    def reader(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
+        return read_each(path, reading, read)
+
+    return reader
+
+
+def read_each(path: Path, reading: Reading, read: ReadRecord) -> Iterator[Annotated | Issue]:
+    for where, value in iterate_records(path, reading.encoding):
+        yield from attempt(where, value, read)
 
 
 def read_json_records(path: Path, encoding: str | None) -> Iterator[tuple[str, Any]]:
-    """Read the values of a file: of JSONL one per line, in constant memory; of a JSON array its
-    items; otherwise the one value that the file holds.
+    """As `iterate_records`.
+    RAISES (InputError): At a record that can't be decoded, too."""
+    for where, value in iterate_records(path, encoding):
+        if isinstance(value, Issue):
+            raise InputError(f"{where}: {value.reason}")
+        yield where, value
 
-    YIELDS (tuple[str, Any]): The record's place for messages, FILE:LINE or "FILE, item N", and
-        its value.
-    RAISES (InputError): If the file, or a line of it, isn't JSON.
+
+def iterate_records(path: Path, encoding: str | None) -> Iterator[tuple[str, Any]]:
+    """Read the values of a file one by one, in constant memory: of JSONL one per line, the items of
+    a JSON array, the rows of a Parquet file as objects; otherwise the one value that the file
+    holds.
+
+    YIELDS (tuple[str, Any]): The record's place for messages, FILE:LINE, "FILE, item N" or "FILE,
+        row N", and its value; an Issue if it can't be decoded.
+    RAISES (InputError): If the file is empty, or isn't JSON and has no other records.
     """
+    if path.suffix == PARQUET:
+        from conll_ner.data.parquet_rows import open_parquet, read_fields  # pyarrow is an extra
+
+        with open_parquet(path) as table:
+            for number, row in enumerate(read_fields(table, path), start=1):
+                where = f"{path}, row {number}"
+                yield where, Issue(where, row, unreadable=True) if isinstance(row, str) else row
+        return
     with open_text(path, encoding) as file:
         yield from parse_records(file, path)
 
 
-def read_start(path: Path, encoding: str | None) -> tuple[str, Any]:
-    """RETURNS (tuple[str, Any]): The first characters of a file, and the first value of
-    `read_json_records`, None if the file isn't JSON.
+def look(path: Path, encoding: str | None) -> Source:
+    """RETURNS (Source): What shows a file's format.
     RAISES (InputError): If it has another encoding."""
+    if path.suffix == PARQUET:
+        return Source(path, "", [value for _, value in islice(iterate_records(path, None), FIRST)])
     with open_text(path, encoding) as file:
         start = file.read(START).lstrip()
-        if start[:1] not in ("{", "["):
-            return start, None
-        file.seek(0)
-        with suppress(InputError):
-            return start, next((value for _, value in parse_records(file, path)), None)
-    return start, None
+        records: list[Any] = []
+        if start[:1] in ("{", "["):
+            file.seek(0)
+            with suppress(InputError):
+                records += (value for _, value in islice(parse_records(file, path), FIRST))
+    return Source(path, start, [value for value in records if not isinstance(value, Issue)])
 
 
 def parse_records(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
@@ -46,14 +118,15 @@ def parse_records(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
         raise InputError(f"{path} is empty")
     if is_record(first[1]):
         for number, line in chain([first], lines):
-            yield f"{path}:{number}", parse(line, f"{path}:{number}")
+            yield parse_line(line, f"{path}:{number}")
         return
     file.seek(0)
-    value = parse(file.read(), str(path))
-    if isinstance(value, list):
-        yield from ((f"{path}, item {n}", item) for n, item in enumerate(value, start=1))
+    if first[1].lstrip().startswith("["):
+        for number, item in enumerate(parse_array(file, path), start=1):
+            where = f"{path}, item {number}"
+            yield where, item._replace(record=where) if isinstance(item, Issue) else item
     else:
-        yield str(path), value
+        yield str(path), parse(file.read(), str(path))
 
 
 def is_record(line: str) -> bool:
@@ -67,6 +140,67 @@ def is_record(line: str) -> bool:
     return not isinstance(value, list) or (bool(value) and isinstance(value[0], str))
 
 
+def parse_line(line: str, where: str) -> tuple[str, Any]:
+    try:
+        return where, load_json(line)
+    except ValueError as error:
+        return where, Issue(where, shorten(str(error), 200), shorten(line), unreadable=True)
+
+
+def parse_array(file: TextIO, path: Path) -> Iterator[Any]:
+    """YIELDS (Any): The items of the array that a file holds; an Issue for one that isn't exact.
+    RAISES (InputError): If it isn't an array."""
+    text, line, size, is_first = file.read(CHUNK), 1, CHUNK, True
+    place = text.index("[") + 1
+    while True:
+        try:
+            item, end = parse_item(text, place, is_first=is_first)
+            is_last = text[end] == "]"
+        except (IndexError, json.JSONDecodeError) as error:  # perhaps as the item goes on
+            more = file.read(size)
+            line += text.count("\n", 0, place)
+            text, place, size = text[place:] + more, 0, size * 2
+            if more:
+                continue
+            what = error.msg if isinstance(error, json.JSONDecodeError) else "the array has no end"
+            raise InputError(f"{path}:{line}: not JSON: {what}") from None
+        except RecursionError:
+            raise InputError(f"{path}: nested more than {MAX_DEPTH} levels deep") from None
+        if item is not END:
+            yield item
+        if is_last:
+            if (text[end + 1 :] + file.read()).strip():
+                raise InputError(f"{path}: not JSON: something follows the array")
+            return
+        place, size, is_first = end + 1, CHUNK, False
+
+
+def parse_item(text: str, place: int, *, is_first: bool) -> tuple[Any, int]:
+    """RETURNS (tuple[Any, int]): The item of an array at a place, END if it has none; and the place
+    of the comma or bracket after it.
+    RAISES (JSONDecodeError, IndexError): If there is no complete one."""
+    place = skip_space(text, place)
+    if is_first and text[place] == "]":
+        return END, place
+    try:
+        item, end = DECODER.raw_decode(text, place)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        _, end = json.JSONDecoder().raw_decode(text, place)
+        item = Issue("", shorten(str(error), 200), shorten(text[place:end]), unreadable=True)
+    end = skip_space(text, end)
+    if text[end] not in ",]":
+        raise json.JSONDecodeError("Expecting ',' delimiter", text, end)
+    return item, end
+
+
+def skip_space(text: str, place: int) -> int:
+    while text[place].isspace():
+        place += 1
+    return place
+
+
 def parse(text: str, where: str) -> Any:
     try:
         return load_json(text)
@@ -75,11 +209,13 @@ def parse(text: str, where: str) -> Any:
 
 
 def get(record: Any, name: str, types: type | tuple[type, ...], where: str) -> Any:
-    """RETURNS (Any): A field of a JSON object.
+    """RETURNS (Any): A field of a JSON object. A number such as 5.0 is an integer.
     RAISES (InputError): If the record isn't an object, lacks the field, or it has another type."""
     if not isinstance(record, dict) or name not in record:
         raise InputError(f'{where}: no field "{name}"')
     value = record[name]
+    if types is int and isinstance(value, float) and value.is_integer():
+        return int(value)
     if not isinstance(value, types) or isinstance(value, bool):
         raise InputError(f'{where}: the field "{name}" is {shorten(repr(value))}')
     return value

@@ -1,105 +1,208 @@
-"""Read gold documents from a file or folder of any format, which its content shows."""
+"""Read gold documents from files or folders of any format, which their content shows."""
 
-from collections.abc import Callable, Iterator
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from pkgutil import iter_modules
+from typing import Any
 
-from spacy.tokens import Doc
+from spacy import blank
 
-from conll_ner.common.console import InputError
-from conll_ner.data.docs import read_docs
-from conll_ner.data.formats.aligning import make_docs
-from conll_ner.data.formats.annotated import Issue, Reader, Reading
-from conll_ner.data.formats.argilla import is_argilla, read_argilla
-from conll_ner.data.formats.brat import read_brat
-from conll_ner.data.formats.column_files import read_columns
-from conll_ner.data.formats.doccano import is_doccano, read_doccano
-from conll_ner.data.formats.json_records import read_json_records, read_start
-from conll_ner.data.formats.labelstudio import (
-    is_labelstudio,
-    is_labelstudio_min,
-    read_labelstudio,
-    read_labelstudio_min,
-)
-from conll_ner.data.formats.plain import is_plain, read_plain
-from conll_ner.data.formats.prodigy import is_prodigy, read_prodigy
-from conll_ner.data.formats.spacy_json import is_spacy_json, read_spacy_json
-from conll_ner.data.formats.token_tags import is_token_tags, read_token_tags
-from conll_ner.data.formats.tuples import is_tuples, read_tuples
-from conll_ner.data.formats.ubiai import is_ubiai, read_ubiai
-from conll_ner.data.formats.webanno import FIRST_LINE, read_webanno
-from conll_ner.data.mentions import check_labels
-
-
-class Format(NamedTuple):
-    """An annotation format.
-
-    read (Reader): Reads its files.
-    matches (Callable | None): Whether a JSON value, the first record of a file, is of this format;
-        None if the format isn't JSON.
-    """
-
-    read: Reader
-    matches: Callable[[Any], bool] | None = None
-
+from conll_ner.common.console import InputError, first_line
+from conll_ner.common.links import check_inside
+from conll_ner.data.encodings import ZIP
+from conll_ner.data.formats import readers
+from conll_ner.data.formats.annotated import Annotated, Format, Issue, Reading, Source
+from conll_ner.data.formats.joining import Records, join_copies
+from conll_ner.data.formats.json_records import FIRST, PARQUET, iterate_records, look
 
 COLUMNS = "columns"
 SPACY = "spacy"
-# By the name for --format. The first one that matches is taken, so the general ones come last.
 FORMATS: dict[str, Format] = {
-    SPACY: Format(lambda path, reading: read_docs(path, reading.nlp.vocab)),
-    COLUMNS: Format(read_columns),
-    "brat": Format(read_brat),
-    "webanno": Format(read_webanno),
-    "spacy-json": Format(read_spacy_json, is_spacy_json),
-    "tuples": Format(read_tuples, is_tuples),
-    "labelstudio": Format(read_labelstudio, is_labelstudio),
-    "argilla": Format(read_argilla, is_argilla),
-    "ubiai": Format(read_ubiai, is_ubiai),
-    "huggingface": Format(read_token_tags, is_token_tags),
-    "prodigy": Format(read_prodigy, is_prodigy),
-    "doccano": Format(read_doccano, is_doccano),
-    "labelstudio-min": Format(read_labelstudio_min, is_labelstudio_min),
-    "jsonl": Format(read_plain, is_plain),
+    format_.name: format_
+    for module in iter_modules(readers.__path__, f"{readers.__name__}.")
+    for format_ in [import_module(module.name).FORMAT]
 }
-SUFFIXES = {".ann": "brat", ".spacy": SPACY, ".parquet": "huggingface"}
-FOLDERS = {"*.ann": "brat", "*.tsv": "webanno"}  # by their files
+TEXT = ".txt"  # of the texts of brat
+BINARY = (".spacy",)
+SUFFIXES = (  # of files that are read in folders
+    *(".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".conll", ".conllu", ".iob", ".bio", ".txt"),
+    *(".spacy", PARQUET, ".gz"),
+)
+OWN_FILES = {"*.ann": "brat", "*.tsv": "webanno"}  # in folders with other files, such as texts
+EXAMPLE = (
+    "write each text as a line of JSONL: "
+    '{"text": "Ada left.", "mentions": [{"start": 0, "end": 3, "label": "PER"}]}'
+)
 
 
-def read_source(source: Path, reading: Reading) -> tuple[str, Iterator[Doc | Issue]]:
-    """RETURNS (tuple[str, Iterator[Doc | Issue]]): A key of FORMATS; and the documents, in the
-    words of the format or of the tokenizer, with what is left out.
-    RAISES (InputError): If there is no such file or format or, while documents are read, if the
-        source isn't of the format."""
+@contextmanager
+def open_sources(sources: Sequence[Path], reading: Reading) -> Iterator[tuple[str, Records]]:
+    """Read files, folders and archives of any format. Annotations of equal texts in several files
+    are one record.
+
+    YIELDS (tuple[str, Iterator[Annotated | Issue]]): The names of the formats, and the records.
+    RAISES (InputError): If there is no such file or format or, while records are read, if a file
+        isn't of its format.
+    """
+    if reading.format not in ("auto", *FORMATS):
+        raise InputError(f"--format {reading.format} is not one of auto, {', '.join(FORMATS)}")
+    with ExitStack() as stack:
+        places: dict[str, str] = {}  # folder of an archive's files -> archive
+        files = [file for path in sources for file in list_files(path, reading, stack, places)]
+        formats = [choose(file, reading) for file in files]
+        names = ", ".join(dict.fromkeys(format_.name for format_ in formats))
+
+        def read(*, with_keys: bool) -> Records:
+            for file, format_ in zip(files, formats, strict=True):
+                found = format_.read(file, reading)
+                yield from add_keys(found) if with_keys else found
+
+        if len(files) == 1:
+            records = read(with_keys=False)
+        else:
+            records = join_copies(lambda: read(with_keys=True))
+        yield names, name_places(records, places) if places else records
+
+
+def detect(source: Path) -> str:
+    """RETURNS (str): The names of the formats of a file or folder. Raises as `open_sources`."""
+    with open_sources([source], Reading(blank("xx"))) as (names, _):
+        return names
+
+
+def add_keys(records: Records) -> Records:
+    """YIELDS (Annotated | Issue): The records of a file, whose keys are their texts. A text that
+    occurs twice in a file is two documents."""
+    seen: Counter[str] = Counter()
+    for item in records:
+        if isinstance(item, Annotated):
+            key = "".join(item.text.split())
+            item = replace(item, key=f"{seen[key]} {key}")
+            seen[key] += 1
+        yield item
+
+
+def name_places(records: Records, places: dict[str, str]) -> Records:
+    """YIELDS (Annotated | Issue): The records, with the archive's name in place of the folder that
+    its files are read from.
+    RAISES (InputError): As the records do."""
+
+    def name(text: str) -> str:
+        for folder, archive in places.items():
+            text = text.replace(folder, archive)
+        return text
+
+    try:
+        for item in records:
+            if isinstance(item, Issue):
+                yield item._replace(record=name(item.record))
+            else:
+                issues = [issue._replace(record=name(issue.record)) for issue in item.issues]
+                yield replace(item, record=name(item.record), issues=issues)
+    except InputError as error:
+        raise InputError(name(str(error))) from None
+
+
+def list_files(
+    source: Path, reading: Reading, stack: ExitStack, places: dict[str, str]
+) -> list[Path]:
+    """RETURNS (list[Path]): The files to read of a file, a folder or an archive, which is unpacked
+    until the stack is closed.
+    RAISES (InputError): If there is none, or one is a link out of the folder."""
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
-    name = detect(source, reading.encoding) if reading.format == "auto" else reading.format
-    if name not in FORMATS:
-        raise InputError(f"--format {name} is not one of auto, {', '.join(FORMATS)}")
-    records = FORMATS[name].read(source, reading)
-    return name, check_labels(make_docs(records, reading.nlp, reading.alignment), source)
+    if source.suffix.lower() == ZIP:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        try:
+            with zipfile.ZipFile(source) as archive:
+                archive.extractall(folder)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            raise InputError(f"{source} can't be unpacked: {first_line(error)}") from None
+        places[folder] = str(source)
+        files = list_folder(Path(folder), reading)
+    elif source.is_dir():
+        files = list_folder(source, reading)
+    else:
+        check_inside([source.with_suffix(TEXT)] if source.suffix == ".ann" else [], source.parent)
+        return [source]
+    if not files:
+        raise InputError(f"{source} contains no file that ends in {', '.join(SUFFIXES)}")
+    return files
 
 
-def detect(path: Path, encoding: str | None) -> str:
-    """RETURNS (str): A key of FORMATS; COLUMNS for a file that has none of the others.
-    RAISES (InputError): If a folder, or a JSON file, has none of these formats."""
-    if path.is_dir():
-        for pattern, name in FOLDERS.items():
-            if any(path.rglob(pattern)):
-                return name
-        raise InputError(f"{path} is a folder without .ann files of brat or .tsv files of WebAnno")
-    if path.suffix in SUFFIXES:
-        return SUFFIXES[path.suffix]
-    start, record = read_start(path, encoding)
-    if start.startswith(FIRST_LINE):
-        return "webanno"
-    if record is None:
-        if path.suffix.lower().startswith(".json") and start[:1] in ("", "{", "["):
-            next(read_json_records(path, encoding), None)  # raises what is wrong
-            raise InputError(f"{path} has no records")
-        return COLUMNS  # with a word "[", for example
-    known = {name: matches for name, (_, matches) in FORMATS.items() if matches is not None}
-    for name, matches in known.items():
-        if matches(record):
-            return name
-    raise InputError(f"{path} is JSON, but of no known format: {', '.join(known)}")
+def list_folder(folder: Path, reading: Reading) -> list[Path]:
+    """RETURNS (list[Path]): The annotation files in a folder, by name. Of formats whose files lie
+    beside others, such as texts, only theirs."""
+    visible = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.relative_to(folder).as_posix().startswith((".", "__MACOSX"))
+    ]
+    for pattern, name in OWN_FILES.items():
+        own = check_inside((path for path in visible if path.match(pattern)), folder)
+        own = [path for path in own if FORMATS[name].recognise(look_at(path, reading.encoding))]
+        if own and reading.format in ("auto", name):
+            check_inside((path.with_suffix(TEXT) for path in own), folder)
+            return own
+    return check_inside((path for path in visible if path.suffix.lower() in SUFFIXES), folder)
+
+
+def look_at(path: Path, encoding: str | None) -> Source:
+    return Source(path) if path.suffix in BINARY else look(path, encoding)
+
+
+def choose(path: Path, reading: Reading) -> Format:
+    """RETURNS (Format): The format of a file.
+    RAISES (InputError): If it has none, or several that would read it differently."""
+    if reading.format != "auto":
+        return FORMATS[reading.format]
+    found = recognise(path, reading.encoding)
+    if not found:
+        raise InputError(explain(path, reading.encoding))
+    if len(found) > 1:
+        previews = {name: preview(FORMATS[name], path, reading) for name in found}
+        readable = {name: shown for name, shown in previews.items() if shown} or previews
+        if any(shown != next(iter(readable.values())) for shown in readable.values()):
+            reasons = "; ".join(f"{name}: {found[name]}" for name in readable)
+            raise InputError(f"{path} could be of several formats, name one by --format: {reasons}")
+        return FORMATS[next(iter(readable))]
+    return FORMATS[next(iter(found))]
+
+
+def recognise(path: Path, encoding: str | None) -> dict[str, str]:
+    """RETURNS (dict[str, str]): Each format that could read a file, and why."""
+    source = look_at(path, encoding)
+    reasons = {name: format_.recognise(source) for name, format_ in FORMATS.items()}
+    found = {name: reason for name, reason in reasons.items() if reason}
+    special = {name: reason for name, reason in found.items() if not FORMATS[name].is_general}
+    return special or found
+
+
+def preview(format_: Format, path: Path, reading: Reading) -> list[tuple[str, set[Any]]]:
+    """RETURNS (list[tuple[str, set]]): Text and mentions of the first records; empty if they can't
+    be read."""
+    try:
+        items = list(islice(format_.read(path, replace(reading, notes={})), FIRST))
+    except InputError:
+        return []
+    return [(item.text, set(item.mentions)) for item in items if isinstance(item, Annotated)]
+
+
+def explain(path: Path, encoding: str | None) -> str:
+    """RETURNS (str): Why a file has no known format, and what to write instead.
+    RAISES (InputError): If it isn't JSON at all."""
+    records = iterate_records(path, encoding)
+    first: Any = next(records, None)
+    if first is None:
+        return f"{path} has no records"
+    if isinstance(first[1], Issue):
+        return f"{first[0]}: {first[1].reason}"
+    known = ", ".join(name for name in FORMATS if name != COLUMNS)
+    return f"{path} is JSON, but of no known format: {known}; {EXAMPLE}"

@@ -2,20 +2,36 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, pairwise
 from typing import Any
+from unicodedata import combining, normalize
 
-from conll_ner.common.console import shorten
-from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.common.console import InputError, shorten
+from conll_ner.data.formats.annotated import QUOTED, Annotated, Issue
 from conll_ner.data.formats.json_records import get
 from conll_ner.data.mentions import CharMention
 
 Stated = tuple[CharMention, str | None]  # a mention and its text, None if it isn't stated
+Unit = Callable[[str, str], int]
+
+
+def read_stated(
+    item: Any, where: str, start: str = "start", end: str = "end", label: str = "label"
+) -> Stated:
+    """RETURNS (Stated): A mention that is a list [start, end, label], or an object with fields of
+    these names and perhaps its "text", which isn't stated if it is null or empty.
+    RAISES (InputError): If it is something else."""
+    if isinstance(item, list) and len(item) == 3:
+        item = dict(zip((start, end, label), item, strict=True))
+    if not isinstance(item, dict):
+        raise InputError(f"{where}: {shorten(repr(item))} is no mention")
+    first, last = get(item, start, int, where), get(item, end, int, where)
+    mention = CharMention(first, last, get(item, label, str, where))
+    return mention, get_stated(item, where)
 
 
 def get_stated(item: dict[str, Any], where: str) -> str | None:
-    """RETURNS (str | None): The text that a JSON object states, None if it is missing or empty.
-    RAISES (InputError): If it is no string."""
     return None if item.get("text") is None else get(item, "text", str, where) or None
 
 
@@ -25,7 +41,7 @@ def check_stated(
     """RETURNS (Annotated): The mentions whose text is the stated one, if there is one. The offsets
     of the record are read in the unit of `read_units` that fits most of them. Other mentions are
     listed, and the words at their offsets and where their text occurs are unknown."""
-    mentions = max(read_units(text, stated), key=lambda reading: count_right(text, reading))
+    mentions = best_reading(text, stated)
     kept, wrong, unknown = [], [], []
     for span, expected in mentions:
         if expected is None or is_right(text, span, expected):
@@ -33,21 +49,35 @@ def check_stated(
             continue
         found = text[max(0, span.start) : max(0, span.end)]
         reason = f"its text is not the stated one: {shorten(expected)}"
-        wrong.append(Issue(where, reason, found, span.label, span.start, span.end))
+        wrong.append(Issue(where, reason, found[:QUOTED], span.label, span.start, span.end))
         unknown += [(span.start, span.end), *find_text(text, expected)]
     return Annotated(where, text, kept, unknown=unknown, issues=[*issues, *wrong])
 
 
-def read_units(text: str, stated: Sequence[Stated]) -> list[list[Stated]]:
-    """RETURNS (list[list[Stated]]): The mentions as they are, and as they are if their offsets
-    count UTF-16 code units, a line end CRLF as one character, or both. Browsers do both
-    (https://github.com/HumanSignal/label-studio/issues/539)."""
+def best_reading(text: str, stated: Sequence[Stated]) -> list[Stated]:
+    """RETURNS (list[Stated]): The one of `read_units` in which most mentions have their text."""
+    best: list[Stated] = []
+    most = -1
+    for reading in read_units(text, stated):
+        right = count_right(text, reading)
+        if right > most:
+            best, most = reading, right
+        if most == sum(words is not None for _, words in stated):
+            break
+    return best
+
+
+def read_units(text: str, stated: Sequence[Stated]) -> Iterator[list[Stated]]:
+    """YIELDS (list[Stated]): The mentions as they are; as they are if their offsets count another
+    unit of UNITS; and all of these with ends that belong to the mention."""
     readings = [list(stated)]
-    for utf16, crlf in ((True, False), (False, True), (True, True)):
-        if (not utf16 or not text.isascii()) and (not crlf or "\r\n" in text):
-            units = unit_offsets(text, utf16=utf16, crlf=crlf)
-            readings.append([(to_code_points(span, units), expected) for span, expected in stated])
-    return readings
+    for unit in () if text.isascii() and "\r\n" not in text else UNITS:
+        offsets = unit_offsets(text, unit)
+        if offsets[-1] != len(text):
+            readings.append([(to_code_points(span, offsets), words) for span, words in stated])
+    yield from readings
+    for reading in readings:
+        yield [(span._replace(end=span.end + 1), words) for span, words in reading]
 
 
 def count_right(text: str, stated: Sequence[Stated]) -> int:
@@ -57,8 +87,11 @@ def count_right(text: str, stated: Sequence[Stated]) -> int:
 
 def is_right(text: str, span: CharMention, expected: str) -> bool:
     """RETURNS (bool): Whether a mention's text is the stated one. Tools write line feeds in it as
-    spaces."""
-    return text[max(0, span.start) : max(0, span.end)].split() == expected.split()
+    spaces, and letters with accents in another form of Unicode."""
+    found = text[max(0, span.start) : max(0, span.end)]
+    if found.isascii():
+        return found.split() == expected.split()
+    return normalize("NFC", found).split() == normalize("NFC", expected).split()
 
 
 def find_text(text: str, words: str) -> list[tuple[int, int]]:
@@ -76,20 +109,41 @@ def to_code_points(span: CharMention, units: Sequence[int]) -> CharMention:
 
 def utf16_offsets(text: str) -> list[int]:
     """RETURNS (list[int]): Where each character starts in UTF-16, and the text's length there."""
-    return unit_offsets(text, utf16=True, crlf=False)
+    return unit_offsets(text, UNITS[0])
 
 
-def unit_offsets(text: str, *, utf16: bool, crlf: bool) -> list[int]:
-    """RETURNS (list[int]): Where each character starts, and the text's length, in UTF-16 code units
-    or code points, and with CRLF as one character or two."""
-    offsets, before = [0], ""
-    for character in text:
-        width = 2 if utf16 and ord(character) > 0xFFFF else 1
-        if crlf and before + character == "\r\n":
-            width = 0
-        offsets.append(offsets[-1] + width)
-        before = character
+def unit_offsets(text: str, unit: Unit) -> list[int]:
+    """RETURNS (list[int]): Where each character starts in a unit, and the text's length there."""
+    offsets = [0]
+    for before, character in pairwise(chain([""], text)):
+        offsets.append(offsets[-1] + unit(before, character))
     return offsets
+
+
+def count_utf16(_: str, character: str) -> int:
+    return 2 if character > "\uffff" else 1
+
+
+def count_crlf(before: str, character: str) -> int:
+    return 0 if before + character == "\r\n" else 1
+
+
+def count_both(before: str, character: str) -> int:
+    return count_crlf(before, character) and count_utf16(before, character)
+
+
+def count_composed(_: str, character: str) -> int:
+    return 0 if combining(character) else 1
+
+
+def count_decomposed(_: str, character: str) -> int:
+    return len(normalize("NFD", character))
+
+
+# How much longer a text becomes by a character after another one: in UTF-16 code units, with a line
+# end CRLF as one character, in both, as browsers count
+# (https://github.com/HumanSignal/label-studio/issues/539); and in Unicode's forms NFC and NFD.
+UNITS = (count_utf16, count_crlf, count_both, count_composed, count_decomposed)
 
 
 def find_offset(offsets: Sequence[int], unit: int) -> int:

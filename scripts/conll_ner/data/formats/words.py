@@ -1,8 +1,43 @@
-"""Find words in their text."""
+"""Words and their characters."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from conll_ner.common.console import InputError, shorten
+from conll_ner.data.columns.conll import Sentence
+from conll_ner.data.docs import list_layers
+from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.data.mentions import CharMention
+
+
+def from_sentences(
+    where: str, sentences: Sequence[Sentence], issues: Sequence[Issue] = ()
+) -> Annotated:
+    """RETURNS (Annotated): A document of a format that has words only."""
+    words = [word for sentence in sentences for word in sentence.words]
+    ends = list(accumulate(len(word) + 1 for word in words))
+    starts = [0, *ends[:-1]] if words else []
+    firsts = [0, *accumulate(len(sentence.words) for sentence in sentences)]
+    pairs = list(zip(firsts, sentences, strict=False))
+    return Annotated(
+        where,
+        " ".join(words),
+        [
+            CharMention(starts[first + a], ends[first + b - 1] - 1, label)
+            for first, sentence in pairs
+            for a, b, label in sentence.mentions
+        ],
+        words=words,
+        has_spaces=False,
+        sentence_starts=[starts[first] for first, sentence in pairs if sentence.words],
+        layers=list_layers(sentences),
+        unknown=[
+            (starts[first + i], ends[first + i] - 1)
+            for first, sentence in pairs
+            for i in sentence.unknown
+        ],
+        issues=issues,
+    )
 
 
 def find_words(words: Sequence[str], text: str, where: str) -> list[tuple[int, int]]:

@@ -245,7 +245,7 @@ def test_conll_very_long_word(tmp_path: Path) -> None:
         ("a\n", 1, "1 columns, not 2 to 10 with the label last"),
         ("a b c d e f g h i j k\n", 1, "11 columns, not 2 to 10"),
         ("a O\n\nb NNP O\n", 3, "3 columns where the first row has 2: 'b NNP O'"),
-        ("\tNNP\tO\n", 1, "column 1 is empty"),
+        ("\tNNP\tO\n", None, "contains no words"),
         ("a NN O\nb\tNN\t\n", 2, "2 columns where the first row has 3"),
         (b"a O\n\xe9t\xe9 O\n", 2, "byte 0xe9 is not UTF-8; --encoding cp1252 reads it"),
         ("", None, "contains no sentences"),

@@ -16,7 +16,6 @@ LABEL = "x" * 150  # longer than what a message quotes, and as long as a label c
     [
         (f"{LONG}\n", "in.txt:1: 1 columns, not 2 to 10 with the label last: 'xxx"),
         (f"a O\n{LONG}\n", "in.txt:2: 1 columns where the first row has 2: 'xxx"),
-        (f"a\tb\tO\n\t{LONG}\tO\n", "in.txt:2: column 1 is empty: '\\txxx"),
         (f"a {LONG}\n", "in.txt:1: label 'xxx"),
         (f"a B-{LABEL}\nb I-{LABEL}y\n", "in.txt:2: I-xxx"),
         (f"a U-{LABEL}\nb S-{LABEL}\n", "in.txt:2: label S-xxx"),

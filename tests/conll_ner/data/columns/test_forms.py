@@ -133,7 +133,7 @@ def test_blank_lines_of_csv_end_sentences(tmp_path: Path) -> None:
     [
         ('word,tag\n"Ada,B-PER\nOslo,O\n', "in.csv:"),
         ("word,tag\nAda,B-PER,x\n", "in.csv:2: 3 columns where the first row has 2"),
-        ("word,tag\n,B-PER\n", "in.csv:2: column 1 is empty"),
+        ("word,tag\n,B-PER\n", "in.csv contains no words"),
         ("word,tag\n", "in.csv has no rows but the names of its columns"),
         ("word;tag\nAda;B-PER\n", "in.csv:1: 1 columns, not 2 to 10"),
         ("", "in.csv contains no sentences"),

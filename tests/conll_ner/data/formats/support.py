@@ -7,8 +7,9 @@ from typing import Any
 import spacy
 from spacy.tokens import Doc
 
-from conll_ner.data.formats.annotated import Issue, Reading
-from conll_ner.data.formats.reading import read_source
+from conll_ner.data.formats.aligning import make_docs
+from conll_ner.data.formats.annotated import Issue, Reading, strictly
+from conll_ner.data.formats.reading import open_sources
 
 NLP = spacy.blank("en")
 TEXT = "Ada left Oslo."
@@ -34,8 +35,17 @@ def jsonl(path: Path, *records: Any) -> Path:
 
 def read(path: Path, align: str = "strict", **options: Any) -> tuple[str, list[Doc], list[Issue]]:
     """RETURNS (tuple): The format that was found, the documents, and what was left out."""
-    name, found = read_source(path, Reading(NLP, alignment=align, **options))
-    items = list(found)
+    return read_all([path], align, **options)
+
+
+def read_all(
+    paths: list[Path], align: str = "strict", *, strict: bool = True, **options: Any
+) -> tuple[str, list[Doc], list[Issue]]:
+    """As `read`, of several files. strict: whether a record that can't be read is an error."""
+    reading = Reading(NLP, alignment=align, **options)
+    with open_sources(paths, reading) as (name, records):
+        found = make_docs(records, reading)
+        items = list(strictly(found) if strict else found)
     docs = [item for item in items if isinstance(item, Doc)]
     return name, docs, [item for item in items if isinstance(item, Issue)]
 

@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.annotated import Issue, Reading
-from conll_ner.data.formats.reading import detect, read_source
+from conll_ner.data.formats.reading import detect
 from tests.conll_ner.data.formats.support import (
     MENTIONS,
-    NLP,
     OBJECTS,
     RESULT,
     SPANS,
@@ -123,7 +121,7 @@ def test_form_is_found_out_and_read(name: str, record: Any, form: str, tmp_path:
         ),
         ('{"text": "Ada", "mentions": [[0, 1]]}', "in.jsonl:1: [0, 1] is no mention"),
         ('{"text": "Ada", "mentions": [], "spans": []}', "more than one field of mentions"),
-        ('{"words": ["Ada"]}', "is JSON, but of no known format: spacy-json, tuples"),
+        ('{"words": ["Ada"]}', "is JSON, but of no known format: argilla, brat"),
     ],
 )
 def test_a_broken_file_is_one_line(text: str, words: str, tmp_path: Path) -> None:
@@ -195,15 +193,14 @@ def test_a_damaged_record_is_read_or_named_in_one_line(
     name, record, changed = case
     path = jsonl(tmp_path_factory.mktemp("in") / "in.jsonl", record, changed)
     try:
-        found = list(read_source(path, Reading(NLP, name))[1])
+        _, docs, issues = read(path, format=name)
     except InputError as error:
         assert f"{path}:2" in str(error)
         assert len(str(error).splitlines()) == 1
     else:
-        assert found
-        for issue in found:
-            if isinstance(issue, Issue):
-                assert json.loads(issue.to_json())["record"].startswith(str(path))
+        assert docs or issues
+        for issue in issues:
+            assert json.loads(issue.to_json())["record"].startswith(str(path))
     first = jsonl(path, changed)
     with suppress(InputError):
-        detect(first, None)
+        detect(first)

@@ -159,7 +159,7 @@ def test_documents_are_written_as_they_come(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_format_is_found_out_again(name: str, tmp_path: Path) -> None:
     write_target([gold()], tmp_path / "out.json", name, "iob2")
-    assert detect(tmp_path / "out.json", None) == name
+    assert detect(tmp_path / "out.json") == name
 
 
 def test_prodigy_tasks_have_words_and_inclusive_ends(tmp_path: Path) -> None:

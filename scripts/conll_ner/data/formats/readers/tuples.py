@@ -1,13 +1,12 @@
 """spaCy 2's training tuples in JSON, as NER Annotator and many scripts write them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.formats.annotated import Annotated, Issue, Reading
-from conll_ner.data.formats.json_records import get, read_json_records
-from conll_ner.data.formats.plain import read_mention
+from conll_ner.data.formats.annotated import Annotated, Issue, attempt
+from conll_ner.data.formats.json_records import each_record, get, json_format
+from conll_ner.data.formats.stated import read_stated
 
 
 def is_tuples(record: Any) -> bool:
@@ -30,23 +29,31 @@ def is_tuple(value: Any) -> bool:
     )
 
 
-def read_tuples(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
+def read_tuples(where: str, record: Any) -> Iterator[Annotated | Issue]:
     """Read `["Ada left Oslo.", {"entities": [[0, 3, "PER"]]}]`, one per line or in a list; or the
     object {"classes": …, "annotations": …} of NER Annotator, whose texts that weren't annotated
     are null."""
-    for where, record in read_json_records(path, reading.encoding):
-        if isinstance(record, dict):
-            items = enumerate(get(record, "annotations", list, where), start=1)
-            for number, item in items:
-                if item is not None:
-                    yield read_tuple(f"{where}, annotation {number}", item)
-        else:
-            yield read_tuple(where, record)
+    if isinstance(record, dict):
+        items = enumerate(get(record, "annotations", list, where), start=1)
+        for number, item in items:
+            if item is not None:
+                yield from attempt(f"{where}, annotation {number}", item, read_tuple)
+    else:
+        yield from read_tuple(where, record)
 
 
-def read_tuple(where: str, item: Any) -> Annotated:
+def read_tuple(where: str, item: Any) -> Iterator[Annotated]:
     if not is_tuple(item):
         raise InputError(f"{where}: {shorten(repr(item))} is no text with entities")
     text, annotation = item
     entities = get(annotation, "entities", list, where)
-    return Annotated(where, text, [read_mention(span, where) for span in entities])
+    yield Annotated(where, text, [read_stated(span, where)[0] for span in entities])
+
+
+FORMAT = json_format(
+    "tuples",
+    "spaCy 2's training tuples, NER Annotator",
+    'a text with an object that has "entities"',
+    is_tuples,
+    each_record(read_tuples),
+)

@@ -4,26 +4,30 @@
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.common.links import check_inside
 from conll_ner.data.encodings import read_text
-from conll_ner.data.formats.annotated import Annotated, Issue, Reading
+from conll_ner.data.formats.annotated import Annotated, Format, Issue, Reading, attempt
 from conll_ner.data.formats.stated import Stated, check_stated, count_right
 from conll_ner.data.mentions import CharMention
 
+SUFFIX = ".ann"
+
 
 def read_brat(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
-    """Read the text-bound annotations (T) of one .ann file, or of all in a folder. Relations,
-    events, attributes and notes are ignored. Mentions of several parts are left out."""
-    folder = path if path.is_dir() else path.parent
-    for file in check_inside(path.rglob("*.ann"), path) if path.is_dir() else [path]:
-        (text_file,) = check_inside([file.with_suffix(".txt")], folder)
+    """Read the text-bound annotations (T) of an .ann file. Relations, events, attributes and notes
+    are ignored. Mentions of several parts are left out."""
+
+    def read(where: str, _: Any) -> Iterator[Annotated]:
+        text_file = path.with_suffix(".txt")
         if not text_file.is_file():
-            raise InputError(f"{file}: its text, {text_file.name}, is missing")
+            raise InputError(f"{where}: its text, {text_file.name}, is missing")
         # Only line feeds end lines: a mention's text can contain U+2028 and others.
-        lines = read_text(file, reading.encoding).replace("\r\n", "\n").split("\n")
-        yield read_document(str(file), read_text(text_file, reading.encoding), lines)
+        lines = read_text(path, reading.encoding).replace("\r\n", "\n").split("\n")
+        yield read_document(where, read_text(text_file, reading.encoding), lines)
+
+    return attempt(str(path), "", read)
 
 
 def read_document(where: str, text: str, lines: list[str]) -> Annotated:
@@ -68,3 +72,11 @@ def read_mentions(
         else:
             stated.append((CharMention(start, end, label), expected))
     return stated, issues, unknown
+
+
+FORMAT = Format(
+    "brat",
+    "brat, a folder or an `.ann` file",
+    lambda source: "its name ends in .ann" if source.path.suffix == SUFFIX else "",
+    read_brat,
+)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from conll_ner.common.console import InputError
+from conll_ner.data.formats.joining import DIFFERS
 from tests.conll_ner.data.formats.support import (
     MENTIONS,
     NLP,
@@ -41,7 +42,7 @@ def test_of_complete_tasks_on_one_input_the_last_is_used(tmp_path: Path) -> None
     first = prodigy(_input_hash=1, spans=OBJECTS[:1])
     _, (doc,), issues = read(jsonl(tmp_path / "in.jsonl", first, prodigy(_input_hash=1)))
     assert mentions(doc) == MENTIONS
-    assert [issue.reason for issue in issues] == ["annotated again later"]
+    assert [issue.reason for issue in issues] == [DIFFERS]
 
 
 def test_words_are_kept(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_complete_task_replaces_partial_ones(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "in.jsonl", partial, prodigy(_input_hash=1), partial)
     _, (doc,), issues = read(path)
     assert mentions(doc) == MENTIONS
-    assert [issue.reason for issue in issues] == ["annotated completely"] * 2
+    assert [issue.reason for issue in issues] == [DIFFERS] * 2
 
 
 def test_tasks_without_an_input_hash_are_records_of_their_own(tmp_path: Path) -> None:

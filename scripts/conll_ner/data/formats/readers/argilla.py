@@ -2,13 +2,13 @@
 (https://docs.argilla.io/latest/how_to_guides/import_export)."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.formats.annotated import Annotated, Issue, Reading
-from conll_ner.data.formats.json_records import get, get_objects, read_json_records
-from conll_ner.data.formats.plain import read_mention
+from conll_ner.data.formats.annotated import QUOTED, Annotated, Issue
+from conll_ner.data.formats.joining import merge
+from conll_ner.data.formats.json_records import each_record, get, get_objects, json_format
+from conll_ner.data.formats.stated import read_stated
 
 RESPONSES, SUGGESTION = ".responses", ".suggestion"  # ends of names in the flat form
 FLAT_NAMES = ("id", "status", "_server_id")  # of strings that are no text
@@ -24,35 +24,34 @@ def is_argilla(record: Any) -> bool:
     )
 
 
-def read_argilla(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
-    """Read the submitted responses to the span questions of each record. Suggestions, drafts and
+def read_argilla(where: str, record: Any) -> Iterator[Annotated | Issue]:
+    """Read the submitted responses to the span questions of a record. Suggestions, drafts and
     discarded responses aren't used. Of different responses to one question, the first is used."""
-    for where, record in read_json_records(path, reading.encoding):
-        if not isinstance(record, dict):
-            raise InputError(f"{where}: not an object")
-        if "fields" in record:
-            text = find_text(get(record, "fields", dict, where), where)
-            questions = read_nested(record, where)
-        else:
-            names = [n for n in record if n not in FLAT_NAMES and SUGGESTION not in n]
-            text = find_text({name: record[name] for name in names}, where)
-            questions = read_flat(record, where)
-        # The status of the record is all that the nested form has: it is "pending" until enough
-        # responses are submitted.
-        unknown = "draft" if record.get("status") == "pending" else "submitted"
-        submitted = [
-            [v for v, status in found if is_spans(v) and (status or unknown) not in UNUSED]
-            for found in questions.values()
-        ]
-        if not any(submitted):
-            yield Issue(where, "no submitted response", text)
-            continue
-        for values in submitted:
-            for other in values[1:]:
-                if other != values[0]:
-                    yield Issue(where, "another response, which differs, is used", text)
-        items = [item for values in submitted for item in (values[0] if values else [])]
-        yield Annotated(where, text, [read_mention(item, where) for item in items])
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: not an object")
+    if "fields" in record:
+        text = find_text(get(record, "fields", dict, where), where)
+        questions = read_nested(record, where)
+    else:
+        names = [n for n in record if n not in FLAT_NAMES and SUGGESTION not in n]
+        text = find_text({name: record[name] for name in names}, where)
+        questions = read_flat(record, where)
+    # The status of the record is all that the nested form has: it is "pending" until enough
+    # responses are submitted.
+    unknown = "draft" if record.get("status") == "pending" else "submitted"
+    submitted = [
+        [v for v, status in found if is_spans(v) and (status or unknown) not in UNUSED]
+        for found in questions.values()
+    ]
+    if not any(submitted):
+        yield Issue(where, "no submitted response", text[:QUOTED])
+        return
+    rounds = [
+        [item for values in submitted if len(values) > n for item in values[n]]
+        for n in range(max(map(len, submitted)))
+    ]
+    copies = [[read_stated(item, where)[0] for item in items] for items in rounds]
+    yield from merge([Annotated(where, text, mentions) for mentions in copies])
 
 
 def find_text(fields: dict[str, Any], where: str) -> str:
@@ -96,3 +95,12 @@ def read_flat(record: dict[str, Any], where: str) -> Responses:
 
 def is_spans(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(v, dict) and "start" in v for v in value)
+
+
+FORMAT = json_format(
+    "argilla",
+    "Argilla 2, both forms",
+    '"fields" and "responses", or names that end in ".responses"',
+    is_argilla,
+    each_record(read_argilla),
+)

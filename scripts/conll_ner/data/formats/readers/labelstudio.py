@@ -1,21 +1,23 @@
 """Label Studio's JSON and JSON-MIN exports
 (https://labelstud.io/guide/export, https://labelstud.io/tags/labels)."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.formats.annotated import Annotated, Issue, Reading
-from conll_ner.data.formats.json_records import get, get_objects, read_json_records
+from conll_ner.data.formats.annotated import QUOTED, Annotated, Issue, Reading
+from conll_ner.data.formats.joining import join_copies, merge
+from conll_ner.data.formats.json_records import get, get_objects, json_format, read_each
 from conll_ner.data.formats.stated import (
     Stated,
+    best_reading,
     check_stated,
     count_right,
     find_text,
     get_stated,
-    read_units,
 )
 from conll_ner.data.mentions import CharMention
 
@@ -23,8 +25,8 @@ from conll_ner.data.mentions import CharMention
 LABELS = ("labels", "hypertextlabels", "paragraphlabels")
 # Strings of JSON-MIN that aren't data.
 NO_TEXTS = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
-DIFFERS = "another annotation of the task, which differs, is used"
-QUOTED = 200  # characters of a text that an issue quotes
+# What Label Studio shows where it was given a file, such as /data/upload/1/a.txt.
+LINK = re.compile(r"(\w+://|/data/)\S+")
 
 
 def is_labelstudio(record: Any) -> bool:
@@ -46,49 +48,55 @@ def read_labelstudio(path: Path, reading: Reading) -> Iterator[Annotated | Issue
     first is used. Predictions aren't used: nobody has confirmed them. A task whose mentions are in
     several texts is a record for each."""
     fields = Fields()
-    for where, record in read_json_records(path, reading.encoding):
-        strings = find_strings(get(record, "data", dict, where))
-        name = "annotations" if "annotations" in record else "completions"
-        found = get_objects(record, name, where)
-        used = [item for item in found if not item.get("was_cancelled")]
-        if not used:
-            text = strings.get(fields.find(strings, "", []) or "", "")[:QUOTED]
-            yield Issue(where, "cancelled" if found else "no annotation", text)
-            continue
-        mentions = [
-            [item for item in get_objects(annotation, "result", where) if is_mention(item)]
-            for annotation in used
-        ]
-        tags: dict[str, list[Any]] = {}  # the text's tag in the interface -> values
-        for item in mentions[0]:
-            tags.setdefault(str(item.get("to_name", "")), []).append(item["value"])
-        read = [
-            read_values(where, strings, values, fields, tag)
-            for tag, values in (tags or {"": []}).items()
-        ]
-        for other in mentions[1:]:
-            if compare(other) != compare(mentions[0]):
-                yield Issue(where, DIFFERS, read[0].text[:QUOTED])
-        yield from read
+    return read_each(path, reading, lambda where, record: read_task(where, record, fields))
+
+
+def read_task(where: str, record: Any, fields: "Fields") -> Iterator[Annotated | Issue]:
+    strings = find_strings(get(record, "data", dict, where))
+    name = "annotations" if "annotations" in record else "completions"
+    found = get_objects(record, name, where)
+    used = [item for item in found if not item.get("was_cancelled")]
+    results = [get_objects(annotation, "result", where) for annotation in used]
+    regions = [list(filter(is_region, result)) for result in results]
+    reason = ""
+    if not used:
+        reason = "cancelled" if found else "no annotation"
+    elif not any(regions) and all(results):
+        reason = "only classified: nobody looked for mentions"
+    if reason:
+        text = strings.get(fields.find(strings, "", []) or "", "")[:QUOTED]
+        yield Issue(where, reason, text)
+        return
+    first = next(filter(None, regions), [])
+    tags = dict.fromkeys(map(tag_of, first)) or {"": None}
+    for tag in tags:
+        copies = []
+        for items in regions:
+            mine = [item for item in items if tag_of(item) in (tag, "")]
+            copies.append(read_regions(where, strings, mine, fields, tag))
+        read = [copy for copy in copies if isinstance(copy, Annotated)]
+        yield from merge(read) if read else copies[:1]
+
+
+def tag_of(item: dict[str, Any]) -> str:
+    """RETURNS (str): The name of the text's tag in the labelling interface."""
+    return str(item.get("to_name", ""))
 
 
 def read_labelstudio_min(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read annotations one by one. Of several of one task, the first is used."""
     fields = Fields()
-    seen: dict[str, tuple[set[str], str]] = {}  # task -> mentions and text of its first annotation
-    for where, record in read_json_records(path, reading.encoding):
+
+    def read(where: str, record: Any) -> Iterator[Annotated | Issue]:
         if not isinstance(record, dict):
             raise InputError(f"{where}: not an object")
-        values = find_values(record)
+        items = [{"value": value} for value in find_values(record)]
         strings = {k: v for k, v in find_strings(record).items() if k not in NO_TEXTS}
-        mentions = compare([{"value": value} for value in values])
+        copy = read_regions(where, strings, items, fields, "")
         task = repr((record.get("id"), strings if record.get("id") is None else None))
-        if task not in seen:
-            read = read_values(where, strings, values, fields)
-            seen[task] = mentions, read.text[:QUOTED]
-            yield read
-        elif mentions != seen[task][0]:
-            yield Issue(where, DIFFERS, seen[task][1])
+        yield replace(copy, key=task) if isinstance(copy, Annotated) else copy
+
+    return join_copies(lambda: read_each(path, reading, read))
 
 
 class Fields:
@@ -117,26 +125,22 @@ class Fields:
 
 
 def count_best(text: str, stated: list[Stated]) -> int:
-    return max(count_right(text, reading) for reading in read_units(text, stated))
+    return count_right(text, best_reading(text, stated))
 
 
 def find_strings(data: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in data.items() if isinstance(value, str)}
 
 
-def is_mention(item: dict[str, Any]) -> bool:
-    """RETURNS (bool): Whether a result is a mention, with labels or without. Others are relations,
-    choices and so on."""
+def is_region(item: dict[str, Any]) -> bool:
+    """RETURNS (bool): Whether a result is a part of the text, with labels or without, of any tag.
+    Others are relations, choices and so on."""
     value = item.get("value")
-    return is_value(value) or (item.get("type") in LABELS and is_region(value))
+    return isinstance(value, dict) and "start" in value and "end" in value
 
 
 def is_value(value: Any) -> bool:
-    return is_region(value) and find_labels(value) is not None
-
-
-def is_region(value: Any) -> bool:
-    return isinstance(value, dict) and "start" in value and "end" in value
+    return is_region({"value": value}) and find_labels(value) is not None
 
 
 def find_labels(value: dict[str, Any]) -> list[Any] | None:
@@ -149,16 +153,28 @@ def find_values(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [value for values in lists if all(map(is_value, values)) for value in values]
 
 
-def compare(mentions: list[Any]) -> set[str]:
-    """RETURNS (set[str]): What has to be equal for two annotations to be the same."""
-    return {
-        repr((item.get("to_name"), sorted((k, v) for k, v in item["value"].items() if k != "text")))
-        for item in mentions
-    }
+def list_labels(
+    items: list[dict[str, Any]], where: str
+) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """YIELDS (tuple[dict, str, str]): The value of each region and each of its labels; for one
+    without a label, why. Regions of other tags on one with labels, such as a choice for it, are
+    passed over."""
+    labelled = {item.get("id") for item in items if find_labels(item["value"])}
+    for item in items:
+        value, kind = item["value"], item.get("type")
+        labels = find_labels(value)
+        if labels is None and kind not in (None, *LABELS):
+            if item.get("id") is None or item["id"] not in labelled:
+                yield value, "", f"a region of the tag {shorten(str(kind))}"
+            continue
+        for label in labels or [""]:
+            if not isinstance(label, str):
+                raise InputError(f"{where}: the label {shorten(repr(label))} is no string")
+            yield value, label, ""
 
 
-def read_values(
-    where: str, strings: dict[str, str], values: list[Any], fields: Fields, tag: str = ""
+def read_regions(
+    where: str, strings: dict[str, str], items: list[dict[str, Any]], fields: Fields, tag: str
 ) -> Annotated | Issue:
     """RETURNS (Annotated | Issue): A text of a task with its mentions. What can't be placed is
     listed, and unknown where its text occurs; if it doesn't, all other words are unknown.
@@ -167,27 +183,30 @@ def read_values(
     tag (str): The name of the text's tag in the labelling interface.
     """
     stated: list[Stated] = []
-    hidden: list[tuple[str, str, str]] = []  # reason, text, label
-    for value in values:
+    issues, unknown, lost = [], [], []  # lost: the texts of regions that have no place
+    for value, label, reason in list_labels(items, where):
         words = get_stated(value, where)
         offsets, problem = find_offsets(value, words, strings)
-        for label in find_labels(value) or [""]:
-            if not isinstance(label, str):
-                raise InputError(f"{where}: the label {shorten(repr(label))} is no string")
-            if offsets is None:
-                hidden.append((problem, words or "", label))
-            else:
-                stated.append((CharMention(*offsets, label), words))
+        if offsets is not None and not reason:
+            stated.append((CharMention(*offsets, label), words))
+            continue
+        issues.append(Issue(where, reason or problem, words or "", label))
+        if offsets is None:
+            lost.append(words or "")
+        else:
+            unknown.append(offsets)
     field = fields.find(strings, tag, stated)
     if field is None:
         names = ", ".join(map(shorten, strings)) or "none"
         reason = f"which of its strings is the text isn't known: {names}"
-        return Issue(where, reason, next(iter(strings.values()), "")[:QUOTED])
+        return Issue(where, reason, next(iter(strings.values()), "")[:QUOTED], unreadable=True)
     text = strings[field]
-    issues = [Issue(where, reason, words, label) for reason, words, label in hidden]
+    if LINK.fullmatch(text.strip()):
+        reason = f"its text is a link: {shorten(text)}; export the texts themselves"
+        return Issue(where, reason, text[:QUOTED], unreadable=True)
     record = check_stated(where, text, stated, issues)
-    places = [find_text(text, words) for _, words, _ in hidden]
-    unknown = [*record.unknown, *(bounds for found in places for bounds in found)]
+    places = [find_text(text, words) for words in lost]
+    unknown += [*record.unknown, *(bounds for found in places for bounds in found)]
     return replace(record, unknown=unknown, is_complete=all(places))
 
 
@@ -209,3 +228,12 @@ def find_offsets(
     if in_hypertext and words is None and any("<" in text for text in strings.values()):
         return None, "a position in hypertext, without its text"
     return (start, end), ""
+
+
+FORMAT = json_format(
+    "labelstudio",
+    "Label Studio, JSON",
+    '"data" and "annotations"',
+    is_labelstudio,
+    read_labelstudio,
+)

@@ -49,7 +49,7 @@ def test_without_its_own_status_a_response_has_that_of_the_record(tmp_path: Path
 def test_of_different_responses_the_first_is_used(tmp_path: Path) -> None:
     _, (doc,), issues = read(jsonl(tmp_path / "in.jsonl", flat("submitted", "submitted")))
     assert mentions(doc) == MENTIONS
-    assert [i.reason for i in issues] == ["another response, which differs, is used"]
+    assert [i.reason for i in issues] == ["another annotation of the text, which differs, is used"]
 
 
 def test_the_questions_of_a_record_are_joined(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.common.links import check_inside
 from conll_ner.data.encodings import read_text
-from conll_ner.data.formats.annotated import Annotated, Issue, Reading
+from conll_ner.data.formats.annotated import Annotated, Format, Issue, Reading, attempt
 from conll_ner.data.formats.stated import find_offset, utf16_offsets
 from conll_ner.data.mentions import CharMention
 
@@ -17,7 +16,8 @@ FIRST_LINE = "#FORMAT=WebAnno TSV 3"
 LAYER = re.compile(r"#T_(SP|CH|RL)=([^|]*)\|?(.*)")
 STACKED = re.compile(r"(?<!\\)\|")
 NUMBERED = re.compile(r"(.*?)(?:\[(\d+)\])?", re.DOTALL)
-NAMED_ENTITY = "NamedEntity"
+NAMED_ENTITY, VALUE = "NamedEntity", "value"
+CURATOR = "CURATION_USER"  # the name of curated files
 NONE, NO_VALUE = "_", "*"
 
 
@@ -34,17 +34,20 @@ class Row(NamedTuple):
 
 
 def read_webanno(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
-    """Read the named entities of one file, or of all TSV files in a folder, with the words and
-    sentences of the file. Text between words, which the format doesn't have, becomes spaces."""
-    for file in check_inside(path.rglob("*.tsv"), path) if path.is_dir() else [path]:
-        lines = read_text(file, reading.encoding).replace("\r\n", "\n").split("\n")
+    """Read the mentions of a layer, by default the named entities, with the words and sentences of
+    the file. Text between words, which the format doesn't have, becomes spaces."""
+
+    def read(where: str, _: Any) -> Iterator[Annotated]:
+        lines = read_text(path, reading.encoding).replace("\r\n", "\n").split("\n")
         if not lines[0].startswith(FIRST_LINE):
-            raise InputError(f"{file}:1: not {FIRST_LINE}: {shorten(repr(lines[0]))}")
-        yield read_document(str(file), lines)
+            raise InputError(f"{where}:1: not {FIRST_LINE}: {shorten(repr(lines[0]))}")
+        yield read_document(where, lines, find_column(where, lines, reading))
+
+    return attempt(str(path), "", read)
 
 
-def read_document(where: str, lines: list[str]) -> Annotated:
-    rows = list(read_rows(where, lines, find_column(where, lines)))
+def read_document(where: str, lines: list[str], column: int | None) -> Annotated:
+    rows = list(read_rows(where, lines, column))
     words = [row for row in rows if "." not in row.number]
     text = make_text(words)
     units = utf16_offsets(text)
@@ -61,6 +64,7 @@ def read_document(where: str, lines: list[str]) -> Annotated:
         else:
             mentions.append(CharMention(start, end, label))
     firsts = [row for row in words if row.number.endswith("-1")]
+    path = Path(where)
     return Annotated(
         where,
         text,
@@ -69,31 +73,42 @@ def read_document(where: str, lines: list[str]) -> Annotated:
         sentence_starts=[characters(row.start, row.end)[0] for row in firsts],
         unknown=unknown,
         issues=issues,
+        is_curated="curation" in path.parts or path.stem == CURATOR,
     )
 
 
-def find_column(where: str, lines: list[str]) -> int:
-    """RETURNS (int): The column of the named entities' value: that of the layer NamedEntity, or of
-    the only span layer.
-    RAISES (InputError): If the file has neither."""
+def find_column(where: str, lines: list[str], reading: Reading) -> int | None:
+    """RETURNS (int | None): The column of a feature of a layer of spans. None if the document has
+    no spans, or none of the layer that was asked for.
+    RAISES (InputError): If it isn't clear which one it is. Lists what there is."""
     column = 3
-    spans: dict[str, int] = {}
+    found: dict[tuple[str, str], int] = {}
     for line in lines:
         match = LAYER.match(line)
         if match is None:
             continue
-        kind, name, features = match[1], match[2], match[3].split("|")
+        kind, name, features = match[1], match[2].rpartition(".")[2], match[3].split("|")
         if kind == "SP":
-            spans[name] = column + (features.index("value") if "value" in features else 0)
+            found |= {(name, feature): column + i for i, feature in enumerate(features)}
         column += len(features)
-    chosen = [name for name in spans if name.endswith(NAMED_ENTITY)] or list(spans)
-    if len(chosen) != 1:
-        listed = ", ".join(spans) or "none"
-        raise InputError(f"{where}: no layer {NAMED_ENTITY}; the layers of spans are {listed}")
-    return spans[chosen[0]]
+    layer, feature = reading.layer or NAMED_ENTITY, reading.feature or VALUE
+    mine = {key: place for key, place in found.items() if key[0] == layer.rpartition(".")[2]}
+    if (layer.rpartition(".")[2], feature) in mine:
+        return mine[layer.rpartition(".")[2], feature]
+    if len(mine) == 1 and not reading.feature:
+        return next(iter(mine.values()))
+    if not found or (reading.layer and not mine):
+        return None
+    listed = shorten(", ".join(f"{name} ({feature})" for name, feature in mine or found), 300)
+    if mine:
+        raise InputError(f"{where}: name a feature of {layer} with --feature: {listed}")
+    raise InputError(
+        f"{where}: no layer {layer}, but {listed}; name one with --layer, or --layer {layer} if "
+        "there is nothing of it in the document"
+    )
 
 
-def read_rows(where: str, lines: list[str], column: int) -> Iterator[Row]:
+def read_rows(where: str, lines: list[str], column: int | None) -> Iterator[Row]:
     """YIELDS (Row): The lines of words and of parts of words.
     RAISES (InputError): If a line is wrong, or the offsets of a word aren't its own, or beyond what
         a file of this length can hold."""
@@ -105,7 +120,8 @@ def read_rows(where: str, lines: list[str], column: int) -> Iterator[Row]:
         columns = line.split("\t")
         try:
             start, end = map(int, columns[1].split("-"))
-            row = Row(number, columns[0], start, end, unescape(columns[2]), columns[column])
+            value = NONE if column is None else columns[column]
+            row = Row(number, columns[0], start, end, unescape(columns[2]), value)
         except (IndexError, ValueError):
             raise InputError(f"{where}:{number}: no word: {shorten(repr(line))}") from None
         if "." not in row.number:
@@ -145,3 +161,11 @@ def unescape(text: str) -> str:
     """RETURNS (str): A value without the backslashes before special characters."""
     names = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "b": "\b"}
     return re.sub(r"\\(->|.)", lambda match: names.get(match[1], match[1]), text)
+
+
+FORMAT = Format(
+    "webanno",
+    "INCEpTION and WebAnno, TSV 3",
+    lambda source: f"it starts with {FIRST_LINE}" if source.start.startswith(FIRST_LINE) else "",
+    read_webanno,
+)

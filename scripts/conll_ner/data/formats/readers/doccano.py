@@ -2,14 +2,12 @@
 (https://github.com/doccano/doccano, backend/data_export)."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.annotated import Annotated, Issue, Reading
-from conll_ner.data.formats.json_records import get, read_json_records
-from conll_ner.data.formats.plain import read_mention
-from conll_ner.data.mentions import CharMention
+from conll_ner.data.formats.annotated import Annotated
+from conll_ner.data.formats.json_records import each_record, get, json_format
+from conll_ner.data.formats.stated import read_stated
 
 LISTS = ("label", "labels")
 
@@ -37,23 +35,26 @@ def find_objects(record: dict[str, Any]) -> list[Any]:
     return items if isinstance(items, list) and is_mentions else []
 
 
-def read_doccano(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
+def read_doccano(where: str, record: Any) -> Iterator[Annotated]:
     """Read `{"text": …, "label": [[0, 3, "PER"]]}`, or `"entities": [{"label": "PER",
-    "start_offset": 0, "end_offset": 3}]`, one per line."""
-    for where, record in read_json_records(path, reading.encoding):
-        text = get(record, "text", str, where)
-        mentions = [
-            CharMention(
-                get(item, "start_offset", int, where),
-                get(item, "end_offset", int, where),
-                get(item, "label", str, where),
-            )
-            for item in find_objects(record)
-        ]
-        names = [name for name in LISTS if name in record]
-        if not mentions and (names or "entities" not in record):
-            name = next((name for name in names if is_lists(record[name])), LISTS[0])
-            mentions = [read_mention(item, where) for item in get(record, name, list, where)]
-        elif not mentions and record["entities"] != []:
-            raise InputError(f'{where}: the field "entities" has no mentions of doccano')
-        yield Annotated(where, text, mentions)
+    "start_offset": 0, "end_offset": 3}]`."""
+    text = get(record, "text", str, where)
+    mentions = [
+        read_stated(item, where, "start_offset", "end_offset")[0] for item in find_objects(record)
+    ]
+    names = [name for name in LISTS if name in record]
+    if not mentions and (names or "entities" not in record):
+        name = next((name for name in names if is_lists(record[name])), LISTS[0])
+        mentions = [read_stated(item, where)[0] for item in get(record, name, list, where)]
+    elif not mentions and record["entities"] != []:
+        raise InputError(f'{where}: the field "entities" has no mentions of doccano')
+    yield Annotated(where, text, mentions)
+
+
+FORMAT = json_format(
+    "doccano",
+    "doccano, both forms",
+    'a "text" and lists of [start, end, label] in "label", or "start_offset" in "entities"',
+    is_doccano,
+    each_record(read_doccano),
+)

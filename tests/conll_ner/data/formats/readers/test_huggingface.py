@@ -8,6 +8,7 @@ import datasets
 import pytest
 
 from conll_ner.common.console import InputError
+from conll_ner.data.columns.selection import Columns
 from tests.conll_ner.data.formats.support import MENTIONS, TEXT, jsonl, labels, mentions, read
 
 WORDS = ["Ada", "left", "Oslo", "."]
@@ -57,13 +58,23 @@ def test_spacy_json_without_its_text_has_unknown_spaces(tmp_path: Path) -> None:
     ("ner", "raw", "words"),
     [
         (["B-PER", "O", "O", "O"], TEXT, "in.json, item 1, paragraph 1, word 2: O after B-PER"),
-        (BILUO, "Ada went", "paragraph 1: the word 'left' is not next in the text"),
     ],
 )
 def test_spacy_json_that_is_wrong(ner: list[str], raw: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         read(jsonl(tmp_path / "in.json", [spacy_json(ner, raw)]))
     assert words in str(error.value)
+
+
+def test_spacy_json_with_words_that_its_text_has_not_is_read_by_its_words(tmp_path: Path) -> None:
+    """As spaCy 2's own example, whose quotes are `` in the words."""
+    record = spacy_json(BILUO, "\u201cAda\u201d left Oslo.")
+    _, (doc,), issues = read(jsonl(tmp_path / "in.json", [record]))
+    assert mentions(doc) == MENTIONS
+    assert doc.has_unknown_spaces
+    assert [issue.reason for issue in issues] == [
+        "its text isn't used: the word 'Ada' is not next in the text"
+    ]
 
 
 @pytest.mark.parametrize("tags", [IOB2, ["S-PER", "O", "S-LOC", "O"], ["I-PER", "O", "I-LOC", "O"]])
@@ -110,8 +121,28 @@ def test_names_are_those_of_the_column_that_is_read(kind: str, tmp_path: Path) -
     features = {"labels": {"feature": {"names": ["X", "Y"]}}, "ner_tags": column}
     (tmp_path / "dataset_info.json").write_text(json.dumps({"features": features}))
     row = {"tokens": ["Ada"], "labels": [0], "ner_tags": [1]}
+    path = jsonl(tmp_path / "in.jsonl", row)
+    with pytest.raises(InputError, match=r"holds labels \(ner_tags, labels\); .* --label-column"):
+        read(path)
+    _, (doc,), _ = read(path, columns=Columns(label="ner_tags"))
+    assert mentions(doc) == [("Ada", "PER")]
+
+
+def test_chunks_are_no_rival_and_two_columns_of_labels_are_refused(tmp_path: Path) -> None:
+    row = {"tokens": ["Ada", "left"], "tags": ["B-NP", "B-VP"], "ner": ["B-PER", "O"]}
     _, (doc,), _ = read(jsonl(tmp_path / "in.jsonl", row))
     assert mentions(doc) == [("Ada", "PER")]
+    path = jsonl(tmp_path / "in.jsonl", row | {"tags": ["B-X", "O"]})
+    with pytest.raises(InputError, match=r"more than one column holds labels \(tags, ner\)"):
+        read(path)
+
+
+def test_blank_words_are_left_out(tmp_path: Path) -> None:
+    row = {"words": ["Ada", " ", "Lin", ""], "ner": ["B-PER", "I-PER", "I-PER", "O"]}
+    _, (doc,), issues = read(jsonl(tmp_path / "in.jsonl", row))
+    assert [token.text for token in doc] == ["Ada", "Lin"]
+    assert mentions(doc) == [("Ada Lin", "PER")]
+    assert issues == []
 
 
 def test_rows_with_unknown_labels(tmp_path: Path) -> None:
@@ -164,7 +195,6 @@ def test_rows_without_a_document_are_documents_of_their_own(tmp_path: Path) -> N
     ("row", "words"),
     [
         ({"tokens": WORDS, "ner_tags": IOB2[:3]}, "in.jsonl:1: 4 words and 3 labels"),
-        ({"tokens": ["Ada", " "], "ner_tags": ["O", "O"]}, "in.jsonl:1: the word ' ' is empty"),
         ({"tokens": WORDS, "ner_tags": ["O", "O", "O", "PER"]}, "in.jsonl:1, word 4: label 'PER'"),
         ({"tokens": ["Ada"], "ner_tags": [None]}, "in.jsonl:1: None is no label"),
         (

@@ -54,7 +54,7 @@ def test_offsets_that_a_carriage_return_shifted_are_listed(tmp_path: Path) -> No
     assert doc.text == "Ada left\r\nOslo."
     assert mentions(doc) == []
     assert [(issue.reason, issue.text) for issue in issues] == [
-        ("whitespace at its edges", "\nOsl")
+        ("its edges are within words", "\nOsl")
     ]
 
 

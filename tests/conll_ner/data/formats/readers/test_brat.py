@@ -19,7 +19,7 @@ ANN = "T1\tPER 0 3\tAda\nT2\tLOC 9 13\tOslo\n"
 
 def test_folder_is_read_document_by_document(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    brat(tmp_path / "sub", TEXT, "", "b")
+    brat(tmp_path / "sub", "Bo won.", "", "b")
     name, docs, issues = read(brat(tmp_path, TEXT, ANN))
     assert name == "brat"
     assert [mentions(doc) for doc in docs] == [MENTIONS, []]

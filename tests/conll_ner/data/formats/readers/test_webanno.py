@@ -79,10 +79,34 @@ def test_other_layers_are_passed_over(tmp_path: Path) -> None:
     assert mentions(doc) == [("Ada", "PER")]
 
 
-def test_a_span_layer_of_another_name_is_read_if_it_is_the_only_one(tmp_path: Path) -> None:
-    rows = "1-1\t0-3\tAda\tPER\t\n"
-    _, (doc,), _ = read(tsv(tmp_path, rows, "#T_SP=webanno.custom.Mine|value\n"))
+POS = "#T_SP=de.tudarmstadt.ukp.dkpro.core.api.lexmorph.type.pos.POS|coarseValue|PosValue\n"
+CUSTOM = "#T_SP=webanno.custom.Sure|certainty|kind\n"
+
+
+def test_other_layers_are_read_by_name_only(tmp_path: Path) -> None:
+    path = tsv(tmp_path, "1-1\t0-3\tAda\tNOUN\tNNP\tunsure\tPER\t\n", POS + CUSTOM)
+    for options, words in (
+        ({}, r"no layer NamedEntity, but POS \(coarseValue\), .* Sure \(kind\); .*--layer"),
+        ({"layer": "Sure"}, r"name a feature of Sure with --feature: Sure \(certainty\), Sure \(k"),
+        ({"layer": "Sure", "feature": "x"}, "name a feature of Sure"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read(path, **options)
+    _, (doc,), _ = read(path, layer="webanno.custom.Sure", feature="kind")
     assert mentions(doc) == [("Ada", "PER")]
+    _, (doc,), _ = read(path, layer="NamedEntity")
+    assert labels(doc) == ["O"]
+
+
+def test_a_layer_of_one_feature_is_read_by_its_name(tmp_path: Path) -> None:
+    rows = "1-1\t0-3\tAda\tPER\t\n"
+    _, (doc,), _ = read(tsv(tmp_path, rows, "#T_SP=webanno.custom.Mine|kind\n"), layer="Mine")
+    assert mentions(doc) == [("Ada", "PER")]
+
+
+def test_a_document_without_spans_has_no_mentions(tmp_path: Path) -> None:
+    _, (doc,), issues = read(tsv(tmp_path, "1-1\t0-3\tAda\t\n", ""))
+    assert (labels(doc), issues) == (["O"], [])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +115,7 @@ def test_a_span_layer_of_another_name_is_read_if_it_is_the_only_one(tmp_path: Pa
         (
             "1-1\t0-3\tAda\tPER\tx\t\n",
             "#T_SP=a.A|x\n#T_SP=b.B|y\n",
-            "no layer NamedEntity; the layers",
+            "no layer NamedEntity, but A (x), B (y); name one with --layer",
         ),
         ("1-1\t0-3\tAda\n", LAYER, "in.tsv:5: no word: '1-1"),
         ("1-1\tx\tAda\t_\t_\t\n", LAYER, "in.tsv:5: no word: '1-1"),
