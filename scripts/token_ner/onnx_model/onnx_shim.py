@@ -1,11 +1,13 @@
 """How thinc holds, saves and runs a model on ONNX Runtime. Needs no torch."""
 
+import ctypes
 import math
 import multiprocessing
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple, cast, get_args
+from weakref import WeakSet
 
 import numpy
 import srsly
@@ -21,6 +23,7 @@ SlimPrecision = Literal["int8", "float32"]
 MAX_THREADS = 256  # ONNX Runtime starts as many as it is told to, and a million never end
 MAX_NUMBER = 2**31 - 1
 INPUTS = ("ids", "mask", "cases")  # the order of `windows.Batch.inputs`
+SESSIONS: WeakSet[Any] = WeakSet()
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,17 @@ def count_threads(threads: int | None) -> int:
     return int(limit) if limit.isdecimal() else 0
 
 
+def keep_sessions() -> None:
+    """Never free the sessions that this process has: freeing one waits for its threads, and a
+    forked process doesn't have those of its parent."""
+    for session in SESSIONS:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=keep_sessions)
+
+
 def create_session(graph: bytes | str, threads: int, weights: bytes = b"") -> Any:
     """RETURNS (InferenceSession): A session on the CPU. graph: an ONNX model, or its path; weights:
     as in OnnxClassifier.
@@ -210,7 +224,7 @@ def create_session(graph: bytes | str, threads: int, weights: bytes = b"") -> An
     options.enable_mem_pattern = False
     if weights:
         options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
-    return onnxruntime.InferenceSession(
+    session = onnxruntime.InferenceSession(
         graph,
         options,
         providers=["CPUExecutionProvider"],
@@ -218,3 +232,5 @@ def create_session(graph: bytes | str, threads: int, weights: bytes = b"") -> An
         # takes four times as long as both (ONNX Runtime 1.32; int8 without it is 1.2 x as fast).
         disabled_optimizers=["SkipLayerNormFusion"],
     )
+    SESSIONS.add(session)
+    return session

@@ -9,8 +9,8 @@ from conll_ner.common.console import InputError
 from conll_ner.common.links import check_inside
 from conll_ner.data.fetching.corpora import fetch_corpus
 from conll_ner.prediction.records import list_files
-from tests.conll_ner.data.formats.support import TEXT, read
 from tests.conll_ner.data.formats.readers.test_webanno import tsv
+from tests.conll_ner.data.formats.support import TEXT, read
 
 WORDS = "is a link out of .*; put a copy of its file there"
 

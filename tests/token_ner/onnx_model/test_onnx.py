@@ -1,10 +1,13 @@
 """A slim pipeline: what torch gives, saved, copied, in threads and processes, and not trained."""
 
 import copy
+import gc
+import multiprocessing
 import pickle
 import subprocess
 import sys
 import sysconfig
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -207,6 +210,24 @@ def test_onnx_forked_processes_do_not_use_the_session_of_their_parent(slim: Lang
     assert shim_of(slim)._loaded is not None
     found = [mentions(doc) for doc in slim.pipe(TEXTS * 2, n_process=2, batch_size=3)]
     assert [[m[:3] for m in doc] for doc in found] == [[m[:3] for m in d] for d in expected]
+
+
+def test_onnx_forked_process_does_not_wait_for_threads_of_its_parent(slim: Language) -> None:
+    """Freeing the parent's session would, when its threads were idle, and never end."""
+    shim = shim_of(slim)
+    shim.threads = 4
+    slim(TEXTS[0])
+    time.sleep(0.5)  # until the threads have stopped to spin, and sleep
+
+    def free() -> None:
+        shim._loaded = None
+        gc.collect()
+
+    process = multiprocessing.get_context("fork").Process(target=free)
+    process.start()
+    process.join(20)
+    process.kill()
+    assert process.exitcode == 0
 
 
 def test_onnx_threads(monkeypatch: pytest.MonkeyPatch) -> None:
