@@ -289,11 +289,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """Keep what the config sets of `threshold` and `spans_key` while the saved settings are
-        read, and then check what was read.
-
-        RAISES (ValueError): If settings, labels and model don't fit together.
-        """
+        """Keep what the config sets of `threshold` and `spans_key` while the rest is read.
+        RAISES (ValueError): If settings, labels and model don't fit together."""
         given = {key: self.cfg[key] for key in ("threshold", "spans_key")}
         yield
         self.cfg |= {key: value for key, value in given.items() if value is not None}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import numpy
 
@@ -115,21 +115,13 @@ def sentence_starts(doc: "Doc") -> Array:
     return numpy.flatnonzero(doc.to_array("SENT_START") == 1)
 
 
-def window_size(
-    tokenizer_maximum: int, config: Any, specials: Specials, windowing: Windowing
-) -> int:
+def window_size(maximum: int, specials: Specials, windowing: Windowing) -> int:
     """Find the size of a window.
 
-    tokenizer_maximum (int): `model_max_length` of the tokenizer; very large where it is unknown.
-    config (PretrainedConfig): Of the model.
+    maximum (int): The most wordpieces that the model reads, including special tokens.
     RETURNS (int): Wordpieces in a window, including special tokens.
     RAISES (ValueError): If the model can't read that many, or context leaves no room.
     """
-    maximum = tokenizer_maximum
-    positions = getattr(config, "max_position_embeddings", None) or maximum
-    if maximum > positions:
-        # The tokenizer has no maximum. RoBERTa can't use the first pad_token_id + 1 positions.
-        maximum = positions - (config.pad_token_id or 0) - 1
     window = maximum if windowing.window is None else windowing.window
     if window > maximum:
         raise ValueError(f"window is {window} wordpieces, but the model reads {maximum} at most")
@@ -139,7 +131,7 @@ def window_size(
             f"a window of {window} wordpieces has no room for {n_specials} special tokens and "
             f"{windowing.context} wordpieces of context on each side"
         )
-    return int(window)
+    return window
 
 
 def make_windows(

@@ -1,28 +1,66 @@
 """Load pipelines for the commands."""
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 import spacy
 from spacy.language import Language
 from thinc.api import Model, require_gpu
 
-from conll_ner.common.console import InputError
+from conll_ner.common.console import InputError, shorten
 from conll_ner.common.device import resolve_device
 from token_ner import ONNX_CLASSIFIER, WINDOWED_TRANSFORMER, TokenNER
 
 
 def load_pipeline(path: str) -> Language:
-    """Load a pipeline from a folder or an installed package.
+    """Load a pipeline from a folder or an installed package, and let it annotate a text.
 
-    RAISES (InputError): If it isn't a pipeline.
+    RAISES (InputError): If it isn't a pipeline, or is damaged.
+    RAISES (ImportError): If it needs a package that isn't installed.
     """
     try:
-        return spacy.load(path)
-    except OSError as error:
+        nlp = spacy.load(path)
+        try_pipeline(nlp)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # also a panic of the tokenizer, which is in Rust
+        if isinstance(error, ImportError) and error.name:
+            raise
+        reason = shorten(" ".join(str(error).split()), 300) or "no reason given"
+        if isinstance(error, OSError) and not (Path(path) / "config.cfg").is_file():
+            raise InputError(
+                f"{path} is not a pipeline: pass a folder that training wrote "
+                f"(training/…/model-best) or an installed package ({reason})"
+            ) from None
         raise InputError(
-            f"{path} is not a pipeline: pass a folder that training wrote (training/…/model-best) "
-            f"or an installed package ({str(error).splitlines()[0]})"
+            f"{find_file(error, Path(path))}: the pipeline is damaged, or made for other versions "
+            f"({type(error).__name__}: {reason})"
         ) from None
+    return nlp
+
+
+def try_pipeline(nlp: Language) -> None:
+    """Let a pipeline annotate a text: much of its data is used then for the first time. Any error
+    that it has is raised."""
+    with nlp.memory_zone():
+        nlp("Ada left.\n")
+
+
+def find_file(error: BaseException, folder: Path) -> Path:
+    """RETURNS (Path): The file in a folder that was being read when an error was raised: the
+    deepest path among the local variables of the innermost function that has one; else the folder.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        values = frame.f_locals
+        paths = [value for value in values.values() if isinstance(value, Path)]
+        # spaCy's from_disk reads `key` in `path`.
+        paths += [path / values["key"] for path in paths if isinstance(values.get("key"), str)]
+        inside = [path for path in paths if folder in path.parents]
+        if inside:
+            return max(inside, key=lambda path: len(path.parts))
+    return folder
 
 
 def load_on_device(path: str, device: str) -> tuple[Language, int]:

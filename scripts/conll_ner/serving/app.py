@@ -85,9 +85,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        batcher.start()
-        yield
-        batcher.stop()  # the server has already sent all responses
+        try:
+            await batcher.start()
+            yield
+        finally:
+            batcher.stop()  # the server has already sent all responses
 
     app = FastAPI(
         title="Named entities",

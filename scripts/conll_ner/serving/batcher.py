@@ -12,6 +12,7 @@ from fastapi import HTTPException
 from spacy.language import Language
 
 from conll_ner.common.device import inherit_device
+from conll_ner.common.pipelines import try_pipeline
 from conll_ner.data.mentions import list_mentions
 from conll_ner.prediction.annotating import BATCH_CHARACTERS, annotate_texts
 from conll_ner.serving.bodies import ClientGone
@@ -64,8 +65,10 @@ class Batcher:
             1, thread_name_prefix="pipeline", initializer=inherit_device()
         )
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Annotate a text in the thread, and then what is in the queue."""
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.thread, try_pipeline, self.nlp)
         self.failure = loop.create_future()
         self.task = asyncio.create_task(self.process_queue())
         for part in (self.task, loop.run_in_executor(self.thread, self.run_jobs)):

@@ -70,7 +70,7 @@ def classify_words(shim: OnnxShim, docs: list[Doc], windowing: Windowing) -> Arr
         (n_words, n_labels).
     RAISES (ValueError): As `window_size`."""
     classifier, loaded = shim.classifier, shim.load()
-    size = window_size(classifier.maximum, None, loaded.specials, windowing)
+    size = window_size(classifier.maximum, loaded.specials, windowing)
     limit = size - sum(map(len, loaded.specials)) - 2 * windowing.context
     wordpieces = loaded.encoder.encode_docs(docs, limit)
     batches = make_batches(

@@ -11,7 +11,7 @@ from thinc.types import Floats2d
 
 from ..saving import LargeModel
 from ..windows import WINDOWED_TRANSFORMER, Precision, Windowing
-from .forward import forward_windows, measure_window
+from .forward import forward_windows
 from .head import first_wordpiece
 from .shim import (
     AdamWShim,
@@ -20,6 +20,7 @@ from .shim import (
     TransformerClass,
     add_case_embedding,
     drop_pooler,
+    measure_window,
 )
 
 
@@ -51,6 +52,7 @@ def build_windowed_transformer(
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", not "{precision}"')
     shim = AdamWShim.unloaded(tokenizer_config, transformer_config)
     shim.case_rate = case_learn_rate_factor
+    shim.windowing = Windowing(window, context, batch_wordpieces, precision, sentence_windows)
     return LargeModel(
         WINDOWED_TRANSFORMER,
         forward_windows,
@@ -58,7 +60,7 @@ def build_windowed_transformer(
         dims={"nO": None},
         attrs={
             "pretrained": name,
-            "windowing": Windowing(window, context, batch_wordpieces, precision, sentence_windows),
+            "windowing": shim.windowing,
             "case_embedding": case_embedding,
             # Language.replace_listeners asks for these two.
             "replace_listener": split_by_document,

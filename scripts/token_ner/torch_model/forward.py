@@ -12,7 +12,6 @@ import torch
 from spacy.tokens import Doc
 from spacy_transformers.data_classes import (
     FullTransformerBatch,
-    HFObjects,
     TransformerData,
     WordpieceBatch,
 )
@@ -23,9 +22,9 @@ from torch.utils.dlpack import from_dlpack
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..types import ModelArray
-from ..windows import Batch, Precision, Windowing, make_batches, window_size
-from ..wordpieces import Specials, Wordpieces, special_tokens
-from .shim import AdamWShim
+from ..windows import Batch, Precision, Windowing, make_batches
+from ..wordpieces import Wordpieces
+from .shim import AdamWShim, measure_window
 
 # (output (n_windows, length, width), cells, wordpieces): `windows.Batch`, on the device
 BatchOutput = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -77,14 +76,6 @@ class WindowedBatch(FullTransformerBatch):  # type: ignore[misc]
         ]
         gradient = BaseModelOutput(last_hidden_state=torch.cat(tensors) if tensors else None)
         return WindowedBatch(self.spans, self.wordpieces, gradient, self.align)
-
-
-def measure_window(hf: HFObjects, windowing: Windowing) -> tuple[Specials, int]:
-    """RETURNS (tuple[Specials, int]): The model's special tokens, and the wordpieces in a window.
-    RAISES (ValueError): As `window_size`."""
-    specials = special_tokens(hf.tokenizer.backend_tokenizer)
-    maximum = hf.tokenizer.model_max_length
-    return specials, window_size(maximum, hf.transformer.config, specials, windowing)
 
 
 def check_after_fork(device: torch.device) -> None:

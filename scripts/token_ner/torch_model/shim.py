@@ -1,5 +1,6 @@
 """How thinc holds, saves and updates the Hugging Face model."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
@@ -15,7 +16,8 @@ from transformers.utils import logging
 
 from ..saving import write_blob, write_map
 from ..untrusted import check_saved, refuse_code
-from ..wordpieces import N_CASES, WordEncoder
+from ..windows import Windowing, window_size
+from ..wordpieces import N_CASES, Specials, WordEncoder, largest_id, special_tokens
 
 
 class ConfigClass:
@@ -100,6 +102,25 @@ def add_case_embedding(transformer: Any) -> None:
     torch.nn.init.zeros_(transformer.case_embedding.weight)
 
 
+def most_wordpieces(hf: HFObjects) -> int:
+    """RETURNS (int): The most wordpieces that a model reads, with special tokens; very large where
+    neither the model nor its tokenizer has a limit."""
+    maximum = int(hf.tokenizer.model_max_length)
+    positions = getattr(hf.transformer.config, "max_position_embeddings", None)
+    table = getattr(getattr(hf.transformer, "embeddings", None), "position_embeddings", None)
+    # RoBERTa and its kind count positions from the one after padding's.
+    padding = getattr(table, "padding_idx", None)
+    unused = 0 if padding is None else padding + 1
+    return min(maximum, positions - unused) if positions else maximum
+
+
+def measure_window(hf: HFObjects, windowing: Windowing) -> tuple[Specials, int]:
+    """RETURNS (tuple[Specials, int]): The model's special tokens, and the wordpieces in a window.
+    RAISES (ValueError): As `window_size`."""
+    specials = special_tokens(hf.tokenizer.backend_tokenizer)
+    return specials, window_size(most_wordpieces(hf), specials, windowing)
+
+
 class AdamWShim(HFShim):  # type: ignore[misc]
     """Updates the model with torch's fused AdamW and the Adam settings of the config, instead of
     thinc's optimizer, which updates one parameter at a time.
@@ -111,6 +132,7 @@ class AdamWShim(HFShim):  # type: ignore[misc]
 
     _optimizer: torch.optim.AdamW | None
     case_rate = 1.0  # learning rate of the case embedding, as a multiple of the optimizer's
+    windowing: Windowing  # of the config, to be checked when a model is loaded
     _word_encoder: WordEncoder | None = None
     _model: Any
 
@@ -194,8 +216,26 @@ class AdamWShim(HFShim):  # type: ignore[misc]
         return file.getvalue()
 
     def from_bytes(self, bytes_data: bytes) -> "AdamWShim":
-        """RAISES (ValueError): If the saved model could run code, or write to another folder."""
+        """RAISES (ValueError): If the saved model could run code, or write to another folder, or if
+        its weights, its tokenizer and the windows of the config don't fit together."""
         check_saved(srsly.msgpack_loads(bytes_data))
         self._optimizer = None  # it belongs to the parameters that are replaced
-        super().from_bytes(bytes_data)
+        with warnings.catch_warnings():
+            # HFShim would go on with random weights where saved ones are missing.
+            warnings.filterwarnings("error", "Error loading saved torch state_dict")
+            try:
+                super().from_bytes(bytes_data)
+            except UserWarning:
+                raise ValueError("the saved weights are not those of the saved config") from None
+        if self._model is not None:
+            self.check_loaded()
         return self
+
+    def check_loaded(self) -> None:
+        """RAISES (ValueError): If the tokenizer has wordpieces that the model lacks, or the config
+        a window that is impossible."""
+        rows = self._model.get_input_embeddings().num_embeddings
+        last = largest_id(self._hfmodel.tokenizer.backend_tokenizer)
+        if last >= rows:
+            raise ValueError(f"the saved tokenizer has a wordpiece {last}, and the model {rows}")
+        measure_window(self._hfmodel, self.windowing)

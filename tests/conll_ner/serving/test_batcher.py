@@ -83,6 +83,22 @@ def test_a_service_whose_batches_stopped_is_not_ready(
     assert "the queue is broken" in capsys.readouterr().err
 
 
+def test_a_service_whose_first_text_fails_never_listens(
+    nlp: Language, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Any) -> None:
+        raise ValueError("the weights are broken")
+
+    monkeypatch.setattr(nlp.get_pipe("token_ner"), "predict", fail)
+    port = service_load.free_port()
+    with pytest.raises(SystemExit) as exit_:
+        run_server(create_app(nlp), port=port)
+    assert exit_.value.code == 3  # of uvicorn, for a failed start
+    error = capsys.readouterr().err
+    assert "the weights are broken" in error
+    assert "Uvicorn running" not in error
+
+
 def test_a_panic_does_not_stop_the_service(slow: Slow, nlp: Language) -> None:
     """Rust code, such as the tokenizer, panics with an exception that isn't an Exception."""
     with busy(nlp, slow) as service:

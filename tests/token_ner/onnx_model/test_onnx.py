@@ -126,7 +126,7 @@ def test_onnx_settings_of_the_config_win(slim_pipeline: Path) -> None:
         ({"context": -1}, "context must be 0 or more"),
         ({"batch_wordpieces": 0}, "batch_wordpieces"),
         ({"batch_wordpieces": 10**12}, "batch_wordpieces"),
-        ({"window": 513}, "window is 513 wordpieces, but the model reads 511"),
+        ({"window": 513}, "window is 513 wordpieces, but the model reads 512"),
         ({"window": 2}, "a window of 2 wordpieces has no room for 2 special tokens"),
     ],
 )

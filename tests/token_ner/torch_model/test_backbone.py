@@ -231,7 +231,7 @@ def test_arrays_become_tensors_without_a_copy(wrap: Any) -> None:
         ({"window": 2}, "no room for 2 special tokens"),
         ({"window": 32, "context": 15}, "15 wordpieces of context"),
         ({"context": -1}, "context must be 0 or more"),
-        ({"batch_wordpieces": 0}, 'batch_wordpieces "auto" or 1 or more'),
+        ({"batch_wordpieces": 0}, 'batch_wordpieces "auto" or from 1 to 1,000,000'),
         ({"precision": "float16"}, 'precision must be "auto", "float32" or "bfloat16"'),
         pytest.param(
             {"tokenizer_config": {"use_fast": False}},

@@ -5,8 +5,9 @@ from typing import Any
 import numpy
 
 from conll_ner.common.console import InputError
-from conll_ner.packaging.slimming.export import input_names, maximum_of, random_inputs, torch_logits
+from conll_ner.packaging.slimming.export import input_names, random_inputs, torch_logits
 from conll_ner.packaging.slimming.source import Source
+from token_ner.torch_model.shim import most_wordpieces
 
 TOLERANCE = 1e-3  # of a logit; relative to it if it is above 1
 # Windows and wordpieces. A graph can be right at the length of its example only, as a traced
@@ -18,7 +19,7 @@ def largest_difference(source: Source, session: Any) -> float:
     """RETURNS (float): The largest difference between logits of a session and of torch in float32,
     at several lengths and numbers of windows, with padding; as a multiple of the logit if that is
     above 1."""
-    maximum = maximum_of(source)
+    maximum = most_wordpieces(source.shim._hfmodel)
     shapes = {(n, min(length, maximum)) for n, length in SHAPES}
     worst = 0.0
     for shape in sorted(shapes):

@@ -16,8 +16,7 @@ from conll_ner.packaging.slimming.source import Source
 from token_ner.onnx_model.onnx_shim import INPUTS
 from token_ner.torch_model.forward import embed, run_transformer, to_torch
 from token_ner.torch_model.shim import TransformerClass
-from token_ner.windows import Windowing, window_size
-from token_ner.wordpieces import N_CASES, special_tokens
+from token_ner.wordpieces import N_CASES
 
 OPSET = 20  # the first with Gelu, which is then one operation
 TRACED = (2, 16)  # windows and wordpieces of the example; both are free in the graph
@@ -39,14 +38,6 @@ class Classifier(torch.nn.Module):
         output = self.transformer(**embed(self.transformer, ids, cases), attention_mask=mask)
         logits: torch.Tensor = self.output(output.last_hidden_state)
         return logits
-
-
-def maximum_of(source: Source) -> int:
-    """RETURNS (int): The most wordpieces that the transformer reads."""
-    hf = source.shim._hfmodel
-    specials = special_tokens(hf.tokenizer.backend_tokenizer)
-    windowing = Windowing(None, 0, "auto", "float32")
-    return window_size(hf.tokenizer.model_max_length, hf.transformer.config, specials, windowing)
 
 
 def make_linear(source: Source) -> torch.nn.Linear:

@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.util import load_model_from_config
 
 from conll_ner.packaging.slimming.comparing import check_export
-from conll_ner.packaging.slimming.export import export_graph, maximum_of
+from conll_ner.packaging.slimming.export import export_graph
 from conll_ner.packaging.slimming.quantization import quantize, read_graph
 from conll_ner.packaging.slimming.source import Source
 from token_ner import TokenNER
@@ -19,6 +19,7 @@ from token_ner.onnx_model.onnx_shim import (
     SlimPrecision,
     create_session,
 )
+from token_ner.torch_model.shim import most_wordpieces
 from token_ner.wordpieces import disable_limits
 
 ARCHITECTURE = "conll_ner.OnnxTokenClassifier.v1"
@@ -93,7 +94,8 @@ def describe_model(source: Source) -> tuple[str, int, int, list[float]]:
     backend = tokenizer.backend_tokenizer
     disable_limits(backend)
     bias = source.output.ops.to_numpy(source.output.get_param("b"))
-    return backend.to_str(), maximum_of(source), tokenizer.pad_token_id or 0, bias.tolist()
+    maximum = most_wordpieces(source.shim._hfmodel)
+    return backend.to_str(), maximum, tokenizer.pad_token_id or 0, bias.tolist()
 
 
 def fill(slim: Language, source: Source, classifier: OnnxClassifier) -> None:
