@@ -1,13 +1,14 @@
-"""Processes that are killed, and the rows of the table in docs/reliability.md."""
+"""Processes that are killed, full disks, and the rows of the table in docs/reliability.md."""
 
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,14 @@ def complete(python: Path, arguments: Sequence[object], log: Path) -> None:
     RAISES (AssertionError): Unless it succeeds within ten minutes.
     """
     assert Process(python, arguments, log).wait() == 0, log.read_text(encoding="utf-8")
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """A limit of 50 kB per file, for this process, has the effect of a full disk: an OSError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

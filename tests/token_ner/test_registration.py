@@ -200,9 +200,10 @@ assert 0 <= token_ner.span_score(ent) <= 1
 WARNING = "`score` is not token_ner's; rename that extension, or call token_ner.span_score"
 
 
-def test_registration_score_of_an_app_from_before() -> None:
+@pytest.mark.slow
+def test_registration_score_of_an_app_from_before(python: Path) -> None:
     """It stays, and one warning says so."""
-    command = [sys.executable, "-c", EARLIER, str(ROOT / "scripts"), str(PIPELINE)]
+    command = [str(python), "-c", EARLIER, str(ROOT / "scripts"), str(PIPELINE)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count(WARNING) == 1, result.stderr

@@ -1,10 +1,7 @@
 """Checkpoint import and export: errors for broken or unsupported input, and for a full disk."""
 
 import json
-import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from conll_ner.huggingface.hf import app
 from conll_ner.huggingface.importing import import_checkpoint
 from conll_ner.huggingface.loading import check_head
 from tests.hf_helpers import NAMES, SIZES, pipe, runner
+from tests.stress_helpers import full_disk
 from token_ner.torch_model.shim import add_case_embedding
 
 
@@ -121,21 +119,15 @@ def test_export_rejects_what_transformers_does_not_support(
 def test_a_full_disk_keeps_the_previous_output(
     checkpoint: Path, tmp_path: Path, command: str
 ) -> None:
-    """A limit of 50 kB per file has the effect of a full disk."""
     import_checkpoint(str(checkpoint)).to_disk(tmp_path / "pipeline")
     source = checkpoint if command == "import" else tmp_path / "pipeline"
     output = tmp_path / "out"
     with atomic_write(output) as folder:
         folder.mkdir()
         (folder / "old").write_text("old", encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, "-m", "spacy", "ner", f"hf-{command}", str(source), str(output)],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
-    )
-    assert result.returncode == 1, result.stderr
+    with full_disk():
+        result = runner.invoke(app, [command, str(source), str(output)])
+    assert result.exit_code == 1, result.stderr
     assert f"{output} can't be written" in result.stderr
     assert (output / "old").read_text(encoding="utf-8") == "old"
     assert not list(tmp_path.glob(".out*"))

@@ -2,9 +2,7 @@
 
 import json
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -25,6 +23,7 @@ from conll_ner.common.training_log import read_log
 from conll_ner.data.wordpiece_labels import encode, read_sentences, score
 from conll_ner.huggingface.hf_train import main
 from tests.conftest import SAMPLE
+from tests.stress_helpers import Process, full_disk
 
 COMMAND = ["-m", "spacy", "ner", "hf-train"]
 runner = CliRunner()
@@ -120,22 +119,21 @@ def test_train_keeps_the_best_epoch(tiny_backbone: Path, corpus: Path, tmp_path:
     assert score_alone(output / "best", corpus / "valid.txt")["word_f1"] == pytest.approx(best)
 
 
+@pytest.mark.slow
 def test_train_killed_and_resumed_gives_the_same_weights(
-    tiny_backbone: Path, tmp_path: Path
+    python: Path, tiny_backbone: Path, tmp_path: Path
 ) -> None:
     arguments = [str(SAMPLE), str(tiny_backbone)]
     options = ["--epochs", "3", "--learn-rate", "0.001", "--warmup", "0.1"]
     assert invoke(*arguments, tmp_path / "whole", *options).exit_code == 0
     partial = tmp_path / "killed.partial"
-    with subprocess.Popen(
-        [sys.executable, *COMMAND, *arguments, str(tmp_path / "killed"), *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        while not (partial / "state-1").is_dir():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+    command = [*COMMAND, *arguments, tmp_path / "killed", *options]
+    process = Process(python, command, tmp_path / "killed.log")
+    deadline = time.monotonic() + 120
+    while not (partial / "state-1").is_dir() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert (partial / "state-1").is_dir()
     assert not (tmp_path / "killed").exists()
     assert len(read_log(partial / "log.jsonl")) < 3
     result = invoke(*arguments, tmp_path / "killed", *options, "--resume")
@@ -255,13 +253,8 @@ def test_train_on_a_full_disk_keeps_the_previous_checkpoint(
     fresh_folder(output)
     (output / "best").mkdir()
     (output / "best" / "old").write_text("old", encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, *COMMAND, str(corpus), str(tiny_backbone), str(output)],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
-    )
-    assert result.returncode == 1, result.stderr
+    with full_disk():
+        result = invoke(corpus, tiny_backbone, output)
+    assert result.exit_code == 1, result.stderr
     assert "can't be written" in result.stderr
     assert (output / "best" / "old").read_text(encoding="utf-8") == "old"
