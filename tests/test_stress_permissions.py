@@ -54,17 +54,18 @@ def run_as_user(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def inputs(folders: tuple[Path, Path], pipeline: Path) -> Path:
-    """A folder that the user may read: texts, a corpus, metrics, and predictions."""
+    """A folder that the user may read: a pipeline, its metrics, a corpus and texts."""
     folder = folders[0].parent / "inputs"
-    folder.mkdir()
+    shutil.copytree(pipeline, folder / "model")
     (folder / "in.txt").write_text("Ada left Varnholm.\n" * 50, encoding="utf-8")
     write_docs(read_gold(SAMPLE / "valid.txt", Vocab()), folder / "gold.spacy")
     evaluate.main(str(pipeline), [folder / "gold.spacy"], folder / "metrics.json", device="cpu")
     return folder
 
 
-def list_arguments(name: str, pipeline: Path, backbone: Path, inputs: Path, folder: Path) -> Any:
+def list_arguments(name: str, backbone: Path, inputs: Path, folder: Path) -> Any:
     """RETURNS (list[object]): The arguments of a command that writes `out` into a folder."""
+    pipeline = inputs / "model"
     gold, out = inputs / "gold.spacy", folder / "out"
     paths = ("--paths.train", gold, "--paths.dev", gold, "--paths.backbone", backbone)
     settings = (*paths, "--training.max_epochs", 1, "--device", "cpu")
@@ -94,7 +95,6 @@ def list_arguments(name: str, pipeline: Path, backbone: Path, inputs: Path, fold
 def test_another_user_gets_the_output_or_one_line(
     folders: tuple[Path, Path],
     inputs: Path,
-    pipeline: Path,
     tiny_backbone: Path,
     name: str,
     record: Callable[[str, str, str], None],
@@ -102,7 +102,7 @@ def test_another_user_gets_the_output_or_one_line(
     own, closed = folders
 
     def run(folder: Path) -> subprocess.CompletedProcess[str]:
-        arguments = list_arguments(name, pipeline, tiny_backbone, inputs, folder)
+        arguments = list_arguments(name, tiny_backbone, inputs, folder)
         return run_as_user("-m", "spacy", "ner", name, *arguments)
 
     result = run(own)
