@@ -56,7 +56,8 @@ def open_sources(sources: Sequence[Path], reading: Reading) -> Iterator[tuple[st
     with ExitStack() as stack:
         places: dict[str, str] = {}  # folder of an archive's files -> archive
         files = [file for path in sources for file in list_files(path, reading, stack, places)]
-        formats = [choose(file, reading) for file in files]
+        with named(places):
+            formats = [choose(file, reading) for file in files]
         names = ", ".join(dict.fromkeys(format_.name for format_ in formats))
 
         def read(*, with_keys: bool) -> Records:
@@ -94,20 +95,31 @@ def name_places(records: Records, places: dict[str, str]) -> Records:
     its files are read from.
     RAISES (InputError): As the records do."""
 
-    def name(text: str) -> str:
-        for folder, archive in places.items():
-            text = text.replace(folder, archive)
-        return text
+    def rename(issue: Issue) -> Issue:
+        return issue._replace(record=name_place(issue.record, places))
 
-    try:
+    with named(places):
         for item in records:
             if isinstance(item, Issue):
-                yield item._replace(record=name(item.record))
+                yield rename(item)
             else:
-                issues = [issue._replace(record=name(issue.record)) for issue in item.issues]
-                yield replace(item, record=name(item.record), issues=issues)
+                issues = [rename(issue) for issue in item.issues]
+                yield replace(item, record=name_place(item.record, places), issues=issues)
+
+
+@contextmanager
+def named(places: dict[str, str]) -> Iterator[None]:
+    """RAISES (InputError): As the block does, with the archive's name."""
+    try:
+        yield
     except InputError as error:
-        raise InputError(name(str(error))) from None
+        raise InputError(name_place(str(error), places)) from None
+
+
+def name_place(text: str, places: dict[str, str]) -> str:
+    for folder, archive in places.items():
+        text = text.replace(folder, archive)
+    return text
 
 
 def list_files(
@@ -143,7 +155,7 @@ def list_folder(folder: Path, reading: Reading) -> list[Path]:
     visible = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.relative_to(folder).as_posix().startswith((".", "__MACOSX"))
+        if path.is_file() and not any(map(is_hidden, path.relative_to(folder).parts))
     ]
     for pattern, name in OWN_FILES.items():
         own = check_inside((path for path in visible if path.match(pattern)), folder)
@@ -152,6 +164,10 @@ def list_folder(folder: Path, reading: Reading) -> list[Path]:
             check_inside((path.with_suffix(TEXT) for path in own), folder)
             return own
     return check_inside((path for path in visible if path.suffix.lower() in SUFFIXES), folder)
+
+
+def is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX"))
 
 
 def look_at(path: Path, encoding: str | None) -> Source:

@@ -17,7 +17,7 @@ from conll_ner.common.exact_json import dump_json
 from conll_ner.common.files import atomic_write
 from conll_ner.data.columns.conll import format_corpus
 from conll_ner.data.docs import to_document, write_docs
-from conll_ner.data.formats.reading import COLUMNS, SPACY
+from conll_ner.data.formats.reading import COLUMNS, FORMATS, SPACY
 from conll_ner.data.mentions import list_mentions
 
 # Names of Label Studio's control and object in the labelling interface, those of its template for
@@ -141,6 +141,15 @@ WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {
 TARGET_NAMES = (SPACY, COLUMNS, *WRITERS)
 SUFFIXES = {".spacy": SPACY, ".jsonl": "jsonl", ".json": "labelstudio"}
 SUFFIX_OF = {name: suffix for suffix, name in SUFFIXES.items()} | {COLUMNS: ".txt"}
+
+
+def describe_formats() -> str:
+    """RETURNS (str): The table of docs/formats.md."""
+    rows = ["| read | `--format` | written |", "| --- | --- | --- |"]
+    for name, format_ in FORMATS.items():
+        written = "yes" if name in TARGET_NAMES else ""
+        rows.append(f"| {format_.shown} | `{name}` | {written} |".replace("|  |", "| |"))
+    return "\n".join(rows)
 
 
 def find_target(target: Path, name: str) -> str:
