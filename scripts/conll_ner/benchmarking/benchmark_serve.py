@@ -12,7 +12,8 @@ from conll_ner.benchmarking.service_load import LoadResult, alternate_with_predi
 from conll_ner.common.command import command
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.options import Device, Pipeline, TextField
-from conll_ner.prediction.records import Record, list_files, read_records
+from conll_ner.data.formats.annotated import Issue
+from conll_ner.prediction.records import list_files, read_records
 
 MAX_TEXTS = 10_000  # texts that are read from the input, and sent repeatedly
 COLUMNS = ("serve words/s", "predict words/s", "ratio", "requests", "p50 ms", "p99 ms")
@@ -58,7 +59,7 @@ def main(
     """Start a service, send it texts from many clients, and alternate with predict on the same
     texts. The exit code is 1 if any response isn't 200."""
     items = read_records(list_files(source, None), text_field)
-    texts = [item.text for item in islice(items, MAX_TEXTS) if isinstance(item, Record)]
+    texts = [item.text for item in islice(items, MAX_TEXTS) if not isinstance(item, Issue)]
     if not texts:
         raise InputError(f"{source} contains no texts")
     results = list(alternate_with_predict(pipeline, texts, clients, seconds, rounds, device))

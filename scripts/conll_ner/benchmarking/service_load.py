@@ -19,9 +19,9 @@ from typing import NamedTuple
 import aiohttp
 
 from conll_ner.common.console import InputError
+from conll_ner.data.formats.annotated import Annotated
 from conll_ner.prediction.annotating import cut_parts, load_for_annotation
 from conll_ner.prediction.parts import Annotator
-from conll_ner.prediction.records import Record
 from conll_ner.serving.auth import VARIABLE as TOKEN_VARIABLE
 
 START_SECONDS = 120.0  # time limit for the service to start
@@ -135,7 +135,7 @@ async def count_words(session: aiohttp.ClientSession, url: str) -> int:
 
 def predict_words_per_second(annotator: Annotator, texts: Sequence[str], seconds: float) -> float:
     """RETURNS (float): Words per second of `predict` on the texts, measured over complete parts."""
-    items = (Record("", i, text, {}) for i, text in enumerate(cycle(texts)))
+    items = (Annotated("", text) for text in cycle(texts))
     words = 0
     start = time.perf_counter()
     for number, part in enumerate(cut_parts(items)):

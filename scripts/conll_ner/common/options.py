@@ -8,6 +8,9 @@ from conll_ner.common.command import READS
 
 Pipeline = Annotated[str, typer.Argument(help="Folder or installed package"), READS]
 Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU number")]
+WholeFiles = Annotated[
+    bool, typer.Option("--whole-files", help="A text file is one text, not one per line")
+]
 TextField = Annotated[str, typer.Option(help="Field or column of the text")]
 # Not a Path, which an empty variable of a project would make the working directory.
 Texts = Annotated[

@@ -4,7 +4,7 @@ import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import TextIO
@@ -36,18 +36,21 @@ def open_text(path: Path, encoding: str | None) -> Iterator[TextIO]:
             yield file
     except UnicodeError as error:
         raise InputError(describe(path, encoding or "UTF-8", error)) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise InputError(f"{path} is not a complete gzip file") from None
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BufferedReader]:
-    """Open a file, decompressed if its name ends in .gz."""
-    with path.open("rb") as file, ExitStack() as stack:
+    """Open a file, decompressed if its name ends in .gz.
+    RAISES (InputError): While the file is read, if it isn't complete."""
+    with path.open("rb") as file:
         if path.suffix.lower() != GZIP:
             yield file
-        else:
-            yield BufferedReader(stack.enter_context(gzip.open(file)))
+            return
+        try:
+            with gzip.open(file) as decompressed:
+                yield BufferedReader(decompressed)
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise InputError(f"{path} is not a complete gzip file") from None
 
 
 def text_suffix(path: Path) -> str:

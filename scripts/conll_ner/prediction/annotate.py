@@ -12,7 +12,7 @@ from thinc.util import gpu_is_available
 from tqdm import tqdm
 
 from conll_ner.common.command import READS, Writes, command
-from conll_ner.common.console import InputError, first_line, msg
+from conll_ner.common.console import EXIT_REJECTED, InputError, first_line, msg
 from conll_ner.prediction.annotating import load_for_annotation
 from conll_ner.prediction.cluster.driver import annotate_partitions, check_address
 from conll_ner.prediction.cluster.output import (
@@ -23,7 +23,6 @@ from conll_ner.prediction.cluster.output import (
     resolve_target,
 )
 from conll_ner.prediction.cluster.partitions import Job, Partition, list_partitions
-from conll_ner.prediction.records import EXIT_REJECTED
 
 
 def make_job(

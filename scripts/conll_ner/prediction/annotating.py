@@ -9,7 +9,8 @@ from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
 from conll_ner.common.pipelines import find_heads, load_on_device
-from conll_ner.prediction.records import Record, Reject, list_files, read_records
+from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.prediction.records import list_files, read_records, reject
 from token_ner.checks import TRF_DATA
 
 # Maximum size of a part. An interrupted run loses only the parts in progress.
@@ -17,7 +18,7 @@ PART_RECORDS = 1000
 PART_CHARACTERS = 500_000
 BATCH_CHARACTERS = 50_000  # per call of the pipeline
 OUTPUT_FIELDS = ("text", "mentions")  # added to the fields of a record
-Part = list[Record | Reject]
+Part = list[Annotated | Issue]
 
 
 def load_for_annotation(
@@ -76,58 +77,68 @@ def drop_transformer_output(doc: Doc) -> None:
     cast(dict[Any, Any], doc.user_data).pop(TRF_DATA, None)
 
 
-def reject_if_longer(item: Record | Reject, limit: int) -> Record | Reject:
-    if isinstance(item, Reject) or len(item.text) <= limit:
+def reject_if_longer(item: Annotated | Issue, limit: int) -> Annotated | Issue:
+    if isinstance(item, Issue) or len(item.text) <= limit:
         return item
     reason = f"{len(item.text):,} characters, more than the pipeline's max_length of {limit:,}"
-    return Reject(item.source, item.line, reason)
+    return reject(item.record, reason)
 
 
-def read_texts(source: Path, text_field: str, limit: int, rejects: list[Reject]) -> Iterator[str]:
+def read_texts(
+    source: Path,
+    text_field: str,
+    limit: int,
+    rejects: list[Issue],
+    *,
+    whole_files: bool = False,
+) -> Iterator[str]:
     """YIELDS (str): The texts of a file or folder, in any format of predict. Rejects are added to
     the list.
     limit (int): The most characters of a text.
+    whole_files (bool): As for `read_records`.
     RAISES (InputError): If a file can't be read."""
-    for item in read_records(list_files(source, None), text_field):
+    for item in read_records(list_files(source, None), text_field, whole_files=whole_files):
         item = reject_if_longer(item, limit)
-        if isinstance(item, Reject):
+        if isinstance(item, Issue):
             rejects.append(item)
         else:
             yield item.text
 
 
-def name_first(rejects: Sequence[Reject]) -> str:
+def name_first(rejects: Sequence[Issue]) -> str:
     """RETURNS (str): Why the first record was rejected, to end a message that there are no texts;
     empty without one."""
     return f"; the first is invalid: {rejects[0].reason}" if rejects else ""
 
 
-def reject_overwritten(item: Record | Reject) -> Record | Reject:
+def reject_overwritten(item: Annotated | Issue) -> Annotated | Issue:
     """Reject records with fields that the output would overwrite."""
-    taken = [name for name in OUTPUT_FIELDS if isinstance(item, Record) and name in item.fields]
+    taken = [name for name in OUTPUT_FIELDS if isinstance(item, Annotated) and name in item.fields]
     if not taken:
         return item
     reason = f"the output would overwrite the field {taken[0]}; rename it"
-    return Reject(item.source, item.line, reason)
+    return reject(item.record, reason)
 
 
-def reject_unwritable(item: Record | Reject, problem: Callable[[Record], str]) -> Record | Reject:
+def reject_unwritable(
+    item: Annotated | Issue, problem: Callable[[Annotated], str]
+) -> Annotated | Issue:
     """Reject records that the output format can't contain.
 
-    problem (Callable[[Record], str]): That of an outputs.Format.
+    problem (Callable[[Annotated], str]): That of an outputs.Format.
     """
-    reason = problem(item) if isinstance(item, Record) else ""
-    return Reject(item.source, item.line, reason) if reason else item
+    reason = problem(item) if isinstance(item, Annotated) else ""
+    return reject(item.record, reason) if reason else item
 
 
-def cut_parts(items: Iterable[Record | Reject]) -> Iterator[Part]:
+def cut_parts(items: Iterable[Annotated | Issue]) -> Iterator[Part]:
     """YIELDS (Part): The items in order; one empty part if there are none. Parts depend only on the
     input, so that a resumed run has the same parts."""
     part: Part = []
     size = 0
     first = True
     for item in items:
-        length = len(item.text) if isinstance(item, Record) else 0
+        length = len(item.text) if isinstance(item, Annotated) else 0
         if part and (len(part) == PART_RECORDS or size + length > PART_CHARACTERS):
             yield part
             part, size, first = [], 0, False

@@ -1,5 +1,6 @@
 """Output formats: write annotated documents in parts, and join the parts."""
 
+import csv
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
@@ -14,10 +15,12 @@ from conll_ner.common.exact_json import dump_json
 from conll_ner.data.columns.conll import Document, format_corpus
 from conll_ner.data.columns.rows import DOCSTART
 from conll_ner.data.docs import to_sentence
+from conll_ner.data.formats.annotated import Annotated
 from conll_ner.data.mentions import list_mentions
-from conll_ner.prediction.records import Record
 from token_ner import group_scores
 
+CSV_COLUMNS = ("record", "start", "end", "label", "score", "text")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that is a formula
 MARK = '<mark title="{score}">{text} <b>{label}</b></mark>'
 PAGE = """\
 <!doctype html>
@@ -44,15 +47,15 @@ class Format(NamedTuple):
     problem (Callable): The reason why the format can't contain a record; empty if it can.
     """
 
-    write: Callable[[Sequence[Record], Sequence[Doc], Path], None]
+    write: Callable[[Sequence[Annotated], Sequence[Doc], Path], None]
     join: Callable[[Sequence[Path], Path], None]
-    problem: Callable[[Record], str] = lambda _: ""
+    problem: Callable[[Annotated], str] = lambda _: ""
 
 
-def list_rows(records: Sequence[Record], docs: Sequence[Doc]) -> list[dict[str, Any]]:
+def list_rows(records: Sequence[Annotated], docs: Sequence[Doc]) -> list[dict[str, Any]]:
     """RETURNS (list[dict[str, Any]]): For each record its fields, `text` and `mentions`."""
     return [
-        record.fields | {"text": record.text, "mentions": list_mentions(doc)}
+        dict(record.fields) | {"text": record.text, "mentions": list_mentions(doc)}
         for record, doc in zip(records, docs, strict=True)
     ]
 
@@ -66,13 +69,13 @@ def join_bytes(parts: Iterable[Path], target: Path, before: str = "", after: str
         output.write(after.encode())
 
 
-def write_jsonl(records: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+def write_jsonl(records: Sequence[Annotated], docs: Sequence[Doc], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in list_rows(records, docs):
             file.write(dump_json(row) + "\n")
 
 
-def find_nan(record: Record) -> str:
+def find_nan(record: Annotated) -> str:
     """RETURNS (str): The reason if a field is NaN or infinite, as numbers from Parquet can be."""
     for name, value in record.fields.items():
         try:
@@ -82,7 +85,7 @@ def find_nan(record: Record) -> str:
     return ""
 
 
-def write_parquet(records: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+def write_parquet(records: Sequence[Annotated], docs: Sequence[Doc], path: Path) -> None:
     from conll_ner.prediction.parquet_tables import write_table  # pyarrow is an extra
 
     write_table(list_rows(records, docs), path)
@@ -94,7 +97,7 @@ def join_parquet(parts: Sequence[Path], target: Path) -> None:
     join_tables(parts, target)
 
 
-def write_conll(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+def write_conll(_: Sequence[Annotated], docs: Sequence[Doc], path: Path) -> None:
     documents = []
     for doc in docs:
         sents = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
@@ -104,14 +107,14 @@ def write_conll(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
     path.write_text(f"{text}\n\n" if text else "", encoding="utf-8", newline="\n")
 
 
-def find_docstart(record: Record) -> str:
+def find_docstart(record: Annotated) -> str:
     """RETURNS (str): The reason if a line could be read as the start of another document."""
     if DOCSTART not in record.text:
         return ""
     return f"the text contains {DOCSTART}, which starts a document in this format"
 
 
-def write_docbin(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+def write_docbin(_: Sequence[Annotated], docs: Sequence[Doc], path: Path) -> None:
     for doc in docs:
         group_scores(doc, "token_ner", doc.ents)  # a DocBin without user data keeps span groups
     DocBin(attrs=("ORTH", "SENT_START", "ENT_IOB", "ENT_TYPE"), docs=docs).to_disk(path)
@@ -125,7 +128,7 @@ def join_docbin(parts: Sequence[Path], target: Path) -> None:
     first.to_disk(target)
 
 
-def write_html(_: Sequence[Record], docs: Sequence[Doc], path: Path) -> None:
+def write_html(_: Sequence[Annotated], docs: Sequence[Doc], path: Path) -> None:
     renderer = EntityRenderer({"template": MARK})
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for doc in docs:
@@ -144,9 +147,30 @@ def join_html(parts: Sequence[Path], target: Path) -> None:
     join_bytes(parts, target, PAGE, PAGE_END)
 
 
+def write_csv(records: Sequence[Annotated], docs: Sequence[Doc], path: Path) -> None:
+    """Write a row for each mention."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        for record, doc in zip(records, docs, strict=True):
+            for mention in list_mentions(doc):
+                row = {"record": record.record} | mention
+                writer.writerow([disarm(row[name]) for name in CSV_COLUMNS])
+
+
+def disarm(value: Any) -> Any:
+    """RETURNS (Any): A cell that a spreadsheet doesn't take for a formula
+    (https://owasp.org/www-community/attacks/CSV_Injection)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def join_csv(parts: Sequence[Path], target: Path) -> None:
+    join_bytes(parts, target, ",".join(CSV_COLUMNS) + "\r\n")
+
+
 FORMATS = {
     ".jsonl": Format(write_jsonl, join_bytes, find_nan),
     ".parquet": Format(write_parquet, join_parquet),
+    ".csv": Format(write_csv, join_csv),
     ".conll": Format(write_conll, join_bytes, find_docstart),
     ".spacy": Format(write_docbin, join_docbin),
     ".html": Format(write_html, join_html),

@@ -21,6 +21,7 @@ from spacy.util import get_package_path, is_package
 
 from conll_ner.common.console import InputError
 from conll_ner.common.files import atomic_write, delete_output, fresh_folder, read_json, write_json
+from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.prediction.annotating import (
     PART_CHARACTERS,
     PART_RECORDS,
@@ -33,7 +34,7 @@ from conll_ner.prediction.annotating import (
 )
 from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
 from conll_ner.prediction.outputs import join_bytes
-from conll_ner.prediction.records import REJECTS_SUFFIX, Record, Reject, rejects_file
+from conll_ner.prediction.records import REJECTS_SUFFIX, rejects_file
 
 COUNTS_SUFFIX = ".json"
 
@@ -63,8 +64,8 @@ class Annotator:
         limit = self.nlp.max_length
         items = [reject_overwritten(reject_if_longer(item, limit)) for item in part]
         items = [reject_unwritable(item, format_.problem) for item in items]
-        rejects = [item for item in items if isinstance(item, Reject)]
-        records = [item for item in items if isinstance(item, Record)]
+        rejects = [item for item in items if isinstance(item, Issue)]
+        records = [item for item in items if isinstance(item, Annotated)]
         try:
             with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
                 docs = annotate_texts(self.nlp, [record.text for record in records], self.labels)

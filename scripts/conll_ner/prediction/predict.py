@@ -11,14 +11,14 @@ import typer
 from tqdm import tqdm
 
 from conll_ner.common.command import Writes, command
-from conll_ner.common.console import InputError, first_line, msg
+from conll_ner.common.console import EXIT_REJECTED, InputError, first_line, msg
 from conll_ner.common.files import lock, partial_path
-from conll_ner.common.options import Device, Pipeline, TextField
+from conll_ner.common.options import Device, Pipeline, TextField, WholeFiles
 from conll_ner.prediction.annotating import Part, cut_parts
 from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
 from conll_ner.prediction.parts import fingerprint_run, join_parts, prepare_parts, write_parts
-from conll_ner.prediction.records import EXIT_REJECTED, REJECTS_SUFFIX, list_files, read_records
 from conll_ner.prediction.records import FORMATS as INPUT_FORMATS
+from conll_ner.prediction.records import REJECTS_SUFFIX, list_files, read_records
 
 
 def write_all_parts(
@@ -76,6 +76,7 @@ def main(
         ),
     ] = None,
     text_field: TextField = "text",
+    whole_files: WholeFiles = False,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Minimum confidence score of a mention")
     ] = None,
@@ -96,11 +97,11 @@ def main(
     types = [label for label in labels.split(",") if label]
     options = {"format": format_, "text_field": text_field, "threshold": threshold}
     folder = partial_path(output)
-    run = fingerprint_run(pipeline, files, options | {"labels": types})
+    run = fingerprint_run(pipeline, files, options | {"labels": types, "whole_files": whole_files})
     arguments = (pipeline, device, threshold, tuple(types), folder, output.suffix)
     with lock(output):
         prepare_parts(folder, run, resume)
-        parts = cut_parts(read_records(files, text_field, format_))
+        parts = cut_parts(read_records(files, text_field, format_, whole_files=whole_files))
         start = time.perf_counter()
         totals = write_all_parts(parts, folder, arguments, processes)
         seconds = time.perf_counter() - start

@@ -5,20 +5,24 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.common.exact_json import MAX_DEPTH, is_too_deep, load_json
+from conll_ner.common.exact_json import MAX_DEPTH, is_too_deep
 from conll_ner.common.files import atomic_write, delete_output
 from conll_ner.common.links import check_inside
-from conll_ner.prediction.csv_rows import HAS_NUL, read_rows
+from conll_ner.data.csv_rows import HAS_NUL, read_rows
+from conll_ner.data.encodings import open_bytes, text_suffix
+from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.data.formats.json_records import parse_records
 
 STDIN = Path("-")
 FORMATS = {
     ".txt": "text",
+    ".json": "jsonl",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
@@ -26,35 +30,6 @@ FORMATS = {
     ".parquet": "parquet",
 }
 REJECTS_SUFFIX = ".rejects.jsonl"
-EXIT_REJECTED = 3  # exit code of a command that rejected records
-
-
-@dataclass(frozen=True)
-class Record:
-    """A text with its origin and its other fields.
-
-    source (str): The file.
-    line (int): The line (of a CSV row, the first), or the row of a Parquet file, from 1.
-    fields (dict[str, Any]): For JSONL and tables, all fields except the text. For text files, the
-        file's name and the line.
-    """
-
-    source: str
-    line: int
-    text: str
-    fields: dict[str, Any]
-
-
-class Reject(NamedTuple):
-    """A record that can't be annotated."""
-
-    source: str
-    line: int
-    reason: str
-
-    def to_json(self) -> str:
-        """RETURNS (str): A line of a file of rejects, with the line feed."""
-        return json.dumps(self._asdict()) + "\n"
 
 
 def rejects_file(output: Path) -> Path:
@@ -62,7 +37,7 @@ def rejects_file(output: Path) -> Path:
     return output.with_name(f"{output.name}{REJECTS_SUFFIX}")
 
 
-def write_rejects(rejects: Sequence[Reject], output: Path) -> Path:
+def write_rejects(rejects: Sequence[Issue], output: Path) -> Path:
     """Write a command's rejected records beside its output; without any, delete an older list.
 
     RETURNS (Path): The list, OUTPUT.rejects.jsonl.
@@ -71,7 +46,7 @@ def write_rejects(rejects: Sequence[Reject], output: Path) -> Path:
     delete_output(listed)
     if rejects:
         with atomic_write(listed) as temporary:
-            temporary.write_text("".join(map(Reject.to_json, rejects)), encoding="utf-8")
+            temporary.write_text("".join(map(Issue.to_json, rejects)), encoding="utf-8")
     return listed
 
 
@@ -86,14 +61,14 @@ def list_files(path: Path, format_: str | None) -> list[Path]:
             raise InputError("standard input is closed; name a file, or pipe the texts in")
         return [path]
     if path.is_dir():
-        known = (p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in FORMATS)
+        known = (p for p in path.rglob("*") if p.is_file() and text_suffix(p) in FORMATS)
         files = check_inside(known, path)
         if not files:
             raise InputError(f"{path} contains no file that ends in {', '.join(FORMATS)}")
         return files
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder")
-    if format_ is None and path.suffix.lower() not in FORMATS:
+    if format_ is None and text_suffix(path) not in FORMATS:
         raise InputError(
             f"{path} doesn't end in one of {', '.join(FORMATS)}; set its format with --format"
         )
@@ -101,17 +76,18 @@ def list_files(path: Path, format_: str | None) -> list[Path]:
 
 
 def read_records(
-    files: list[Path], text_field: str, format_: str | None = None
-) -> Iterator[Record | Reject]:
-    """Read lines of text or JSONL, or rows of a table, one by one. Blank lines are skipped.
+    files: list[Path], text_field: str, format_: str | None = None, *, whole_files: bool = False
+) -> Iterator[Annotated | Issue]:
+    """Read lines of text, JSON records, or rows of a table, one by one. Blank lines are skipped.
 
     text_field (str): The field or column of the text.
     format_ (str | None): A value of FORMATS. None: by each file's suffix; "text" for standard
         input.
+    whole_files (bool): Whether a text file is one text, instead of a text per line.
     RAISES (InputError): If a table has no such column, or a file can't be read.
     """
     for path in files:
-        kind = format_ or ("text" if path == STDIN else FORMATS[path.suffix.lower()])
+        kind = format_ or ("text" if path == STDIN else FORMATS[text_suffix(path)])
         if kind == "parquet":
             yield from read_parquet(path, text_field)
             continue
@@ -120,15 +96,17 @@ def read_records(
                 if kind == "csv":
                     yield from read_csv(file, path, text_field)
                 elif kind == "jsonl":
-                    yield from read_jsonl(file, path, text_field)
+                    yield from read_json(file, path, text_field)
                 else:
-                    yield from read_text(file, path)
+                    yield from (read_whole if whole_files else read_text)(file, path)
         except UnicodeDecodeError:  # all other invalid bytes become surrogates
             raise InputError(f"{path} is not complete: it ends within a UTF-16 character") from None
 
 
-def open_binary(path: Path) -> BufferedReader:
-    return open(sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN)
+def open_binary(path: Path) -> AbstractContextManager[BufferedReader]:
+    """RETURNS (AbstractContextManager): Of the file or standard input, decompressed if the name
+    ends in .gz."""
+    return open(sys.stdin.fileno(), "rb", closefd=False) if path == STDIN else open_bytes(path)
 
 
 def decode(file: BufferedReader) -> TextIO:
@@ -141,81 +119,87 @@ def decode(file: BufferedReader) -> TextIO:
     return TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
 
 
-def check_text(text: object, fields: dict[str, Any], source: Path, line: int) -> Record | Reject:
-    """RETURNS (Record | Reject): A record if text and fields are valid, otherwise a reject."""
+def check_text(text: object, fields: dict[str, Any], where: str) -> Annotated | Issue:
+    """RETURNS (Annotated | Issue): A text if it and its fields are valid, otherwise why not."""
     if not isinstance(text, str):
         what = "null" if text is None else f"of type {type(text).__name__}"
-        return Reject(str(source), line, f"the text is {what}, not a string")
+        return reject(where, f"the text is {what}, not a string")
     if is_too_deep(fields):
-        return Reject(str(source), line, f"nested more than {MAX_DEPTH} levels deep")
+        return reject(where, f"nested more than {MAX_DEPTH} levels deep")
     try:
         json.dumps([text, fields], ensure_ascii=False, default=str).encode("utf-8")
     except UnicodeEncodeError as error:
         code = ord(error.object[error.start])
         is_byte = 0xDC80 <= code <= 0xDCFF  # from "surrogateescape"
         reason = "not valid UTF-8" if is_byte else f"an unpaired surrogate, U+{code:04X}"
-        return Reject(str(source), line, reason)
-    return Record(str(source), line, text, fields)
+        return reject(where, reason)
+    return Annotated(where, text, fields=fields)
 
 
-def read_text(file: TextIO, source: Path) -> Iterator[Record | Reject]:
-    name = str(source).encode("utf-8", "backslashreplace").decode()  # it can be any bytes
+def reject(where: str, reason: str) -> Issue:
+    """RETURNS (Issue): A record that can't be annotated."""
+    return Issue(where, reason, unreadable=True)
+
+
+def read_text(file: TextIO, source: Path) -> Iterator[Annotated | Issue]:
     for number, line in enumerate(file, start=1):
         text = line.rstrip("\r\n")
-        if "\0" in text:
-            yield Reject(str(source), number, HAS_NUL)
-        elif text.strip():
-            yield check_text(text, {"source": name, "line": number}, source, number)
+        if text.strip():
+            yield check_line(text, source, number)
 
 
-def read_jsonl(file: TextIO, source: Path, text_field: str) -> Iterator[Record | Reject]:
-    for number, line in enumerate(file, start=1):
-        if "\0" in line:
-            yield Reject(str(source), number, HAS_NUL)
-            continue
-        if not line.strip():
-            continue
-        try:
-            row = load_json(line.strip())
-        except ValueError as error:
-            yield Reject(str(source), number, str(error))
-            continue
-        if not isinstance(row, dict) or text_field not in row:
-            yield Reject(str(source), number, f'no field "{text_field}"')
-            continue
-        text = row.pop(text_field)
-        yield check_text(text, row, source, number)
+def read_whole(file: TextIO, source: Path) -> Iterator[Annotated | Issue]:
+    text = file.read()
+    if text.strip():
+        yield check_line(text, source, 1)
 
 
-def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Record | Reject]:
-    rows = read_rows(file, "\t" if source.suffix.lower() == ".tsv" else ",")
+def check_line(text: str, source: Path, number: int) -> Annotated | Issue:
+    where = f"{source}:{number}"
+    if "\0" in text:
+        return reject(where, HAS_NUL)
+    name = str(source).encode("utf-8", "backslashreplace").decode()  # it can be any bytes
+    return check_text(text, {"source": name, "line": number}, where)
+
+
+def read_json(file: TextIO, source: Path, text_field: str) -> Iterator[Annotated | Issue]:
+    for where, row in parse_records(file, source):
+        if isinstance(row, Issue):
+            yield row._replace(text="")
+        elif not isinstance(row, dict) or text_field not in row:
+            yield reject(where, f'no field "{text_field}"')
+        else:
+            yield check_text(row.pop(text_field), row, where)
+
+
+def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Annotated | Issue]:
+    rows = read_rows(file, "\t" if text_suffix(source) == ".tsv" else ",")
     first, header = next(rows, (1, []))
     if isinstance(header, str):
         raise InputError(f"{source}:{first}: invalid header: {header}")
     check_column(text_field, header, source)
     for number, row in rows:
+        where = f"{source}:{number}"
         if isinstance(row, str):
-            yield Reject(str(source), number, row)
+            yield reject(where, row)
         elif len(row) != len(header):
-            reason = f"{len(row)} columns where the header has {len(header)}"
-            yield Reject(str(source), number, reason)
+            yield reject(where, f"{len(row)} columns where the header has {len(header)}")
         else:
             fields = dict(zip(header, row, strict=True))
-            text = fields.pop(text_field)
-            yield check_text(text, fields, source, number)
+            yield check_text(fields.pop(text_field), fields, where)
 
 
-def read_parquet(source: Path, text_field: str) -> Iterator[Record | Reject]:
+def read_parquet(source: Path, text_field: str) -> Iterator[Annotated | Issue]:
     from conll_ner.data.parquet_rows import open_parquet, read_fields  # pyarrow is an extra
 
     with open_parquet(source) as table:
         check_column(text_field, table.schema_arrow.names, source)
         for number, fields in enumerate(read_fields(table, source), start=1):
+            where = f"{source}:{number}"
             if isinstance(fields, str):
-                yield Reject(str(source), number, fields)
+                yield reject(where, fields)
             else:
-                text = fields.pop(text_field)
-                yield check_text(text, fields, source, number)
+                yield check_text(fields.pop(text_field), fields, where)
 
 
 def check_column(name: str, columns: list[str], source: Path) -> None:

@@ -8,12 +8,13 @@ import typer
 
 from conll_ner.common.command import Writes, command
 from conll_ner.common.console import InputError, msg
-from conll_ner.common.options import Device, Pipeline, TextField, Texts
+from conll_ner.common.options import Device, Pipeline, TextField, Texts, WholeFiles
 from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import read_gold
+from conll_ner.data.formats.annotated import Issue
 from conll_ner.data.formats.writing import WRITERS, find_target, write_target
 from conll_ner.prediction.annotating import name_first, read_texts
-from conll_ner.prediction.records import REJECTS_SUFFIX, Reject, write_rejects
+from conll_ner.prediction.records import REJECTS_SUFFIX, write_rejects
 from conll_ner.prediction.uncertainty import most_uncertain
 from token_ner import group_scores
 
@@ -45,6 +46,7 @@ def main(
         typer.Option(help="Gold documents (.spacy or column files) whose texts are left out"),
     ] = None,
     text_field: TextField = "text",
+    whole_files: WholeFiles = False,
     device: Device = "auto",
 ) -> None:
     """Annotate texts, and write the least certain ones for correction in an annotation tool, the
@@ -57,8 +59,9 @@ def main(
     _, head = find_single_head(nlp, pipeline, "a pipeline for review")
     known = {text_key(d.text) for path in annotated or [] for d in read_gold(path, nlp.vocab)}
     n_known = len(known)
-    rejects: list[Reject] = []
-    texts = new_texts(read_texts(Path(source), text_field, nlp.max_length, rejects), known)
+    rejects: list[Issue] = []
+    found = read_texts(Path(source), text_field, nlp.max_length, rejects, whole_files=whole_files)
+    texts = new_texts(found, known)
     chosen = most_uncertain(nlp, head, texts, documents)
     if not chosen:
         raise InputError(f"{source} contains no new texts{name_first(rejects)}")

@@ -10,8 +10,9 @@ from conll_ner.common.console import InputError, msg
 from conll_ner.common.options import Device, TextField, Texts
 from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import write_docs
+from conll_ner.data.formats.annotated import Issue
 from conll_ner.prediction.annotating import name_first, read_texts
-from conll_ner.prediction.records import REJECTS_SUFFIX, Reject, write_rejects
+from conll_ner.prediction.records import REJECTS_SUFFIX, write_rejects
 from conll_ner.training.teaching import teach_texts
 
 
@@ -46,7 +47,7 @@ def main(
         raise InputError(f"{output} must end in .spacy")
     nlp, _ = load_on_device(teacher, device)
     _, head = find_single_head(nlp, teacher, "a teacher")
-    rejects: list[Reject] = []
+    rejects: list[Issue] = []
     texts = read_texts(Path(source), text_field, nlp.max_length, rejects)
     docs = list(teach_texts(nlp, head, texts, words, moses))
     if not docs:

@@ -51,8 +51,6 @@ def test_annotations_become_documents_and_issues(source: Path, tmp_path: Path) -
         "label": "PER",
         "start": 0,
         "end": 2,
-        "used": "",
-        "unreadable": False,
     }
     printed = " ".join(result.output.split())
     assert "2 documents, 6 words, 1 LOC, 1 PER (doccano)" in printed

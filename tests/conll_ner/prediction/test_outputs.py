@@ -1,5 +1,6 @@
 """Every output format: writing, joining parts, reading back."""
 
+import csv
 import json
 import re
 from collections.abc import Sequence
@@ -15,9 +16,9 @@ from spacy.tokens import Doc, DocBin, Span
 
 from conll_ner.common.console import InputError
 from conll_ner.data.columns.conll import read_corpus
+from conll_ner.data.formats.annotated import Annotated
 from conll_ner.data.mentions import list_mentions
 from conll_ner.prediction.outputs import FORMATS
-from conll_ner.prediction.records import Record
 from token_ner import ScoredMention
 from token_ner.span_scores import keep_scores
 
@@ -37,7 +38,9 @@ def annotated(text: str) -> Doc:
 
 
 DOCS = [annotated(text) for text in TEXTS]
-RECORDS = [Record("a.txt", i, text, {"id": i, "who": None}) for i, text in enumerate(TEXTS)]
+RECORDS = [
+    Annotated(f"a.txt:{i}", text, fields={"id": i, "who": None}) for i, text in enumerate(TEXTS)
+]
 
 
 def write(suffix: str, folder: Path, cuts: Sequence[int] = (2,)) -> Path:
@@ -86,7 +89,7 @@ def test_parquet_join_has_the_columns_of_all_parts(tmp_path: Path) -> None:
     parts = []
     for i, values in enumerate(fields):
         parts.append(tmp_path / f"{i}.parquet")
-        FORMATS[".parquet"].write([Record("x", 1, "", values)], [NLP("")], parts[-1])
+        FORMATS[".parquet"].write([Annotated("x:1", "", fields=values)], [NLP("")], parts[-1])
     FORMATS[".parquet"].join(parts, tmp_path / "all.parquet")
     rows = pyarrow.parquet.read_table(tmp_path / "all.parquet").to_pylist()
     assert [{name: row[name] for name in "abc"} for row in rows] == [
@@ -97,7 +100,7 @@ def test_parquet_join_has_the_columns_of_all_parts(tmp_path: Path) -> None:
 
 
 def test_parquet_columns_of_different_types_are_an_error(tmp_path: Path) -> None:
-    records = [Record("x", 1, "", {"a": value}) for value in (1, "x")]
+    records = [Annotated("x:1", "", fields={"a": value}) for value in (1, "x")]
     write = FORMATS[".parquet"].write
     with pytest.raises(InputError, match='the field "a" has values of different types'):
         write(records, [NLP(""), NLP("")], tmp_path / "a.parquet")
@@ -134,7 +137,7 @@ def test_parquet_contains_the_values_or_nothing(
     def write_and_join() -> list[Any]:
         parts = []
         for start, end in pairwise(cuts):
-            records = [Record("x", 1, "", {"a": value}) for value in values[start:end]]
+            records = [Annotated("x:1", "", fields={"a": value}) for value in values[start:end]]
             parts.append(tmp_path / f"{start}.parquet")
             FORMATS[".parquet"].write(records, [NLP("") for _ in records], parts[-1])
         FORMATS[".parquet"].join(parts, tmp_path / "all.parquet")
@@ -153,17 +156,21 @@ def test_parquet_contains_the_values_or_nothing(
 @pytest.mark.parametrize(
     ("suffix", "record", "reason"),
     [
-        (".conll", Record("x", 1, "a -DOCSTART- b", {}), "the text contains -DOCSTART-"),
-        (".conll", Record("x", 1, "a", {"a": "-DOCSTART-"}), ""),
-        (".jsonl", Record("x", 1, "a -DOCSTART- b", {}), ""),
-        (".jsonl", Record("x", 1, "", {"a": 1, "b": [float("nan")]}), 'the field "b" is NaN or'),
-        (".parquet", Record("x", 1, "", {"b": float("nan")}), ""),
-        (".html", Record("x", 1, "-DOCSTART-", {"b": float("nan")}), ""),
-        (".spacy", Record("x", 1, "-DOCSTART-", {"b": float("nan")}), ""),
+        (".conll", Annotated("x:1", "a -DOCSTART- b", fields={}), "the text contains -DOCSTART-"),
+        (".conll", Annotated("x:1", "a", fields={"a": "-DOCSTART-"}), ""),
+        (".jsonl", Annotated("x:1", "a -DOCSTART- b", fields={}), ""),
+        (
+            ".jsonl",
+            Annotated("x:1", "", fields={"b": [float("nan")]}),
+            'the field "b" is NaN or',
+        ),
+        (".parquet", Annotated("x:1", "", fields={"b": float("nan")}), ""),
+        (".html", Annotated("x:1", "-DOCSTART-", fields={"b": float("nan")}), ""),
+        (".spacy", Annotated("x:1", "-DOCSTART-", fields={"b": float("nan")}), ""),
     ],
 )
 def test_formats_say_which_records_they_cannot_contain(
-    suffix: str, record: Record, reason: str
+    suffix: str, record: Annotated, reason: str
 ) -> None:
     found = FORMATS[suffix].problem(record)
     assert found.startswith(reason)
@@ -219,3 +226,27 @@ def test_output_without_documents(suffix: str, tmp_path: Path) -> None:
     FORMATS[suffix].write([], [], tmp_path / f"0{suffix}")
     FORMATS[suffix].join([tmp_path / f"0{suffix}"], tmp_path / f"all{suffix}")
     assert (tmp_path / f"all{suffix}").is_file()
+
+
+def test_csv_has_a_row_for_each_mention_and_no_formula(tmp_path: Path) -> None:
+    texts = ["=Ada left.", '-Oslo, "x"\nis far', "Nothing."]
+    bounds = [(0, 4, "PER"), (0, 10, "@LOC"), None]
+    docs = []
+    for text, bound in zip(texts, bounds, strict=True):
+        doc = Doc(NLP.vocab, words=[text], spaces=[False])
+        if bound is not None:
+            doc = Doc(NLP.vocab, words=[text[: bound[1]], text[bound[1] :]], spaces=[False] * 2)
+            doc.set_ents([Span(doc, 0, 1, bound[2])])
+        docs.append(doc)
+    parts = [tmp_path / name for name in ("0.csv", "1.csv")]
+    records = [Annotated(f"+a.txt:{i}", text) for i, text in enumerate(texts, start=1)]
+    FORMATS[".csv"].write(records[:1], docs[:1], parts[0])
+    FORMATS[".csv"].write(records[1:], docs[1:], parts[1])
+    FORMATS[".csv"].join(parts, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["record", "start", "end", "label", "score", "text"],
+        ["'+a.txt:1", "0", "4", "PER", "", "'=Ada"],
+        ["'+a.txt:2", "0", "10", "'@LOC", "", '\'-Oslo, "x"\n'[:11]],
+    ]

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.data.mentions import list_mentions
 from conll_ner.prediction import annotating, parts, predict
 from conll_ner.prediction.outputs import FORMATS
-from conll_ner.prediction.records import Record, Reject
 
 app = typer.Typer()
 app.command()(predict.main)
@@ -191,8 +191,7 @@ def test_predict_writes_rejects_to_a_file_and_exits_with_3(pipeline: Path, tmp_p
     assert "2 records rejected" in result.output
     assert [row["text"] for row in read(output)] == ["Ada", "B"]
     rejects = read(tmp_path / "out.jsonl.rejects.jsonl")
-    assert [row["line"] for row in rejects] == [2, 3]
-    assert [row["source"] for row in rejects] == [str(source)] * 2
+    assert [row["record"] for row in rejects] == [f"{source}:2", f"{source}:3"]
     assert rejects[1]["reason"] == "the text is null, not a string"
     source.write_text('{"text": "Ada"}')
     assert run(pipeline, source, "-o", output).exit_code == 0
@@ -205,7 +204,7 @@ def test_predict_rejects_texts_longer_than_max_length(pipeline: Path, tmp_path: 
     assert run(pipeline, source, "-o", output).exit_code == 3
     assert [len(row["text"]) for row in read(output)] == [3, 100_000]
     (reject,) = read(tmp_path / "out.jsonl.rejects.jsonl")
-    assert reject["line"] == 2
+    assert reject["record"].endswith(":2")
     assert "1,000,001 characters, more than the pipeline's max_length" in reject["reason"]
 
 
@@ -299,12 +298,12 @@ def test_predict_on_a_full_disk_can_be_resumed(
 
 @given(st.lists(st.integers(0, 3000), max_size=30))
 def test_parts_contain_all_items_in_order(sizes: list[int]) -> None:
-    items: list[Record | Reject] = [Record("x", i, "x" * 200 * n, {}) for i, n in enumerate(sizes)]
+    items: list[Annotated | Issue] = [Annotated("x", "x" * 200 * n) for n in sizes]
     parts = list(annotating.cut_parts(items))
     assert [item for part in parts for item in part] == items
     assert len(parts) >= 1
     for part in parts:
-        size = sum(len(item.text) for item in part if isinstance(item, Record))
+        size = sum(len(item.text) for item in part if isinstance(item, Annotated))
         assert size <= annotating.PART_CHARACTERS or len(part) == 1
 
 

@@ -13,9 +13,13 @@ from conll_ner.data.columns.conll import read_corpus
 from tests.conll_ner.prediction.test_predict import PREDICT, read, run
 
 
+def line_of(record: str) -> int:
+    return int(record.rpartition(":")[2])
+
+
 def rejects(output: Path) -> list[tuple[int, str]]:
     found = read(output.with_name(f"{output.name}.rejects.jsonl"))
-    return [(row["line"], row["reason"]) for row in found]
+    return [(line_of(row["record"]), row["reason"]) for row in found]
 
 
 def test_predict_keeps_the_value_of_every_number(pipeline: Path, tmp_path: Path) -> None:

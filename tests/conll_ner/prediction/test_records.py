@@ -1,5 +1,6 @@
 """Reading records in every format. Invalid records are rejected with their line."""
 
+import gzip
 import io
 import json
 import os
@@ -14,29 +15,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conll_ner.common.console import InputError
+from conll_ner.data.csv_rows import HAS_NUL
+from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.prediction import records
-from conll_ner.prediction.csv_rows import HAS_NUL
-from conll_ner.prediction.records import Record, Reject, list_files, read_jsonl, read_records
+from conll_ner.prediction.records import list_files, read_json, read_records
 
 
-def read(path: Path, **options: Any) -> list[Record | Reject]:
+def read(path: Path, **options: Any) -> list[Annotated | Issue]:
     return list(read_records([path], options.pop("text_field", "text"), **options))
 
 
-def rejects(items: list[Record | Reject]) -> list[tuple[int, str]]:
-    return [(item.line, item.reason) for item in items if isinstance(item, Reject)]
+def line_of(item: Annotated | Issue) -> int:
+    return int(item.record.rpartition(":")[2])
 
 
-def texts(items: list[Record | Reject]) -> list[str]:
-    return [item.text for item in items if isinstance(item, Record)]
+def rejects(items: list[Annotated | Issue]) -> list[tuple[int, str]]:
+    return [(line_of(item), item.reason) for item in items if isinstance(item, Issue)]
+
+
+def texts(items: list[Annotated | Issue]) -> list[str]:
+    return [item.text for item in items if isinstance(item, Annotated)]
 
 
 def test_text_has_one_record_per_line(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffOne.\r\n\r\n  \nTwo in Århus.".encode())
     assert read(path) == [
-        Record(str(path), 1, "One.", {"source": str(path), "line": 1}),
-        Record(str(path), 4, "Two in Århus.", {"source": str(path), "line": 4}),
+        Annotated(f"{path}:1", "One.", fields={"source": str(path), "line": 1}),
+        Annotated(f"{path}:4", "Two in Århus.", fields={"source": str(path), "line": 4}),
     ]
 
 
@@ -44,8 +50,8 @@ def test_jsonl_keeps_the_other_fields(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": 7, "text": "One.", "tags": ["x"]}\n\n{"text": ""}\n')
     assert read(path) == [
-        Record(str(path), 1, "One.", {"id": 7, "tags": ["x"]}),
-        Record(str(path), 3, "", {}),
+        Annotated(f"{path}:1", "One.", fields={"id": 7, "tags": ["x"]}),
+        Annotated(f"{path}:3", "", fields={}),
     ]
 
 
@@ -89,7 +95,10 @@ def test_csv_columns_are_found_by_header(suffix: str, separator: str, tmp_path: 
     path.write_text("\n".join(separator.join(row) for row in rows))
     items = read(path, text_field="body")
     assert texts(items) == ['Two\nlines, and a "quote"', "d"]
-    assert [item.fields for item in items if isinstance(item, Record)] == [{"id": "1"}, {"id": "3"}]
+    assert [item.fields for item in items if isinstance(item, Annotated)] == [
+        {"id": "1"},
+        {"id": "3"},
+    ]
     assert rejects(items) == [(4, "3 columns where the header has 2")]
 
 
@@ -97,7 +106,7 @@ def test_csv_rejects_only_the_row_with_the_open_quote(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('text\n"Ada left.\nNext\n"Two\nlines"\n"Lee" left.\nLast\n')
     items = read(path)
-    assert [(item.line, item.text) for item in items if isinstance(item, Record)] == [
+    assert [(line_of(item), item.text) for item in items if isinstance(item, Annotated)] == [
         (3, "Next"),
         (4, "Two\nlines"),
         (7, "Last"),
@@ -117,9 +126,9 @@ def test_parquet_keeps_the_other_columns(tmp_path: Path) -> None:
     columns = {"text": ["One.", None, "Two."], "n": [1, 2, 3]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
     assert read(path) == [
-        Record(str(path), 1, "One.", {"n": 1}),
-        Reject(str(path), 2, "the text is null, not a string"),
-        Record(str(path), 3, "Two.", {"n": 3}),
+        Annotated(f"{path}:1", "One.", fields={"n": 1}),
+        Issue(f"{path}:2", "the text is null, not a string", unreadable=True),
+        Annotated(f"{path}:3", "Two.", fields={"n": 3}),
     ]
 
 
@@ -144,7 +153,7 @@ def test_format_overrides_the_suffix(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("none.txt", None, "none.txt: no such file or folder"),
-        ("a.log", b"x", "a.log doesn't end in one of .txt, .jsonl"),
+        ("a.log", b"x", "a.log doesn't end in one of .txt, .json, .jsonl"),
         ("empty", None, "contains no file that ends in"),
         ("a.csv", b"id,body\n1,x", 'a.csv: no column "text"; its columns are id, body'),
         ("a.csv", b"", 'a.csv: no column "text"; its columns are none'),
@@ -175,8 +184,37 @@ def test_parquet_needs_a_file() -> None:
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8")), max_size=5))
 def test_jsonl_of_any_text_is_read_back(values: list[str]) -> None:
     file = io.StringIO("".join(json.dumps({"text": value}) + "\n" for value in values))
-    items = list(read_jsonl(file, Path("x"), "text"))
+    items = list(read_json(file, Path("x"), "text"))
     assert texts(items) == values
+
+
+def test_json_arrays_are_read_item_by_item(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"text": "One.", "id": 1}, {"id": 2}, {"text": "Two."}], indent=1))
+    assert read(path) == [
+        Annotated(f"{path}, item 1", "One.", fields={"id": 1}),
+        Issue(f"{path}, item 2", 'no field "text"', unreadable=True),
+        Annotated(f"{path}, item 3", "Two.", fields={}),
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl", "csv"])
+def test_gzip_is_decompressed(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}.gz"
+    path.write_bytes(gzip.compress(FILES[suffix].encode()))
+    assert list_files(tmp_path, None) == [path]
+    assert texts(read(path)) == TEXTS
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="is not a complete gzip file"):
+        read(path)
+
+
+def test_a_file_can_be_one_text(tmp_path: Path) -> None:
+    for name, text in (("a.txt", "Ada left\nOslo.\n"), ("b.txt", " \n"), ("c.txt", "Bo\0")):
+        (tmp_path / name).write_text(text)
+    items = list(read_records(list_files(tmp_path, None), "text", whole_files=True))
+    assert texts(items) == ["Ada left\nOslo.\n"]
+    assert rejects(items) == [(1, HAS_NUL)]
 
 
 # --- Encodings ---
@@ -235,7 +273,7 @@ def test_a_file_may_have_any_name(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.txt")
     path.write_text("Ada")
     (record,) = read(path)
-    assert isinstance(record, Record)
+    assert isinstance(record, Annotated)
     assert record.fields["source"].endswith(r"caf\udce9.txt")
 
 
@@ -294,7 +332,7 @@ def test_parquet_that_is_damaged_in_the_middle_is_an_error(tmp_path: Path) -> No
     data[start : start + 40] = b"\xff" * 40
     path.write_bytes(data)
     found = read_records([path], "text")
-    assert [next(found).line for _ in range(1000)] == list(range(1, 1001))
+    assert [line_of(next(found)) for _ in range(1000)] == list(range(1, 1001))
     with pytest.raises(InputError) as error:
         next(found)
     assert str(error.value).startswith(f"{path} is damaged: rows from 1,001 on can't be read: ")

@@ -87,7 +87,7 @@ def test_teach_lists_rejected_records(texts: Path, tmp_path: Path) -> None:
     assert code == 0  # training can go on with the other records
     assert "3 records rejected; the reasons are in" in " ".join(printed.split())
     rejects = [json.loads(line) for line in listed.read_text(encoding="utf-8").splitlines()]
-    assert [reject["line"] for reject in rejects] == [1, 2, 3]
+    assert [reject["record"][-2:] for reject in rejects] == [":1", ":2", ":3"]
     assert 'no field "text"' in rejects[1]["reason"]
     docs = list(read_docs(output, spacy.blank("en").vocab))
     assert len(docs) == sum(bool(text) for text in TEXTS)

@@ -72,8 +72,9 @@ class Issue(NamedTuple):
     unreadable: bool = False
 
     def to_json(self) -> str:
-        """RETURNS (str): A line of OUT.issues.jsonl, with the line feed."""
-        return json.dumps(self._asdict(), ensure_ascii=False) + "\n"
+        """RETURNS (str): A line of a list of issues, without empty values, with the line feed."""
+        values = {k: v for k, v in self._asdict().items() if v not in (None, "") and v is not False}
+        return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 class Agreement(NamedTuple):
@@ -109,6 +110,7 @@ class Annotated:
     unknown (Sequence[tuple[int, int]]): Characters whose labels are unknown.
     issues (Sequence[Issue]): What the reader had to leave out, such as discontinuous mentions.
     doc (Doc | None): The document, if the format is spaCy's own; it is used as it is.
+    fields (Mapping[str, Any]): Other fields of the record that a text to annotate keeps.
     key (str): What several annotations of one text share; empty if there is only this one.
     is_curated (bool): Whether it is the one that was agreed on.
     agreement (Agreement): Of the annotations of the text, if there are several.
@@ -125,6 +127,7 @@ class Annotated:
     unknown: Sequence[tuple[int, int]] = ()
     issues: Sequence[Issue] = ()
     doc: Doc | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     is_curated: bool = False
     agreement: Agreement = NO_AGREEMENT

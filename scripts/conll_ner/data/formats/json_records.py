@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.common.exact_json import DECODER, MAX_DEPTH, load_json
+from conll_ner.data.csv_rows import HAS_NUL
 from conll_ner.data.encodings import open_text
 from conll_ner.data.formats.annotated import (
     Annotated,
@@ -25,6 +26,7 @@ FIRST = 10  # records that show the format
 CHUNK = 1 << 16  # characters of an array that are read at once
 PARQUET = ".parquet"
 END = object()
+OPEN = ("{", "[", ",", ":")  # how a line ends whose value goes on
 ReadRecord = Callable[[str, Any], Iterable[Annotated | Issue]]
 
 
@@ -82,7 +84,7 @@ def iterate_records(path: Path, encoding: str | None) -> Iterator[tuple[str, Any
 
     YIELDS (tuple[str, Any]): The record's place for messages, FILE:LINE, "FILE, item N" or "FILE,
         row N", and its value; an Issue if it can't be decoded.
-    RAISES (InputError): If the file is empty, or isn't JSON and has no other records.
+    RAISES (InputError): If a text file has another encoding, or another file is broken.
     """
     if path.suffix == PARQUET:
         from conll_ner.data.parquet_rows import open_parquet, read_fields  # pyarrow is an extra
@@ -112,45 +114,54 @@ def look(path: Path, encoding: str | None) -> Source:
 
 
 def parse_records(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
+    """As `iterate_records`, of an open file, which is read once, from its start to its end."""
     lines = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
-    first = next(lines, None)
-    if first is None:
-        raise InputError(f"{path} is empty")
-    if is_record(first[1]):
-        for number, line in chain([first], lines):
-            yield parse_line(line, f"{path}:{number}")
+    number, first = next(lines, (0, ""))
+    if not first:
         return
-    file.seek(0)
-    if first[1].lstrip().startswith("["):
-        for number, item in enumerate(parse_array(file, path), start=1):
-            where = f"{path}, item {number}"
-            yield where, item._replace(record=where) if isinstance(item, Issue) else item
+    if is_record(first):
+        for n, line in chain([(number, first)], lines):
+            yield parse_line(line, f"{path}:{n}")
+    elif first.lstrip().startswith("["):
+        for count, item in enumerate(parse_array(first, number, file, path), start=1):
+            where = f"{path}, item {count}"
+            if isinstance(item, Issue):
+                where = item.record or where
+                item = item._replace(record=where)
+            yield where, item
     else:
-        yield str(path), parse(file.read(), str(path))
+        yield parse_line(first + file.read(), str(path))
 
 
 def is_record(line: str) -> bool:
     """RETURNS (bool): Whether the first line is a record by itself: an object, or an array such as
     ["a text", {"entities": []}], but not an array of records."""
+    if "\0" in line:  # UTF-16, line by line
+        return True
     try:
         value = load_json(line)
     except ValueError:
-        # A broken line of JSONL, rather than the first line of an object over several lines.
-        return line.startswith("{") and line.rstrip().endswith("}")
+        # The first line of a value over several lines, rather than a broken line of JSONL.
+        return not line.lstrip().startswith("[") and not line.rstrip().endswith(OPEN)
     return not isinstance(value, list) or (bool(value) and isinstance(value[0], str))
 
 
 def parse_line(line: str, where: str) -> tuple[str, Any]:
+    if "\0" in line:
+        return where, Issue(where, HAS_NUL, unreadable=True)
     try:
-        return where, load_json(line)
+        return where, load_json(line.strip())
     except ValueError as error:
         return where, Issue(where, shorten(str(error), 200), shorten(line), unreadable=True)
 
 
-def parse_array(file: TextIO, path: Path) -> Iterator[Any]:
-    """YIELDS (Any): The items of the array that a file holds; an Issue for one that isn't exact.
-    RAISES (InputError): If it isn't an array."""
-    text, line, size, is_first = file.read(CHUNK), 1, CHUNK, True
+def parse_array(text: str, line: int, file: TextIO, path: Path) -> Iterator[Any]:
+    """YIELDS (Any): The items of the array that a file holds; an Issue for one that isn't exact,
+    and at the end if the array is broken.
+
+    text (str): The line of the file that the array starts in; its number is `line`.
+    """
+    size, is_first = CHUNK, True
     place = text.index("[") + 1
     while True:
         try:
@@ -163,14 +174,16 @@ def parse_array(file: TextIO, path: Path) -> Iterator[Any]:
             if more:
                 continue
             what = error.msg if isinstance(error, json.JSONDecodeError) else "the array has no end"
-            raise InputError(f"{path}:{line}: not JSON: {what}") from None
+            yield Issue(f"{path}:{line}", f"not JSON: {what}", unreadable=True)
+            return
         except RecursionError:
-            raise InputError(f"{path}: nested more than {MAX_DEPTH} levels deep") from None
+            yield Issue(str(path), f"nested more than {MAX_DEPTH} levels deep", unreadable=True)
+            return
         if item is not END:
             yield item
         if is_last:
             if (text[end + 1 :] + file.read()).strip():
-                raise InputError(f"{path}: not JSON: something follows the array")
+                yield Issue(str(path), "not JSON: something follows the array", unreadable=True)
             return
         place, size, is_first = end + 1, CHUNK, False
 

@@ -2,13 +2,13 @@
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 from spacy.language import Language
 
 from conll_ner.common.console import InputError
+from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.data.mentions import list_mentions
 from conll_ner.prediction.annotating import (
     annotate_texts,
@@ -26,7 +26,7 @@ from conll_ner.prediction.cluster.partitions import (
     write_rows,
 )
 from conll_ner.prediction.parquet_tables import MENTION
-from conll_ner.prediction.records import Record, Reject, check_text
+from conll_ner.prediction.records import check_text
 
 
 class Worker:
@@ -81,20 +81,20 @@ class Worker:
         reasons: list[str | None] = []
         words = 0
         items = [
-            check_text(text, {}, Path(partition.path), number)
+            check_text(text, {}, f"{partition.path}:{number}")
             for number, text in enumerate(read_texts(table[self.job.text_field]))
         ]
         for part in cut_parts(items):
             part = [reject_if_longer(item, nlp.max_length) for item in part]
-            texts = [item.text for item in part if isinstance(item, Record)]
+            texts = [item.text for item in part if isinstance(item, Annotated)]
             try:
                 docs = iter(annotate_texts(nlp, texts, self.job.labels))
             except FloatingPointError as error:
                 raise InputError(str(error)) from None
             for item in part:
-                doc = None if isinstance(item, Reject) else next(docs)
+                doc = None if isinstance(item, Issue) else next(docs)
                 mentions.append(None if doc is None else list_mentions(doc))
-                reasons.append(item.reason if isinstance(item, Reject) else None)
+                reasons.append(item.reason if isinstance(item, Issue) else None)
                 words += 0 if doc is None else len(doc)
         return mentions, reasons, words
 

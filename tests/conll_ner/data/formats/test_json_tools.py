@@ -111,7 +111,7 @@ def test_form_is_found_out_and_read(name: str, record: Any, form: str, tmp_path:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "in.jsonl is empty"),
+        ("", "in.jsonl has no records"),
         ('{"text": "Ada", "mentions": []}\n{"text": "A', "in.jsonl:2: not JSON"),
         ('{"text": "Ada", "mentions": []}\n{"text": "Ada"}', "in.jsonl:2: no field of mentions"),
         ('{"text": "Ada", "mentions": []}\n["Ada"]', 'in.jsonl:2: no field "text"'),

@@ -33,7 +33,7 @@ GOOD = {"text": TEXT, "mentions": OBJECTS}
     [
         ("[]", "in.json has no records"),
         ("[\n", "in.json:1: not JSON"),
-        ("", "in.json is empty"),
+        ("", "in.json has no records"),
         ('[{"x": 1}]', 'no known format: .*; write .* JSONL: {"text": "Ada left.", "mentions": '),
     ],
 )

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conll_ner.prediction import csv_rows
-from conll_ner.prediction.csv_rows import read_rows
+from conll_ner.data import csv_rows
+from conll_ner.data.csv_rows import read_rows
 
 OPEN = "not CSV (unexpected end of data); check the quotes"
 QUOTE = "not CSV (',' expected after '\"'); check the quotes"
