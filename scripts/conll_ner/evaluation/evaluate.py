@@ -10,12 +10,13 @@ import typer
 from conll_ner.common.command import WRITES, WRITES_FOLDER, command
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import peak_gpu_memory
-from conll_ner.common.files import atomic_write, read_json, sha256, write_json
+from conll_ner.common.files import atomic_write, sha256, write_json
 from conll_ner.common.machine import describe_hardware, package_versions, peak_memory_mb
 from conll_ner.common.options import Device, Pipeline
 from conll_ner.common.pipelines import describe_runtime, load_on_device
 from conll_ner.data.docs import is_empty_split, write_docs
 from conll_ner.data.splits import find_splits
+from conll_ner.evaluation.runs import read_record
 from conll_ner.evaluation.seqeval_scores import PROTOCOLS
 from conll_ner.evaluation.split_scores import evaluate_file, make_buckets
 
@@ -116,7 +117,7 @@ def main(
     if len({path.stem for path in files}) < len(files):
         raise InputError("two files have the same name, but scores are stored by name; rename one")
     hint = "pass the run.json of train as --training-record"
-    training = read_json(training_record, hint) if training_record else {}
+    training = read_record(training_record, hint) if training_record else {}
     nlp, gpu = load_on_device(pipeline, device)
     buckets = make_buckets(corpus)
     empty = [path for path in files if len(files) > 1 and is_empty_split(path)]

@@ -7,14 +7,22 @@ from typing import Any
 
 from conll_ner.common.console import InputError
 from conll_ner.common.files import read_json
+from conll_ner.evaluation.metrics_schema import Metrics, Record, check_shape
 
 
 def read_run(path: Path) -> dict[str, Any]:
     """RAISES (InputError): If the file is missing or wasn't written by evaluate."""
     run = read_json(path, "run evaluate first")
-    if "splits" not in run:
-        raise InputError(f"{path} is not a complete metrics file of evaluate")
+    check_shape(run, Metrics, path, "run evaluate again")
     return run
+
+
+def read_record(path: Path, remedy: str) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The record of a training.
+    RAISES (InputError): If the file isn't one. remedy: what to do then, for the message."""
+    record = read_json(path, remedy)
+    check_shape(record, Record, path, remedy)
+    return record
 
 
 def group_by_seed(runs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

@@ -24,6 +24,7 @@ COLUMNS = (
     "F1 lower case",
     "calibration error",
 )
+TRAINING = {"backbone", "config", "seed", "epochs", "seconds", "hardware", "versions"}
 INTERVAL = 5  # column of the confidence interval, after F1
 
 
@@ -100,15 +101,16 @@ def add_layers(name: str, backbone: dict[str, Any]) -> str:
 def format_training(run: dict[str, Any]) -> str:
     """RETURNS (str): A Markdown list item with the settings, hardware and versions of a run."""
     training = run["training"]
-    if not training:  # as of an imported checkpoint
+    if not training.keys() >= TRAINING:  # as of an imported checkpoint
         return f"- `{run['name']}`: no training record"
-    versions, backbone = training["versions"], training["backbone"]
+    versions = training["versions"]
+    backbone = add_layers(training["backbone"].get("name", "unknown"), training["backbone"])
     packages = ("spacy", "spacy-transformers", "torch")
     return (
-        f"- `{run['name']}`: backbone {add_layers(backbone['name'], backbone)}, config "
+        f"- `{run['name']}`: backbone {backbone}, config "
         f"`{training['config']}`, seed {training['seed']}, {training['epochs']} epochs, "
         f"{training['seconds']:,.0f} s on {training['hardware']} "
-        f"({', '.join(f'{package} {versions[package]}' for package in packages)})"
+        f"({', '.join(f'{package} {versions.get(package)}' for package in packages)})"
     )
 
 

@@ -12,6 +12,7 @@ from conll_ner.common.console import UNSAFE, InputError, msg, shorten
 from conll_ner.common.files import atomic_write, read_json
 from conll_ner.common.markdown import escape_markdown
 from conll_ner.common.overwriting import check_outputs
+from conll_ner.evaluation.runs import read_run
 from conll_ner.evaluation.tables import add_layers, format_table
 from conll_ner.packaging.wheel import build_wheel, has_token_ner
 
@@ -257,7 +258,7 @@ def main(
     ] = None,
 ) -> None:
     """Package a pipeline as a wheel: OUTPUT/PACKAGE-VERSION/dist/*.whl."""
-    metrics = read_json(metrics_path, HINT)
+    metrics = read_run(metrics_path)
     meta = read_json(pipeline / "meta.json", HINT)
     if package == "auto":
         package = default_name(meta, metrics)

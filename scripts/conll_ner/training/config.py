@@ -1,14 +1,19 @@
 """The config of a training, with the settings on the command line that override it."""
 
 import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import spacy
 from confection import Config
 from spacy.cli._util import parse_config_overrides, show_validation_error
-from spacy.util import load_config, registry
+from spacy.language import Language
+from spacy.training import Example
+from spacy.util import load_config, registry, resolve_dot_names
 
-from conll_ner.common.console import InputError
+from conll_ner.common.console import InputError, first_line, msg, shorten
 from conll_ner.common.languages import blank_pipeline
 
 REQUIRED_PATHS = ("train", "dev", "backbone")  # others, such as `vectors`, may be null
@@ -56,6 +61,48 @@ def config_inputs(config: Config) -> list[Path]:
     settings = config.interpolate()
     values = [*settings["paths"].values(), *settings["initialize"].values()]
     return [Path(value) for value in values if isinstance(value, str)]
+
+
+def check_mentions(config: Config) -> None:
+    """Warn of labels in dev that train lacks.
+
+    RAISES (InputError): If dev or train has no mention, or can't be read. A train that is streamed
+        isn't read.
+    """
+    resolved = config.interpolate()
+    nlp = spacy.blank(resolved["nlp"]["lang"])
+    names = [resolved["training"][f"{split}_corpus"] for split in ("dev", "train")]
+    dev, train = (read_labels(c, nlp) for c in resolve_dot_names(resolved, names))
+    missing = Counter(label for labels in dev for label in labels)
+    if not missing:
+        raise InputError(f"{names[0]} has no mention: there is nothing to score")
+    if resolved["training"]["max_epochs"] < 0:
+        return
+    is_empty = True
+    for labels in train:
+        is_empty = is_empty and not labels
+        for label in labels:
+            del missing[label]
+        if not missing:
+            return
+    if is_empty:
+        raise InputError(f"{names[1]} has no mention: there is nothing to learn")
+    listed = ", ".join(f"{shorten(label)} {n:,}" for label, n in sorted(missing.items()))
+    msg.warn(f"{names[1]} lacks labels of {names[0]}, whose mentions can't be learnt: {listed}")
+
+
+def read_labels(
+    corpus: Callable[[Language], Iterable[Example]], nlp: Language
+) -> Iterator[list[str]]:
+    """YIELDS (list[str]): The labels of the mentions of each document.
+    RAISES (InputError): If the corpus can't be read."""
+    try:
+        for eg in corpus(nlp):
+            yield [ent.label_ for ent in eg.reference.ents]
+    except Exception as error:  # zlib, msgpack, a missing key or numpy: the file is broken
+        raise InputError(
+            f"the corpus can't be read: {first_line(error)}; convert it again"
+        ) from error
 
 
 def keep_given_settings(training: dict[str, Any], overrides: dict[str, Any]) -> None:

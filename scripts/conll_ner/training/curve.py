@@ -13,12 +13,12 @@ from spacy.vocab import Vocab
 from conll_ner.common.command import WRITES, WRITES_FOLDER, command
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import resolve_device
-from conll_ner.common.files import lock, read_json, write_json
+from conll_ner.common.files import lock, write_json
 from conll_ner.common.machine import end_with_parent
 from conll_ner.common.options import Device
 from conll_ner.common.overwriting import add_mark, check_outputs
 from conll_ner.data.docs import read_gold, write_docs
-from conll_ner.evaluation.runs import read_metrics
+from conll_ner.evaluation.runs import read_metrics, read_record
 from conll_ner.training.backbone_defaults import resolve_auto
 from conll_ner.training.config import config_inputs, load_checked_config, read_overrides
 from conll_ner.training.record import RECORD, describe_training
@@ -50,10 +50,10 @@ def write_parts(train: Path, shares: list[int], seed: int, folder: Path) -> dict
     return numbers
 
 
-def read_record(output: Path) -> dict[str, Any]:
+def find_record(output: Path) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): The record of a complete training; empty if there is none."""
     path = output / RECORD
-    return read_json(path, "delete the file") if path.is_file() else {}
+    return read_record(path, "delete the file") if path.is_file() else {}
 
 
 def train_part(
@@ -72,10 +72,10 @@ def train_part(
     settings = settings | {"paths.train": str(part)}
     resolved = resolve_auto(config, settings, gpu)
     expected = describe_training(config, load_checked_config(config, resolved), resolved, gpu)
-    if not expected.items() <= read_record(output).items():
+    if not expected.items() <= find_record(output).items():
         options = [text for name, value in settings.items() for text in (f"--{name}", dumps(value))]
         run("train", config, output, "--device", device, *options)
-    record = read_record(output)
+    record = find_record(output)
     if not metrics.is_file() or read_metrics(metrics)["training"] != record:
         best, dev = output / "model-best", settings["paths.dev"]
         options = ["--training-record", str(output / RECORD), "--device", device]

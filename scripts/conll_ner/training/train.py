@@ -17,7 +17,12 @@ from conll_ner.common.options import Device
 from conll_ner.common.overwriting import check_outputs
 from conll_ner.training.backbone_defaults import resolve_auto
 from conll_ner.training.calibrating import calibrate_on_dev
-from conll_ner.training.config import config_inputs, load_checked_config, read_overrides
+from conll_ner.training.config import (
+    check_mentions,
+    config_inputs,
+    load_checked_config,
+    read_overrides,
+)
 from conll_ner.training.loop import run_training
 from conll_ner.training.record import describe_training, finish_earlier, finish_training
 from conll_ner.training.state import State, load_state
@@ -52,6 +57,7 @@ def main(
         gpu = resolve_device(device)
         overrides = resolve_auto(config_path, read_overrides(context.args), gpu)
         config = load_checked_config(config_path, overrides)
+        check_mentions(config)
         setup_gpu(gpu, silent=True)
         output = output.resolve()
         partial = partial_path(output)

@@ -126,11 +126,16 @@ def test_compare_command(tmp_path: Path) -> None:
 
     def write(name: str, rows: list[list[int]], sha256: str) -> str:
         f1 = float(f1_of(rows))
-        types = {"PER": {"f1": f1}} | ({"LOC": {"f1": 0.25}} if name == "b" else {})
-        conlleval = {"overall": {"f1": f1}, "types": types}
-        scores = {"by_document": rows, "sha256": sha256, "conlleval": conlleval}
+
+        def row(value: float) -> dict[str, float]:
+            return {"precision": value, "recall": value, "f1": value}
+
+        types = {"PER": row(f1)} | ({"LOC": row(0.25)} if name == "b" else {})
+        conlleval = {"overall": row(f1), "types": types}
+        scores = {"sha256": sha256, "conlleval": conlleval, "token_accuracy": 0.5}
         path = tmp_path / f"{name}.json"
-        path.write_text(json.dumps({"name": name, "splits": {"dev": scores}}), encoding="utf-8")
+        metrics = {"name": name, "training": {}, "splits": {"dev": scores | {"by_document": rows}}}
+        path.write_text(json.dumps(metrics), encoding="utf-8")
         return str(path)
 
     a = write("a", [[1, 1, 1]] * 9 + [[0, 1, 1]], "x")
@@ -149,7 +154,7 @@ def test_compare_command(tmp_path: Path) -> None:
         (other, "have no file in common; evaluate both on the same files"),
         (single, "expected two or more documents from both, got 10 and 1"),
         (str(tmp_path / "none.json"), "no such file"),
-        (str(tmp_path / "bad.json"), "is not a complete metrics file of evaluate"),
+        (str(tmp_path / "bad.json"), "name: field required; run evaluate again"),
     ]:
         result = CliRunner().invoke(app, [a, second])
         assert result.exit_code == 1

@@ -65,7 +65,7 @@ def test_report_table(metrics: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr == "Error: missing.json: no such file; run evaluate first\n"
     no_object = "run.json: not a JSON object; run evaluate first"
-    incomplete = "run.json is not a complete metrics file of evaluate"
+    incomplete = "run.json: name: field required; run evaluate again"
     for text, message in {"{": no_object, "[]": no_object, '{"dev": {}}': incomplete}.items():
         metrics.write_text(text)
         result = CliRunner().invoke(app, [str(metrics)])

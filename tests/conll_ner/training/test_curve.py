@@ -153,3 +153,14 @@ def test_curve_says_which_command_failed(paths: list[str], tmp_path: Path) -> No
     assert result.exit_code == 1
     assert "train ended with exit code 1" in result.stderr
     assert not output.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"seed": []}', "[" * 100_000])
+def test_curve_names_a_broken_record(text: str, paths: list[str], tmp_path: Path) -> None:
+    (tmp_path / "parts" / "100").mkdir(parents=True)
+    (tmp_path / "parts" / "100" / "run.json").write_text(text)
+    result = run(CONFIG, tmp_path / "parts", tmp_path / "c.json", *paths, "--shares", "100")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'parts' / '100' / 'run.json'}: " in result.stderr
+    assert result.stderr.endswith("; delete the file\n")
+    assert len(result.stderr.splitlines()) == 1
