@@ -17,33 +17,12 @@ from conll_ner.data.columns.conll import read_corpus
 from conll_ner.data.columns.schemes import decode_mentions, encode_iob2
 from conll_ner.prediction.outputs import FORMATS
 from tests.conftest import ROOT, TINY
+from tests.mutation_helpers import mutate
 
 pytestmark = pytest.mark.stress
 Record = Callable[[str, str, str], None]
 SECONDS = 60  # limit of each loop, for --stress 1
-PIECES = ["\t", "\n", "\n\n", " ", "O", "B-PER", "I-LOC", "E-", "S-X", "U-X", "-DOCSTART-", "\r"]
-PIECES += ["\ufeff", "\x00", "\u2028", "_", "#", '"', "\U0001f600", "e\u0301", "\u00a0", "\u202e"]
 LETTERS = "aA1 .,'-\n\t\u00e9\u0130\u00df\u05d0\u0939\u4e2d\U0001f600\u200d\u0301\u2028\x00$("
-
-
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """RETURNS (bytes): The data with one to three changes: bytes replaced, cut out, repeated or put
-    in, or the end missing."""
-    for _ in range(rng.randint(1, 3)):
-        start = rng.randrange(len(data) + 1)
-        end = min(len(data), start + rng.choice((1, 1, 2, 5, 40)))
-        kind = rng.randrange(6)
-        if kind == 0:
-            data = data[:start] + bytes([rng.randrange(256)]) + data[end:]
-        elif kind == 1:
-            data = data[:start] + data[end:]
-        elif kind == 2:
-            data = data[:end] + data[start:end] + data[end:]
-        elif kind == 3:
-            data = data[: max(1, start)]
-        else:
-            data = data[:start] + rng.choice(PIECES).encode() + data[start:]
-    return data
 
 
 def test_mutated_column_files(tmp_path: Path, stress: int, record: Record) -> None:

@@ -85,8 +85,7 @@ class Summary:
     def add_issue(self, issue: Issue) -> None:
         if self.file is None:
             path = self.stack.enter_context(atomic_write(self.path))
-            # An unpaired surrogate of the file is written as JSON writes it: \ud800.
-            self.file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+            self.file = path.open("w", encoding="utf-8", newline="\n")
         self.file.write(issue.to_json())
         self.unreadable += issue.unreadable
         self.reasons[issue.reason.split(":")[0]] += 1

@@ -72,9 +72,11 @@ class Issue(NamedTuple):
     unreadable: bool = False
 
     def to_json(self) -> str:
-        """RETURNS (str): A line of a list of issues, without empty values, with the line feed."""
+        """RETURNS (str): A line of a list of issues, without empty values, with the line feed. An
+        unpaired surrogate is written as JSON writes it: \\ud800."""
         values = {k: v for k, v in self._asdict().items() if v not in (None, "") and v is not False}
-        return json.dumps(values, ensure_ascii=False) + "\n"
+        line = json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        return line.decode() + "\n"
 
 
 class Agreement(NamedTuple):

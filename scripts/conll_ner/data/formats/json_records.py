@@ -200,7 +200,7 @@ def parse_item(text: str, place: int, *, is_first: bool) -> tuple[Any, int]:
     except json.JSONDecodeError:
         raise
     except ValueError as error:
-        _, end = json.JSONDecoder().raw_decode(text, place)
+        _, end = json.JSONDecoder(parse_int=str).raw_decode(text, place)  # of any length
         item = Issue("", shorten(str(error), 200), shorten(text[place:end]), unreadable=True)
     end = skip_space(text, end)
     if text[end] not in ",]":

@@ -159,12 +159,12 @@ def list_labels(
     """YIELDS (tuple[dict, str, str]): The value of each region and each of its labels; for one
     without a label, why. Regions of other tags on one with labels, such as a choice for it, are
     passed over."""
-    labelled = {item.get("id") for item in items if find_labels(item["value"])}
+    labelled = {str(item.get("id")) for item in items if find_labels(item["value"])}
     for item in items:
         value, kind = item["value"], item.get("type")
         labels = find_labels(value)
         if labels is None and kind not in (None, *LABELS):
-            if item.get("id") is None or item["id"] not in labelled:
+            if item.get("id") is None or str(item["id"]) not in labelled:
                 yield value, "", f"a region of the tag {shorten(str(kind))}"
             continue
         for label in labels or [""]:
