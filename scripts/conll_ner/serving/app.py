@@ -19,6 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from conll_ner.serving.auth import TokenBackend, bearer, refuse
 from conll_ner.serving.batcher import STOPPED, Batcher
 from conll_ner.serving.bodies import BodyLimits
+from conll_ner.serving.exact_requests import ExactRoute
 from conll_ner.serving.hosts import LOCAL_HOSTS
 from conll_ner.serving.metrics import Metrics
 from conll_ner.serving.middleware import ServiceMiddleware
@@ -103,13 +104,10 @@ def create_app(
     )
     app.state.batcher = batcher
     # The middleware checks the token; this is for the OpenAPI schema.
-    checked = (
-        APIRouter(
-            dependencies=[Depends(bearer)], responses={401: describe("No token, or a wrong one")}
-        )
-        if token
-        else APIRouter()
-    )
+    checked = APIRouter(route_class=ExactRoute)
+    if token:
+        checked.dependencies.append(Depends(bearer))
+        checked.responses[401] = describe("No token, or a wrong one")
     add_predict(checked, batcher, limits)
     add_reports(checked, service_info(nlp, limits), metrics)
     app.include_router(checked)
@@ -140,6 +138,9 @@ async def explain_invalid_request(_: Request, error: Exception) -> JSONResponse:
     Unicode."""
     kept = ("type", "loc", "msg")
     errors = error.errors() if isinstance(error, RequestValidationError) else []
+    for each in errors:
+        if each["type"] == "json_invalid":
+            each["msg"] += f": {each['ctx']['error']}"
     return JSONResponse({"detail": [{k: e[k] for k in kept} for e in errors]}, 422)
 
 

@@ -18,6 +18,7 @@ from conll_ner.prediction.annotating import load_for_annotation
 from conll_ner.serving.access_log import log_to_stdout
 from conll_ner.serving.app import create_app
 from conll_ner.serving.auth import read_token
+from conll_ner.serving.heads import TimedHeads
 from conll_ner.serving.hosts import list_allowed_hosts
 from conll_ner.serving.schema import Limits
 
@@ -47,7 +48,8 @@ def run_server(app: FastAPI, **options: Any) -> None:
     RAISES (SystemExit): With code 1 once texts aren't annotated any more, so that Docker, systemd
         or Kubernetes restart the service.
     """
-    server = uvicorn.Server(uvicorn.Config(app, log_level="info", access_log=False, **options))
+    config = uvicorn.Config(app, http=TimedHeads, log_level="info", access_log=False, **options)
+    server = uvicorn.Server(config)
     failed = False
 
     def end() -> None:

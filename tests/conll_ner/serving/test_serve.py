@@ -71,6 +71,13 @@ def test_offsets_count_code_points(client: httpx.Client) -> None:
     ("body", "status", "words"),
     [
         (b'{"text": "half', 422, "JSON decode error"),
+        (b'{"text": "a", "text": "b"}', 422, 'the key \\"text\\" occurs more than once'),
+        (b'{"text": "a", "threshold": 0, "threshold": 1}', 422, "occurs more than once"),
+        (b'{"text": "a", "threshold": NaN}', 422, "NaN is not a number"),
+        (b'{"text": "a", "threshold": 1e999}', 422, "less than or equal to 1"),
+        (b'{"text": "a", "threshold": 1e99999999999999999999}', 422, "the exponent of"),
+        (b"[" * 100_000, 413, "exceeds"),
+        (b"[" * 5000, 422, "nested more than 100 levels deep"),
         (b"[]", 422, "valid dictionary"),
         (b"{}", 422, "Field required"),
         (b'{"text": null}', 422, "valid string"),
