@@ -60,7 +60,4 @@ def test_pickle_two_processes_by_every_start_method() -> None:
     rows = json.loads(result.stdout.splitlines()[-1])
     assert sum(map(len, rows["one"])) > 8
     for method in ("fork", "spawn", "forkserver"):
-        for doc, expected in zip(rows[method], rows["one"], strict=True):
-            assert [mention[:2] for mention in doc] == [mention[:2] for mention in expected]
-            scores = [mention[2] for mention in expected]
-            assert [mention[2] for mention in doc] == pytest.approx(scores, abs=1e-5)
+        assert rows[method] == rows["one"], method  # the batches are the same, so are the scores
