@@ -21,6 +21,7 @@ from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.data.mentions import list_mentions
 from conll_ner.prediction import annotating, parts, predict
 from conll_ner.prediction.outputs import FORMATS
+from tests.stress_helpers import Process, complete
 
 app = typer.Typer()
 app.command()(predict.main)
@@ -109,30 +110,28 @@ def test_predict_interrupted_and_resumed_gives_the_same_bytes(
 
 @pytest.mark.slow
 def test_predict_killed_and_resumed_gives_the_same_bytes(
-    pipeline: Path, tmp_path: Path, sentences: list[str]
+    python: Path, pipeline: Path, tmp_path: Path, sentences: list[str]
 ) -> None:
     """Two processes are killed with SIGKILL while they write."""
-    source = tmp_path / "in.txt"
+    folder = tmp_path / "out"
+    folder.mkdir()
+    source, log = tmp_path / "in.txt", tmp_path / "log"
     source.write_text("\n".join(sentences * 60), encoding="utf-8")
-    command = [sys.executable, *PREDICT, str(pipeline), str(source), "--device", "cpu"]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    whole = subprocess.run([*command, "-o", str(tmp_path / "whole.jsonl")], check=True, env=env)
-    assert whole.returncode == 0
-    command += ["-o", str(tmp_path / "resumed.jsonl"), "--processes", "2"]
-    partial = tmp_path / "resumed.jsonl.partial"
-    process = subprocess.Popen(command, env=env, start_new_session=True)
-    while len(list(partial.glob("00*.json"))) < 3:
-        assert process.poll() is None, "finished before it could be killed"
+    command = [*PREDICT, pipeline, source, "--device", "cpu", "--processes", 2, "-o"]
+    complete(python, [*command, folder / "whole.jsonl"], log)
+    partial = folder / "resumed.jsonl.partial"
+    process = Process(python, [*command, folder / "resumed.jsonl"], log)
+    deadline = time.monotonic() + 120
+    while len(list(partial.glob("00*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    done = len(list(partial.glob("00*.json")))
-    subprocess.run([*command, "--resume"], check=True, env=env)
-    assert 3 <= done < 9
-    expected = (tmp_path / "whole.jsonl").read_bytes()
-    assert (tmp_path / "resumed.jsonl").read_bytes() == expected
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["in.txt", "resumed.jsonl", "whole.jsonl"]  # nothing hidden is left
+    assert 3 <= len(list(partial.glob("00*.json"))) < 9
+    complete(python, [*command, folder / "resumed.jsonl", "--resume"], log)
+    expected = (folder / "whole.jsonl").read_bytes()
+    assert (folder / "resumed.jsonl").read_bytes() == expected
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["resumed.jsonl", "whole.jsonl"]  # nothing hidden is left
 
 
 def test_predict_resumes_only_the_same_run(pipeline: Path, source: Path) -> None:
