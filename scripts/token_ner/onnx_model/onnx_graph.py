@@ -8,11 +8,11 @@ WEIGHTS = "weights"  # the name by which a graph refers to OnnxClassifier.weight
 # Of the ONNX domain. None of them has a graph of its own, as Loop, If and Scan do.
 # fmt: off
 OPERATORS = {
-    "Abs", "Add", "Cast", "Clip", "Concat", "CumSum", "DequantizeLinear", "Div",
-    "DynamicQuantizeLinear", "Equal", "Expand", "Gather", "GatherElements", "Gelu",
-    "LayerNormalization", "Less", "Log", "MatMul", "MatMulInteger", "Max", "Min", "Mul", "Neg",
-    "Not", "Pow", "Range", "ReduceMax", "ReduceMean", "Reshape", "Shape", "Slice", "Softmax",
-    "Split", "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+    "Abs", "Add", "Cast", "Clip", "Concat", "CumSum", "DequantizeLinear", "Div", "Equal",
+    "Expand", "Gather", "GatherElements", "Gelu", "LayerNormalization", "Less", "Log", "MatMul",
+    "MatMulInteger", "Max", "Min", "Mul", "Neg", "Not", "Pow", "QuantizeLinear", "Range",
+    "ReduceMax", "ReduceMean", "Reshape", "Shape", "Slice", "Softmax", "Split", "Sqrt",
+    "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
 }
 # fmt: on
 # The numbers of the fields that are written, from

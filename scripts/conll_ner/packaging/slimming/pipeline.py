@@ -8,6 +8,7 @@ from confection import Config
 from spacy.language import Language
 from spacy.util import load_model_from_config
 
+from conll_ner.common.console import InputError
 from conll_ner.packaging.slimming.comparing import check_export
 from conll_ner.packaging.slimming.export import export_graph
 from conll_ner.packaging.slimming.quantization import quantize, read_graph
@@ -47,9 +48,12 @@ def make_slim(nlp: Language, source: Source, path: str, precision: SlimPrecision
             quantize(graph, quantized)
             graph = quantized
         content, weights = read_graph(graph)
-    slim = assemble(
-        nlp, source, OnnxClassifier(content, *describe_model(source), precision, weights)
-    )
+    try:
+        classifier = OnnxClassifier(content, *describe_model(source), precision, weights)
+    except ValueError as error:
+        kind = source.shim._model.config.model_type
+        raise InputError(f"{path}: a slim pipeline can't have a {kind}: {error}") from None
+    slim = assemble(nlp, source, classifier)
     # The torch pipeline's scores; evaluate measures this one's.
     slim.meta.pop("performance", None)
     slim.meta["slim"] = {

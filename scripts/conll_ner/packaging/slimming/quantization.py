@@ -15,12 +15,13 @@ from token_ner.onnx_model.onnx_graph import WEIGHTS
 
 QUANTIZED = ("MatMul", "Gather")  # Gather: the embeddings, half of a small model
 PROTOBUF_LIMIT = 2**31 - 1  # bytes
-LAST_AXIS, TINY = "last_axis", "tiny"  # names of constants in the graph
+# Names of constants in the graph, and the end of the names of scaled values.
+LAST_AXIS, TINY, STEP, ZERO, UNIT = "last_axis", "tiny", "step", "zero", ".unit"
 
 
 def quantize(path: Path, target: Path) -> None:
     """Write an ONNX model with weights in 8 bits, with a scale for each column. Activations are
-    rounded to 8 bits as it runs, where it matters with a scale for each wordpiece."""
+    rounded to 8 bits as it runs, with a scale for each wordpiece."""
     model = onnx.load(path)
     scale_activations(model.graph)
     scaled = path.with_suffix(".scaled.onnx")
@@ -37,6 +38,7 @@ def quantize(path: Path, target: Path) -> None:
             reduce_range=True,
             use_external_data_format=True,
         )
+    fix_scale(target)
 
 
 def make_node(kind: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
@@ -48,11 +50,10 @@ def scale_activations(graph: onnx.GraphProto) -> None:
     multiply the output by it, which changes no result.
 
     The quantizer has one scale for all wordpieces of a batch. A few of them have values that are
-    much larger than the others', for which 8 bits are then too few. This matters in the
-    feed-forward layers and the head, not in attention, whose weights are square: without it there,
-    the error of the logits is the same (docs/slim.md).
+    much larger than the others', for which 8 bits are then too few (docs/slim.md); and the scale
+    depends on the other texts in the batch.
     """
-    weights = {t.name for t in graph.initializer if len(t.dims) == 2 and t.dims[0] != t.dims[1]}
+    weights = {t.name for t in graph.initializer if len(t.dims) == 2}
     nodes = list(scaled_nodes(list(graph.node), weights))
     del graph.node[:]
     graph.node.extend(nodes)
@@ -78,12 +79,40 @@ def scaled_nodes(nodes: list[onnx.NodeProto], weights: set[str]) -> Iterator[onn
             yield make_node("Abs", [values], f"{scale}.abs")
             yield make_node("ReduceMax", [f"{scale}.abs", LAST_AXIS], f"{scale}.max", keepdims=1)
             yield make_node("Max", [f"{scale}.max", TINY], scale)
-            yield make_node("Div", [values, scale], f"{scale}.unit")
+            yield make_node("Div", [values, scale], f"{scale}{UNIT}")
         scale = scales[values]
         product = onnx.NodeProto.FromString(node.SerializeToString())
-        product.input[0], product.output[0] = f"{scale}.unit", f"{output}.unit"
+        product.input[0], product.output[0] = f"{scale}{UNIT}", f"{output}{UNIT}"
         yield product
-        yield make_node("Mul", [f"{output}.unit", scale], output)
+        yield make_node("Mul", [f"{output}{UNIT}", scale], output)
+
+
+def fix_scale(path: Path) -> None:
+    """Round values from -1 to 1, which all are after `scale_activations`, by one fixed scale,
+    instead of one that the quantizer's nodes find for each batch. What a wordpiece gets is then the
+    same in any batch.
+
+    path (Path): The quantized model, which is replaced.
+    """
+    model = onnx.load(path, load_external_data=False)
+    graph = model.graph
+    fixed: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "DynamicQuantizeLinear":
+            if not node.input[0].endswith(UNIT):
+                raise ValueError(f"{node.input[0]} isn't scaled before it is rounded")
+            values, scale, zero = node.output
+            fixed |= {scale: STEP, zero: ZERO}
+            node.CopyFrom(make_node("QuantizeLinear", [node.input[0], STEP, ZERO], values))
+    for node in graph.node:
+        node.input[:] = [fixed.get(name, name) for name in node.input]
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(numpy.array(1 / 127, dtype="float32"), STEP),
+            numpy_helper.from_array(numpy.array(128, dtype="uint8"), ZERO),
+        ]
+    )
+    path.write_bytes(model.SerializeToString())
 
 
 def read_graph(path: Path) -> tuple[bytes, bytes]:
