@@ -9,6 +9,13 @@ MAX_CHARACTERS = 10_000_000  # of a field, and of the lines of a row
 HAS_NUL = "NUL characters; if the file is UTF-16, save it as UTF-8 or with a byte order mark"
 
 
+def find_delimiter(header: str, default: str) -> str:
+    """RETURNS (str): What separates the columns in the first line of a file, such as the semicolon
+    where the comma is the decimal sign."""
+    counts = {delimiter: header.count(delimiter) for delimiter in (default, ",", ";", "\t")}
+    return max(counts, key=lambda delimiter: counts[delimiter])
+
+
 class Lines:
     """Iterates over physical lines, and can go back within the lines of the current row."""
 

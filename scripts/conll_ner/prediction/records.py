@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from io import BufferedReader, TextIOWrapper
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,7 +15,7 @@ from conll_ner.common.console import InputError, shorten
 from conll_ner.common.exact_json import MAX_DEPTH, is_too_deep
 from conll_ner.common.files import atomic_write, delete_output
 from conll_ner.common.links import check_inside
-from conll_ner.data.csv_rows import HAS_NUL, read_rows
+from conll_ner.data.csv_rows import HAS_NUL, find_delimiter, read_rows
 from conll_ner.data.encodings import open_bytes, text_suffix
 from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.data.formats.json_records import parse_records
@@ -173,19 +174,21 @@ def read_json(file: TextIO, source: Path, text_field: str) -> Iterator[Annotated
 
 
 def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Annotated | Issue]:
-    rows = read_rows(file, "\t" if text_suffix(source) == ".tsv" else ",")
-    first, header = next(rows, (1, []))
-    if isinstance(header, str):
-        raise InputError(f"{source}:{first}: invalid header: {header}")
-    check_column(text_field, header, source)
+    header = next(file, "")
+    delimiter = find_delimiter(header, "\t" if text_suffix(source) == ".tsv" else ",")
+    rows = read_rows(chain([header] if header else [], file), delimiter)
+    first, names = next(rows, (1, []))
+    if isinstance(names, str):
+        raise InputError(f"{source}:{first}: invalid header: {names}")
+    check_column(text_field, names, source)
     for number, row in rows:
         where = f"{source}:{number}"
         if isinstance(row, str):
             yield reject(where, row)
-        elif len(row) != len(header):
-            yield reject(where, f"{len(row)} columns where the header has {len(header)}")
+        elif len(row) != len(names):
+            yield reject(where, f"{len(row)} columns where the header has {len(names)}")
         else:
-            fields = dict(zip(header, row, strict=True))
+            fields = dict(zip(names, row, strict=True))
             yield check_text(fields.pop(text_field), fields, where)
 
 

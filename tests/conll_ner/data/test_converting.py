@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
@@ -19,7 +20,7 @@ from tests.conll_ner.data.formats.support import MENTIONS, TEXT, jsonl, mentions
 
 app = typer.Typer()
 app.command()(convert.main)
-SPANS = [[0, 3, "PER"], [9, 13, "LOC"]]
+SPANS: list[Any] = [[0, 3, "PER"], [9, 13, "LOC"]]
 
 
 def run(*args: object) -> Result:
@@ -202,3 +203,18 @@ def test_the_vocabulary_does_not_grow_with_the_file(
     assert (tmp_path / "zones.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     kept = [f"Oslo{i}" in nlp.vocab.strings for i in range(30)]
     assert kept == [True] * 10 + [False] * 20
+
+
+def test_inclusive_ends_are_named_and_read(tmp_path: Path) -> None:
+    records = [
+        {"text": TEXT, "label": [[a, b - 1, label] for a, b, label in SPANS]},
+        {"text": "Bo won.", "label": [[0, 1, "PER"]]},
+    ]
+    source = jsonl(tmp_path / "in.jsonl", *records)
+    result = run(source, tmp_path / "out.spacy")
+    assert result.exit_code == 1
+    assert "3 of 3 mentions lack their last character: --inclusive-ends reads" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+    result = run(source, tmp_path / "out.spacy", "--inclusive-ends")
+    assert result.exit_code == 0, result.output
+    assert [mentions(doc) for doc in docs(tmp_path / "out.spacy")] == [MENTIONS, [("Bo", "PER")]]

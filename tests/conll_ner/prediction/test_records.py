@@ -115,6 +115,12 @@ def test_csv_rejects_only_the_row_with_the_open_quote(tmp_path: Path) -> None:
     assert rejects(items) == [(2, reason), (6, reason)]
 
 
+def test_csv_can_have_semicolons(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('id;text\n1;"Ada; left, at 3,5"\n')
+    assert texts(read(path)) == ["Ada; left, at 3,5"]
+
+
 def test_csv_texts_may_be_long(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"text\n{'x' * 200_000}\n")

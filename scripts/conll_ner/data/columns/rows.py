@@ -7,6 +7,7 @@ from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.schemes import parse_tag
+from conll_ner.data.csv_rows import find_delimiter
 from conll_ner.data.encodings import read_text, text_suffix
 
 DOCSTART = "-DOCSTART-"
@@ -246,7 +247,8 @@ def without(row: list[str], index: int | None) -> list[str]:
 def read_csv(text: str, path: str) -> Iterator[tuple[int, list[str]]]:
     """YIELDS (tuple[int, list[str]]): The line of each row, and its values.
     RAISES (InputError): If a quoted value isn't closed in its line."""
-    reader = csv.reader(text.split("\n"), strict=True)
+    lines = text.split("\n")
+    reader = csv.reader(lines, delimiter=find_delimiter(lines[0], ","), strict=True)
     try:
         for line, row in enumerate(reader, start=1):
             if reader.line_num != line:

@@ -220,5 +220,4 @@ def explain(path: Path, encoding: str | None) -> str:
         return f"{path} has no records"
     if isinstance(first[1], Issue):
         return f"{first[0]}: {first[1].reason}"
-    known = ", ".join(name for name in FORMATS if name != COLUMNS)
-    return f"{path} is JSON, but of no known format: {known}; {EXAMPLE}"
+    return f"{path} is JSON, but of no known format; {EXAMPLE}"

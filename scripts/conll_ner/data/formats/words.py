@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.conll import Sentence
 from conll_ner.data.docs import list_layers
 from conll_ner.data.formats.annotated import Annotated, Issue
-from conll_ner.data.mentions import CharMention
+from conll_ner.data.mentions import CharMention, Mention
 
 
 def from_sentences(
@@ -38,6 +39,18 @@ def from_sentences(
         ],
         issues=issues,
     )
+
+
+def word_sentence(words: Any, spans: Sequence[tuple[int, int, str]], where: str) -> Sentence:
+    """RETURNS (Sentence): Words with mentions by their numbers, [start, end).
+    RAISES (InputError): If a word or mention is none."""
+    if not isinstance(words, list) or not all(isinstance(w, str) and w.strip() for w in words):
+        raise InputError(f"{where}: {shorten(repr(words))} are no words")
+    for start, end, label in spans:
+        if not 0 <= start < end <= len(words):
+            raise InputError(f"{where}: {label} has the words {start} to {end} of {len(words)}")
+    none = [""] * len(words)
+    return Sentence(words, none, none, none, [Mention(*span) for span in spans])
 
 
 def find_words(words: Sequence[str], text: str, where: str) -> list[tuple[int, int]]:

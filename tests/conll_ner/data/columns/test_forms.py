@@ -135,7 +135,7 @@ def test_blank_lines_of_csv_end_sentences(tmp_path: Path) -> None:
         ("word,tag\nAda,B-PER,x\n", "in.csv:2: 3 columns where the first row has 2"),
         ("word,tag\n,B-PER\n", "in.csv contains no words"),
         ("word,tag\n", "in.csv has no rows but the names of its columns"),
-        ("word;tag\nAda;B-PER\n", "in.csv:1: 1 columns, not 2 to 10"),
+        ("word\nAda\n", "in.csv:1: 1 columns, not 2 to 10"),
         ("", "in.csv contains no sentences"),
         ("Ada,B-PER\n", "in.csv:1: this row doesn't name the columns"),
     ],
@@ -208,3 +208,81 @@ def test_every_scheme_is_read_as_it_is_written(
             encode_mentions(length, mentions, scheme)
         return
     assert decode_mentions(encode_mentions(length, mentions, scheme), scheme) == mentions
+
+
+@pytest.mark.parametrize("prefix", ["pt:", "zh-min-nan:"])
+def test_wikianns_prefixes_are_no_part_of_the_words(prefix: str, tmp_path: Path) -> None:
+    text = f"{prefix}Ada\tB-PER\n{prefix}Lin\tI-PER\n{prefix}:\tO\n\n{prefix}Oslo\tB-LOC\n"
+    corpus = parse(tmp_path, text, None)
+    assert [s.words for d in corpus.documents for s in d.sentences] == [
+        ["Ada", "Lin", ":"],
+        ["Oslo"],
+    ]
+    assert found(corpus) == PER_LOC
+
+
+def test_words_of_which_only_some_have_a_prefix_are_kept(tmp_path: Path) -> None:
+    corpus = parse(tmp_path, "re:Ada O\nre: O\nOslo B-LOC\n", None)
+    assert corpus.documents[0].sentences[0].words == ["re:Ada", "re:", "Oslo"]
+
+
+def test_blank_words_are_spaces_between_characters(tmp_path: Path) -> None:
+    """As in KLUE-NER."""
+    text = "## id\tAda Lin\nA\tB-PER\n \tI-PER\nL\tI-PER\n \tO\nO\tB-LOC\n"
+    corpus = parse(tmp_path, text, None)
+    (sentence,) = corpus.documents[0].sentences
+    assert sentence.words == ["A", "L", "O"]
+    assert found(corpus) == [("A L", "PER"), ("O", "LOC")]
+    assert corpus.blank_words == 2
+
+
+@pytest.mark.parametrize(
+    "spelling", ["b-PER", "PER-B", "B_PER", "b_PER"], ids=["lower", "after", "underscore", "both"]
+)
+def test_other_spellings_of_prefixes_are_read(spelling: str, tmp_path: Path) -> None:
+    def spell(prefix: str, type_: str) -> str:
+        prefix = prefix.lower() if "b" in spelling else prefix
+        parts = (type_, prefix) if spelling.endswith("B") else (prefix, type_)
+        return ("_" if "_" in spelling else "-").join(parts)
+
+    outside = "o" if "b" in spelling else "O"
+    text = f"Ada {spell('B', 'PER')}\nLin {spell('I', 'PER')}\nleft {outside}\n"
+    assert found(parse(tmp_path, f"{text}Oslo {spell('B', 'LOC')}\n", None)) == PER_LOC
+
+
+@pytest.mark.parametrize("scheme", ["auto", "io"])
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("B-PER Ada\nO left\nB-LOC Oslo\n", "--word-column 2 --label-column 1"),
+        ("Ada\tname=B-PER\nleft\tSpaceAfter=No\n", "these are features"),
+        ("word,tag\nAda left,\"['B-PER', 'O']\"\n", "a cell holds a list"),
+        ("Ada NNP\nleft VBD\nOslo NNP\n", "the column holds no labels"),
+    ],
+)
+def test_what_is_no_type_is_not_read_by_scheme_io(
+    text: str, advice: str, scheme: str, tmp_path: Path
+) -> None:
+    name = "in.csv" if text.startswith("word,") else "in.txt"
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=advice) as error:
+        read_corpus(tmp_path / name, scheme)
+    assert "--scheme io" not in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_labels_with_prefixes_are_no_types(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("Ada B-PER\nleft O\n")
+    with pytest.raises(InputError, match="leave out --scheme io"):
+        read_corpus(tmp_path / "in.txt", "io")
+
+
+def test_labels_before_words_are_read_by_number(tmp_path: Path) -> None:
+    text = "B-PER Ada\nI-PER Lin\nO left\nB-LOC Oslo\n"
+    assert found(parse(tmp_path, text, Columns(2, 1))) == PER_LOC
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_csv_can_have_other_delimiters(delimiter: str, tmp_path: Path) -> None:
+    text = "word,tag\nAda,B-PER\nLin,I-PER\n\nOslo,B-LOC\n".replace(",", delimiter)
+    assert found(parse(tmp_path, text, None, "in.csv")) == PER_LOC

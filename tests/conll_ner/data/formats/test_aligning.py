@@ -4,9 +4,10 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.aligning import ALIGNMENTS, align
+from conll_ner.data.formats.aligning import ALIGNMENTS, GOLD, align
 from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.data.mentions import CharMention
 from tests.conll_ner.data.formats.support import NLP, labels, mentions
@@ -80,6 +81,27 @@ def test_of_overlapping_mentions_the_longest_is_kept() -> None:
         ("PER", "overlaps with EVENT: Ada left"),
         ("ACT", "overlaps with EVENT: Ada left"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("overlaps", "expected"),
+    [
+        ("longest", [("Ada left", "EVENT")]),
+        ("shortest", [("Ada", "PER"), ("left", "ACT")]),
+        ("first", [("Ada", "PER"), ("left", "ACT")]),
+    ],
+)
+def test_all_mentions_are_kept_beside_the_chosen_ones(
+    overlaps: str, expected: list[tuple[str, str]]
+) -> None:
+    nested = [CharMention(0, 3, "PER"), CharMention(0, 8, "EVENT"), CharMention(4, 8, "ACT")]
+    doc, issues = align(Annotated("line 1", TEXT, nested), NLP.tokenizer, overlaps=overlaps)
+    assert mentions(doc) == expected
+    gold = [(span.text, span.label_) for span in doc.spans[GOLD]]
+    assert sorted(gold) == [("Ada", "PER"), ("Ada left", "EVENT"), ("left", "ACT")]
+    assert len(issues) == len(nested) - len(expected)
+    found = Doc(doc.vocab).from_bytes(doc.to_bytes())  # as a DocBin keeps them
+    assert len(found.spans[GOLD]) == 3
 
 
 def test_partial_annotation_leaves_other_words_without_a_label() -> None:

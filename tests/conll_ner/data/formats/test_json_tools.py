@@ -24,6 +24,13 @@ from tests.conll_ner.data.formats.support import (
     task,
 )
 
+LIGHTTAG = {
+    "content": TEXT,
+    "annotations": [
+        {"start": a, "end": b, "tag": label, "value": TEXT[a:b], "annotated_by": []}
+        for a, b, label in SPANS
+    ],
+}
 FORMS: list[tuple[str, Any]] = [
     ("jsonl", {"text": TEXT, "mentions": OBJECTS}),
     ("jsonl", {"text": TEXT, "spans": OBJECTS, "meta": {"a": 1}}),
@@ -90,6 +97,46 @@ FORMS: list[tuple[str, Any]] = [
         },
     ),
     ("tuples", [TEXT, {"entities": SPANS}]),
+    (
+        "dataturks",
+        {
+            "content": TEXT,
+            "annotation": [
+                {"label": [label], "points": [{"start": a, "end": b - 1, "text": TEXT[a:b]}]}
+                for a, b, label in SPANS
+            ],
+            "extras": None,
+        },
+    ),
+    ("cluener", {"text": TEXT, "label": {c: {TEXT[a:b]: [[a, b - 1]]} for a, b, c in SPANS}}),
+    (
+        "stockmark",
+        {
+            "curid": "1",
+            "text": TEXT,
+            "entities": [{"name": TEXT[a:b], "span": [a, b], "type": c} for a, b, c in SPANS],
+        },
+    ),
+    (
+        "rasa",
+        {
+            "rasa_nlu_data": {
+                "common_examples": [
+                    {
+                        "text": TEXT,
+                        "intent": "x",
+                        "entities": [
+                            {"start": a, "end": b, "value": "a synonym", "entity": c}
+                            for a, b, c in SPANS
+                        ],
+                    }
+                ]
+            }
+        },
+    ),
+    ("lighttag", LIGHTTAG),
+    ("lighttag", {"project": "x", "examples": [LIGHTTAG]}),
+    ("doccano", {"id": 7, "data": TEXT, "label": SPANS}),
     ("tuples", {"classes": ["PER"], "annotations": [[TEXT, {"entities": SPANS}], None]}),
 ]
 
@@ -121,7 +168,7 @@ def test_form_is_found_out_and_read(name: str, record: Any, form: str, tmp_path:
         ),
         ('{"text": "Ada", "mentions": [[0, 1]]}', "in.jsonl:1: [0, 1] is no mention"),
         ('{"text": "Ada", "mentions": [], "spans": []}', "more than one field of mentions"),
-        ('{"words": ["Ada"]}', "is JSON, but of no known format: argilla, brat"),
+        ('{"words": ["Ada"]}', "is JSON, but of no known format; write"),
     ],
 )
 def test_a_broken_file_is_one_line(text: str, words: str, tmp_path: Path) -> None:

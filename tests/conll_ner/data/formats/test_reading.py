@@ -34,7 +34,7 @@ GOOD = {"text": TEXT, "mentions": OBJECTS}
         ("[]", "in.json has no records"),
         ("[\n", "in.json:1: not JSON"),
         ("", "in.json has no records"),
-        ('[{"x": 1}]', 'no known format: .*; write .* JSONL: {"text": "Ada left.", "mentions": '),
+        ('[{"x": 1}]', 'no known format; write .* JSONL: {"text": "Ada left.", "mentions": '),
     ],
 )
 def test_json_without_records_is_named(text: str, words: str, tmp_path: Path) -> None:

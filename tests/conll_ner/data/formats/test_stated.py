@@ -1,5 +1,8 @@
 """The unit of offsets is the one that fits the stated texts."""
 
+from typing import Literal
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +20,7 @@ from conll_ner.data.mentions import CharMention
 TEXTS = st.text(st.sampled_from("aB \r\n😀é"), max_size=20)
 
 
+Form = Literal["NFC", "NFD"]
 UNITS = {(True, False): count_utf16, (False, True): count_crlf, (True, True): count_both}
 
 
@@ -60,3 +64,22 @@ def test_mentions_without_a_stated_text_follow_the_others() -> None:
     stated = [(CharMention(3, 6, "PER"), "Ada"), (CharMention(7, 10, "X"), None)]
     record = check_stated("a", "😀 Ada won", stated)
     assert record.mentions == [CharMention(2, 5, "PER"), CharMention(6, 9, "X")]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("counted", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_accents_may_have_another_form(form: Form, counted: Form, written: Form) -> None:
+    text = normalize(form, "Zoë et Chloé à Orléans")
+    other = normalize(counted, text)
+    words = normalize(counted, "Chloé")
+    start = other.index(words)
+    mention = CharMention(start, start + len(words), "PER")
+    record = check_stated("a", text, [(mention, normalize(written, words))])
+    assert [text[m.start : m.end] for m in record.mentions] == [normalize(form, "Chloé")]
+
+
+def test_stated_texts_show_that_ends_are_inclusive() -> None:
+    stated = [(CharMention(0, 2, "PER"), "Ada"), (CharMention(9, 12, "LOC"), "Oslo")]
+    record = check_stated("a", "Ada left Oslo.", [*stated, (CharMention(4, 7, "X"), None)])
+    assert [m.end for m in record.mentions] == [3, 13, 8]

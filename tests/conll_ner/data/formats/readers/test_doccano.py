@@ -1,5 +1,6 @@
 """doccano's exports, without relations and with them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,19 @@ def test_a_broken_record_is_one_line(record: Any, words: str, tmp_path: Path) ->
     with pytest.raises(InputError) as error:
         read(jsonl(tmp_path / "in.jsonl", {"text": TEXT, "label": SPANS}, record))
     assert str(error.value).endswith(f"in.jsonl:2: {words}")
+
+
+def test_version_1_has_numbers_as_labels_and_their_names_beside(tmp_path: Path) -> None:
+    items = [
+        {"id": i, "label": i + 5, "start_offset": a, "end_offset": b, "user": 1}
+        for i, (a, b, _) in enumerate(SPANS)
+    ]
+    path = jsonl(tmp_path / "in.jsonl", {"id": 1, "text": TEXT, "annotations": items, "meta": {}})
+    with pytest.raises(InputError, match=r"in\.jsonl:1: no name for the label 5; put doccano"):
+        read(path)
+    names = [{"id": i + 5, "text": label} for i, (_, _, label) in enumerate(SPANS)]
+    (tmp_path / "label_config.json").write_text(json.dumps(names, indent=1))
+    name, (doc,), issues = read(path)
+    assert name == "doccano"
+    assert mentions(doc) == MENTIONS
+    assert issues == []

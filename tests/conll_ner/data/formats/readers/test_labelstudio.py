@@ -293,3 +293,39 @@ def test_a_broken_task_is_one_line(record: Any, words: str, tmp_path: Path) -> N
         read(jsonl(tmp_path / "in.jsonl", task(RESULT), record))
     assert str(error.value).endswith(f"in.jsonl:2: {words}")
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("link", ["/data/upload/1/a.txt", "https://example.org/a.txt", "s3://b/a"])
+def test_a_link_is_no_text(link: str, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "in.jsonl", task([], text=link), task(RESULT))
+    _, docs, (issue,) = read(path, strict=False)
+    assert [doc.text for doc in docs] == [TEXT]
+    assert issue.unreadable
+    assert issue.reason.startswith(f"its text is a link: {link}")
+
+
+def region(tag: str, start: int, end: int, name: str = "x") -> dict[str, Any]:
+    value = {"start": start, "end": end, "text": TEXT[start:end], "taxonomy": [["a"]]}
+    return {"id": name, "type": tag, "to_name": "text", "value": value}
+
+
+def test_regions_of_other_tags_are_listed_and_their_words_are_unknown(tmp_path: Path) -> None:
+    _, (doc,), (issue,) = read(
+        jsonl(tmp_path / "in.jsonl", task([RESULT[0], region("taxonomy", 9, 13)]))
+    )
+    assert labels(doc) == ["B", "O", "?", "O"]
+    assert (issue.reason, issue.text) == ("a region of the tag taxonomy", "Oslo")
+
+
+def test_choices_for_a_labelled_region_are_passed_over(tmp_path: Path) -> None:
+    choice = region("taxonomy", 9, 13, str(RESULT[1]["id"]))
+    _, (doc,), issues = read(jsonl(tmp_path / "in.jsonl", task([*RESULT, choice])))
+    assert mentions(doc) == MENTIONS
+    assert issues == []
+
+
+def test_tasks_that_were_only_classified_are_listed(tmp_path: Path) -> None:
+    choice = {"type": "choices", "to_name": "text", "value": {"choices": ["news"]}}
+    _, docs, issues = read(jsonl(tmp_path / "in.jsonl", task([choice]), task([]), task(RESULT)))
+    assert [mentions(doc) for doc in docs] == [[], MENTIONS]
+    assert [issue.reason for issue in issues] == ["only classified: nobody looked for mentions"]

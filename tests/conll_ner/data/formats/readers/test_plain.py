@@ -1,7 +1,10 @@
 """Plain JSONL, as `predict` and most scripts write it."""
 
 from pathlib import Path
+from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from conll_ner.common.console import InputError
@@ -45,3 +48,16 @@ def test_a_stated_text_of_another_type_is_an_error(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "in.jsonl", {"text": TEXT, "mentions": [OBJECTS[0] | {"text": 5}]})
     with pytest.raises(InputError, match=r'in.jsonl:1: the field "text" is 5'):
         read(path)
+
+
+@pytest.mark.parametrize("form", ["objects", "columns"])
+def test_parquet_with_texts_and_mentions_is_read(form: str, tmp_path: Path) -> None:
+    entities: Any = OBJECTS
+    if form == "columns":  # as older versions of datasets save a sequence of objects
+        entities = {name: [item[name] for item in OBJECTS] for name in OBJECTS[0]}
+    table = pyarrow.Table.from_pylist([{"text": TEXT, "entities": entities}] * 3)
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    name, docs, issues = read(tmp_path / "in.parquet")
+    assert name == "jsonl"
+    assert [mentions(doc) for doc in docs] == [MENTIONS] * 3
+    assert issues == []

@@ -162,3 +162,17 @@ def test_a_broken_task_is_one_line(task: Any, words: str, tmp_path: Path) -> Non
         read(jsonl(tmp_path / "in.jsonl", prodigy(), task))
     assert words in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("last", "expected"), [(0, MENTIONS[:1]), (1, [])])
+def test_a_stale_text_beside_right_words_is_not_compared(
+    last: int, expected: list[Any], tmp_path: Path
+) -> None:
+    """A corrected mention keeps the text of before."""
+    words = [(0, 3), (4, 8), (9, 13), (13, 14)]
+    tokens = [{"text": TEXT[a:b], "start": a, "end": b, "id": i} for i, (a, b) in enumerate(words)]
+    span = OBJECTS[0] | {"text": "Ada left", "token_start": 0, "token_end": last}
+    task = prodigy(tokens=tokens, spans=[span])
+    _, (doc,), issues = read(jsonl(tmp_path / "in.jsonl", task))
+    assert mentions(doc) == expected
+    assert len(issues) == 1 - len(expected)
