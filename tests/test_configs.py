@@ -1,12 +1,18 @@
 """Every config resolves and is complete."""
 
+import json
 from pathlib import Path
 
 import pytest
+import spacy
+from spacy.cli.train import train
 from spacy.schemas import ConfigSchemaTraining
 from spacy.util import dot_to_object, load_config, load_model_from_config, registry
 
 import token_ner  # noqa: F401  to register the component
+from conll_ner.data.converting import Conversion, convert_files
+from conll_ner.data.formats.aligning import GOLD
+from conll_ner.data.formats.annotated import Reading
 from conll_ner.huggingface.importing import DEFAULTS
 from tests.conftest import ROOT
 
@@ -43,3 +49,31 @@ def test_configs_leave_paths_to_the_command_line(config_path: Path) -> None:
 def test_configs_and_imported_pipelines_have_the_same_settings() -> None:
     config = load_config(ROOT / "configs" / "token_ner.cfg", interpolate=False)
     assert {name: dot_to_object(config, name) for name in DEFAULTS} == DEFAULTS
+
+
+@pytest.mark.slow
+def test_spancat_learns_the_nested_mentions_that_convert_keeps(
+    tiny_backbone: Path, tmp_path: Path
+) -> None:
+    """A config as it is, on what `convert` writes."""
+    text = "The Norden Bank fell ."
+    spans = [[4, 15, "ORG"], [4, 10, "LOC"]]
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": text, "label": spans}))
+    how = Conversion(Reading(spacy.blank("en")))
+    convert_files([tmp_path / "in.jsonl"], tmp_path / "train.spacy", how)
+    data = str(tmp_path / "train.spacy")
+    settings = {
+        "paths.train": data,
+        "paths.dev": data,
+        "paths.backbone": str(tiny_backbone),
+        "training.max_epochs": 0,
+        "training.max_steps": 60,
+        "training.eval_frequency": 60,
+        "training.dropout": 0.0,
+        "training.optimizer.learn_rate.initial_rate": 0.01,
+        "components.transformer.model.precision": "float32",
+    }
+    train(ROOT / "configs" / "spancat.cfg", tmp_path / "out", overrides=settings)
+    doc = spacy.load(tmp_path / "out" / "model-last")(text)
+    found = {(span.start_char, span.end_char, span.label_) for span in doc.spans[GOLD]}
+    assert found == {tuple(span) for span in spans}
