@@ -190,7 +190,7 @@ def test_kills_of_curve(
             parts.mkdir()
 
     kills = kill_often(python, command, folder, 4 * stress, check)
-    record("curve", f"{kills} kills", FINE)
+    record("curve", f"{kills} kills", "pipelines and scores as without a kill")
 
 
 def test_kills_of_train(
