@@ -10,9 +10,9 @@ WEIGHTS = "weights"  # the name by which a graph refers to OnnxClassifier.weight
 OPERATORS = {
     "Abs", "Add", "Cast", "Clip", "Concat", "CumSum", "DequantizeLinear", "Div", "Equal",
     "Expand", "Gather", "GatherElements", "Gelu", "LayerNormalization", "Less", "Log", "MatMul",
-    "MatMulInteger", "Max", "Min", "Mul", "Neg", "Not", "Pow", "QuantizeLinear", "Range",
-    "ReduceMax", "ReduceMean", "Reshape", "Shape", "Slice", "Softmax", "Split", "Sqrt",
-    "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+    "MatMulInteger", "Max", "Min", "Mul", "Neg", "Not", "Pad", "Pow", "QuantizeLinear", "Range",
+    "ReduceMax", "ReduceMean", "Relu", "Reshape", "Shape", "Slice", "Softmax", "Split", "Sqrt",
+    "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
 }
 # fmt: on
 # The numbers of the fields that are written, from

@@ -18,6 +18,7 @@ from conll_ner.huggingface.exporting import export_pipeline
 from conll_ner.huggingface.hf import app
 from conll_ner.huggingface.importing import import_checkpoint
 from conll_ner.huggingface.labels import read_labels
+from conll_ner.huggingface.loading import MODEL_TYPES
 from tests.hf_helpers import (
     FAMILIES,
     NAMES,
@@ -28,6 +29,7 @@ from tests.hf_helpers import (
     reference_logits,
     runner,
 )
+from token_ner.torch_model.shim import most_wordpieces
 from token_ner.windows import Windowing
 
 # --- Import ---
@@ -46,6 +48,22 @@ def test_import_gives_the_checkpoints_logits(family: str, tmp_path: Path) -> Non
     nlp.to_disk(tmp_path / "pipeline")
     loaded = spacy.load(tmp_path / "pipeline")
     numpy.testing.assert_allclose(emissions(loaded, WORDS), expected, atol=1e-4)
+
+
+def test_import_is_tried_with_all_types_that_it_takes() -> None:
+    assert sorted(config.model_type for _, _, config, _ in FAMILIES.values()) == [*MODEL_TYPES]
+
+
+def test_import_of_a_roberta_with_positions_for_the_tokenizers_maximum(tmp_path: Path) -> None:
+    """Two of the positions aren't used, so the model reads 510 wordpieces."""
+    folder = make_checkpoint(tmp_path / "roberta", "roberta")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, model_max_length=512)
+    tokenizer.save_pretrained(folder)
+    nlp = import_checkpoint(str(folder), sentences=False)
+    shim = pipe(nlp, "transformer").model.shims[0]
+    assert shim._model.config.max_position_embeddings == tokenizer.model_max_length == 512
+    assert most_wordpieces(shim._hfmodel) == 510
+    assert len(emissions(nlp, WORDS * 100)) == 100 * len(WORDS)
 
 
 @pytest.mark.parametrize("sentences", [True, False])

@@ -43,6 +43,8 @@ def broken(checkpoint: Path, what: str) -> str:
         save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
     elif what == "labels without a scheme":
         config["id2label"] = {i: f"LABEL_{i}" for i in range(len(NAMES))}
+    elif what.startswith("a "):
+        config["model_type"] = what[2:]
     elif what == "no json":
         (checkpoint / "config.json").write_text("{", encoding="utf-8")
         return str(checkpoint)
@@ -66,6 +68,8 @@ def broken(checkpoint: Path, what: str) -> str:
         ("head not saved", "weights are missing or have the wrong shape: classifier"),
         ("another vocabulary", "tokenizer has 135 wordpieces, the model 50"),
         ("labels without a scheme", "LABEL_0, LABEL_1"),
+        ("a layoutlm", "models of type layoutlm were never tried; those that can be imported are"),
+        ("a bloom", "models of type bloom were never tried"),
         ("no json", "is not a checkpoint that transformers can load"),
         ("no such folder", "no such folder"),
         ("an empty folder", "is not a checkpoint that transformers can load"),
