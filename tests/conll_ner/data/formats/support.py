@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from conll_ner.data.formats.aligning import make_docs
 from conll_ner.data.formats.annotated import Issue, Reading, strictly
 from conll_ner.data.formats.reading import open_sources
+from conll_ner.data.mentions import check_labels
 
 NLP = spacy.blank("en")
 TEXT = "Ada left Oslo."
@@ -44,7 +45,7 @@ def read_all(
     """As `read`, of several files. strict: whether a record that can't be read is an error."""
     reading = Reading(NLP, alignment=align, **options)
     with open_sources(paths, reading) as (name, records):
-        found = make_docs(records, reading)
+        found = check_labels(make_docs(records, reading), paths[0])
         items = list(strictly(found) if strict else found)
     docs = [item for item in items if isinstance(item, Doc)]
     return name, docs, [item for item in items if isinstance(item, Issue)]
