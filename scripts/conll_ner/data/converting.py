@@ -51,6 +51,8 @@ def convert(sources: Sequence[Path], target: Path, how: Conversion) -> None:
     splits = find_splits(folder) if folder is not None and how.split is None else {}
     is_folder = "train" in splits or how.split is not None
     (check_replaceable if is_folder else check_file)(target)
+    if len(sources) > 1 and target.is_file() and target.suffix in {s.suffix for s in sources}:
+        raise InputError(f"{target} exists; is it a source? Name the target after it, or delete it")
     if folder is not None and "train" in splits:
         unreadable = convert_folder(folder, splits, target, how)
     else:
@@ -82,7 +84,8 @@ def convert_files(
             splits = how.split(list(docs))
             write_splits(splits, target, to, how.to_scheme)
         else:
-            if to in WRITERS and format_ != SPACY:  # a DocBin adds its words once
+            # A DocBin adds its words once.
+            if to in WRITERS and SPACY not in format_.split(", "):
                 docs = forget_words(docs, how.reading.nlp)
             write_target(docs, target, to, how.to_scheme)
     for note, is_warning in how.reading.notes.items():

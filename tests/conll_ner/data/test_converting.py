@@ -218,3 +218,27 @@ def test_inclusive_ends_are_named_and_read(tmp_path: Path) -> None:
     result = run(source, tmp_path / "out.spacy", "--inclusive-ends")
     assert result.exit_code == 0, result.output
     assert [mentions(doc) for doc in docs(tmp_path / "out.spacy")] == [MENTIONS, [("Bo", "PER")]]
+
+
+def test_a_source_is_not_taken_for_the_target(tmp_path: Path) -> None:
+    paths = [jsonl(tmp_path / f"{n}.jsonl", {"text": TEXT, "label": SPANS}) for n in range(3)]
+    before = paths[2].read_bytes()
+    result = run(*paths)
+    assert result.exit_code == 1
+    assert "2.jsonl exists; is it a source?" in result.stderr
+    assert paths[2].read_bytes() == before
+    assert run(*paths, tmp_path / "out.jsonl").exit_code == 0
+
+
+@pytest.mark.parametrize("others", [["doccano"], ["spacy"], ["columns", "spacy"]])
+def test_sources_of_several_formats_are_written_together(others: list[str], tmp_path: Path) -> None:
+    """Words of a DocBin are needed longer than those of texts."""
+    sources = [jsonl(tmp_path / "in.jsonl", {"text": TEXT, "label": SPANS})]
+    for i, name in enumerate(others):
+        other = jsonl(tmp_path / "other.jsonl", {"text": f"Bo{i} won.", "label": [[0, 3, "PER"]]})
+        sources.append(tmp_path / f"{i}{'.spacy' if name == 'spacy' else ''}")
+        assert run(other, sources[-1], "--to", name).exit_code == 0
+    assert run(*sources, tmp_path / "out.jsonl").exit_code == 0
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    found = [[(m["text"], m["label"]) for m in record["mentions"]] for record in records]
+    assert found == [MENTIONS, *([(f"Bo{i}", "PER")] for i in range(len(others)))]

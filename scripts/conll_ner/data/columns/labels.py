@@ -79,5 +79,5 @@ def find_advice(blocks: Sequence[Block], labels: Set[str]) -> str:
     if types and all(is_label(label, outside=False) for label in types):
         return "leave out --scheme io"
     if len(types) > MAX_IO_TYPES or not labels & {*OUTSIDE}:
-        return "the column holds no labels; name the one that does: --label-column"
+        return "the column holds no labels: name another by --label-column, or is it plain text?"
     return ""

@@ -24,11 +24,11 @@ from conll_ner.data.formats.json_records import FIRST, PARQUET, iterate_records,
 
 COLUMNS = "columns"
 SPACY = "spacy"
-FORMATS: dict[str, Format] = {
-    format_.name: format_
+FOUND: list[Format] = [
+    import_module(module.name).FORMAT
     for module in iter_modules(readers.__path__, f"{readers.__name__}.")
-    for format_ in [import_module(module.name).FORMAT]
-}
+]
+FORMATS = {format_.name: format_ for format_ in sorted(FOUND)}
 TEXT = ".txt"  # of the texts of brat
 BINARY = (".spacy",)
 SUFFIXES = (  # of files that are read in folders

@@ -58,12 +58,11 @@ def read_task(where: str, record: Any, fields: "Fields") -> Iterator[Annotated |
     used = [item for item in found if not item.get("was_cancelled")]
     results = [get_objects(annotation, "result", where) for annotation in used]
     regions = [list(filter(is_region, result)) for result in results]
-    reason = ""
-    if not used:
-        reason = "cancelled" if found else "no annotation"
-    elif not any(regions) and all(results):
-        reason = "only classified: nobody looked for mentions"
-    if reason:
+    # An annotation with other results alone, such as choices, says nothing about mentions.
+    regions = [mine for mine, result in zip(regions, results, strict=True) if mine or not result]
+    reason = "cancelled" if found else "no annotation"
+    reason = "only classified: nobody looked for mentions" if used else reason
+    if not regions:
         text = strings.get(fields.find(strings, "", []) or "", "")[:QUOTED]
         yield Issue(where, reason, text)
         return

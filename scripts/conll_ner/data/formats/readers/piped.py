@@ -38,4 +38,9 @@ def read_piped(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
         yield from_sentences(block.where, [make_sentence(block, found)])
 
 
-FORMAT = Format("piped", "spaCy's one sentence a line, `word|POS|label`", is_piped, read_piped)
+FORMAT = Format(
+    "piped",
+    r"spaCy's one sentence a line, `word\|POS\|label`",
+    is_piped,
+    read_piped,
+)

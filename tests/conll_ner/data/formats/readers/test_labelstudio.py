@@ -326,6 +326,7 @@ def test_choices_for_a_labelled_region_are_passed_over(tmp_path: Path) -> None:
 
 def test_tasks_that_were_only_classified_are_listed(tmp_path: Path) -> None:
     choice = {"type": "choices", "to_name": "text", "value": {"choices": ["news"]}}
-    _, docs, issues = read(jsonl(tmp_path / "in.jsonl", task([choice]), task([]), task(RESULT)))
+    tasks = [task([choice]), task([]), task([choice], RESULT)]
+    _, docs, issues = read(jsonl(tmp_path / "in.jsonl", *tasks))
     assert [mentions(doc) for doc in docs] == [[], MENTIONS]
     assert [issue.reason for issue in issues] == ["only classified: nobody looked for mentions"]
