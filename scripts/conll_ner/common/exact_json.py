@@ -12,10 +12,9 @@ from conll_ner.common.console import shorten
 MAX_DEPTH = 100  # levels; far below what Python's recursion limit allows for writing them
 
 
-def load_json(line: str | bytes) -> Any:
+def load_json(line: str) -> Any:
     """RETURNS (Any): The value. A number is a Decimal if it isn't exactly a float's.
-    RAISES (ValueError): If the line isn't JSON, or has a key twice in one object; a
-        UnicodeDecodeError if its bytes aren't text."""
+    RAISES (ValueError): If the line isn't JSON, or has a key twice in one object."""
     try:
         return DECODER.decode(line if isinstance(line, str) else decode(line))
     except json.JSONDecodeError as error:

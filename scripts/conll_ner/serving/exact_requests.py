@@ -12,11 +12,11 @@ from conll_ner.common.exact_json import load_json
 
 class ExactRequest(Request):
     async def json(self) -> Any:
-        """RAISES (JSONDecodeError): As FastAPI expects it, for a response with status 422."""
+        """RAISES (JSONDecodeError): As FastAPI expects it, for a response with status 422. A
+        UnicodeDecodeError, for 400, if the body isn't UTF-8 (RFC 8259)."""
+        text = (await self.body()).decode("utf-8-sig")
         try:
-            return load_json(await self.body())
-        except UnicodeDecodeError:
-            raise
+            return load_json(text)
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from None
 
