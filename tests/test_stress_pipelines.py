@@ -15,7 +15,7 @@ import srsly
 from conll_ner.common.console import InputError
 from conll_ner.common.pipelines import load_pipeline
 from conll_ner.prediction.annotating import annotate_texts
-from tests.test_stress_inputs import mutate
+from tests.mutation_helpers import mutate
 
 pytestmark = pytest.mark.stress
 Record = Callable[[str, str, str], None]

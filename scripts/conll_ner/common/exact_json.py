@@ -16,16 +16,11 @@ def load_json(line: str) -> Any:
     """RETURNS (Any): The value. A number is a Decimal if it isn't exactly a float's.
     RAISES (ValueError): If the line isn't JSON, or has a key twice in one object."""
     try:
-        return DECODER.decode(line if isinstance(line, str) else decode(line))
+        return DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
-
-
-def decode(line: bytes) -> str:
-    """RETURNS (str): The text, as json.loads decodes it."""
-    return line.decode(json.detect_encoding(line))
 
 
 def dump_json(value: Any) -> str:
