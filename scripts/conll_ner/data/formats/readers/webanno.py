@@ -125,13 +125,18 @@ def read_rows(where: str, lines: list[str], column: int | None) -> Iterator[Row]
         except (IndexError, ValueError):
             raise InputError(f"{where}:{number}: no word: {shorten(repr(line))}") from None
         if "." not in row.number:
-            if not before <= start <= longest or end - start != utf16_offsets(row.word)[-1]:
+            if not before <= start <= longest or end - start != count_units(row.word):
                 word = shorten(repr(row.word))
                 raise InputError(
                     f"{where}:{number}: {word} doesn't fit its offsets {shorten(columns[1])}"
                 )
             before = end
         yield row
+
+
+def count_units(text: str) -> int:
+    """RETURNS (int): The length of a text in UTF-16."""
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def make_text(words: list[Row]) -> str:
