@@ -1,6 +1,7 @@
 """Damaged pipelines: one line that names a file or the folder, or a pipeline that works; the table
 of docs/reliability.md."""
 
+import json
 import random
 import shutil
 import time
@@ -50,8 +51,7 @@ def replace_value(saved: Any, rng: random.Random) -> Any:
 def damage_values(data: bytes, name: str, rng: random.Random) -> bytes:
     """RETURNS (bytes): A file with another value somewhere; a model also within its shim."""
     if name.endswith(("json", "cfg")):
-        saved = srsly.json_loads(data)
-        return bytes(srsly.json_dumps(replace_value(saved, rng)).encode())
+        return json.dumps(replace_value(json.loads(data), rng), default=str).encode()
     saved = srsly.msgpack_loads(data)
     shims = [s for s in saved.get("shims", ()) if s] if isinstance(saved, dict) else []
     if shims and rng.random() < 0.7:

@@ -19,6 +19,7 @@ from tests.token_ner.support import uncased
 from token_ner import Calibration
 from token_ner.onnx_model.onnx_shim import OnnxClassifier, create_session
 
+BUILT_AS_OTHERS = {"camembert", "ernie", "megatron-bert", "rembert"}
 TEXTS = ["Ada Lindqvist left Varnholm.", "The Norden Bank fell.\n\nNothing else did. " * 30]
 
 
@@ -50,13 +51,15 @@ def slimmed(nlp: Language) -> Language:
 @pytest.mark.slow
 # transformers calls it when DeBERTa is imported.
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - BUILT_AS_OTHERS))
 def test_slim_families_give_the_mentions_of_torch(family: str, tmp_path: Path) -> None:
     checkpoint = make_checkpoint(tmp_path / "checkpoint", family)
     nlp = float32(import_checkpoint(str(checkpoint)), tmp_path / "pipeline")
     slim = slimmed(nlp)
     check_same(nlp, slim)
-    assert slim.meta["slim"]["export_difference"] < 1e-4
+    # MobileBERT has no layer normalization, so that differences grow.
+    limit = 1e-3 if family == "mobilebert" else 1e-4
+    assert slim.meta["slim"]["export_difference"] < limit
 
 
 @pytest.mark.slow
