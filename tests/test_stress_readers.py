@@ -53,11 +53,46 @@ JSON: dict[str, Any] = {
     "tuples": [TEXT, {"entities": SPANS}],
     "ubiai": {"document": TEXT, "tokens": UBIAI},
     "huggingface": {"tokens": ["Ada", "left"], "ner_tags": ["B-PER", "O"], "document_id": 1},
+    "gliner": {"tokenized_text": ["Ada", "left"], "ner": [[0, 0, "PER"]]},
+    "dygie": {"sentences": [["Bo"], ["Ada", "left"]], "ner": [[], [[1, 1, "PER"]]]},
+    "spert": {"tokens": ["Ada"], "entities": [{"type": "PER", "start": 0, "end": 1}]},
+    "dataturks": {
+        "content": TEXT,
+        "annotation": [{"label": ["PER"], "points": [{"start": 0, "end": 2, "text": "Ada"}]}],
+    },
+    "cluener": {"text": TEXT, "label": {"PER": {"Ada": [[0, 2]]}}},
+    "stockmark": {"text": TEXT, "entities": [{"name": "Ada", "span": [0, 3], "type": "PER"}]},
+    "rasa": {
+        "rasa_nlu_data": {
+            "common_examples": [
+                {"text": TEXT, "entities": [{"start": 0, "end": 3, "entity": "PER"}]}
+            ]
+        }
+    },
+    "lighttag": {
+        "content": TEXT,
+        "annotations": [{"start": 0, "end": 3, "tag": "PER", "value": "Ada"}],
+    },
+    "azure": {
+        "assets": {
+            "documents": [
+                {
+                    "location": "in.txt",
+                    "entities": [{"labels": [{"category": "PER", "offset": 0, "length": 3}]}],
+                }
+            ]
+        }
+    },
     "spacy-json": {"paragraphs": [{"raw": TEXT, "sentences": [{"tokens": TOKENS}]}]},
 }
 WEBANNO = (
     HEADER + LAYER + "\n\n#Text=Ada Lin left.\n1-1\t0-3\tAda\t*[1]\tPER[1]\t\n"
     "1-2\t4-7\tLin\t*[1]\tPER[1]\t\n1-3\t8-12\tleft\t_\t_\t\n\n2-1\t14-18\tOslo\t_\tLOC\t\n"
+)
+GAP = "\t_" * 7
+CONLLU = "# newdoc\n" + "".join(
+    f"{i}\t{word}{GAP}\tname={label}\n"
+    for i, (word, label) in enumerate((("Ada", "B-PER"), ("left", "O")), start=1)
 )
 CSV = "Sentence #,Word,Tag\nSentence: 1,Ada,B-PER\n,left,O\nSentence: 2,Oslo,B-LOC\n"
 
@@ -80,6 +115,8 @@ def seeds(tmp_path: Path) -> dict[str, tuple[str, bytes]]:
         "array": ("in.json", json.dumps([JSON["labelstudio"]] * 2, indent=1).encode()),
         "columns": ("in.txt", TINY.encode()),
         "csv": ("in.csv", CSV.encode()),
+        "piped": ("in.iob", b"Ada|NNP|B-PER left|VBD|O\nOslo|NNP|B-LOC\n"),
+        "conllu": ("in.conllu", CONLLU.encode()),
         "spacy": ("in.spacy", (tmp_path / "in.spacy").read_bytes()),
         "parquet": ("in.parquet", (tmp_path / "in.parquet").read_bytes()),
         "webanno": ("in.tsv", WEBANNO.encode()),

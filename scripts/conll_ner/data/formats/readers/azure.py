@@ -23,16 +23,13 @@ def is_azure(record: Any) -> bool:
 def read_azure(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read `{"assets": {"documents": [{"location": "a.txt", "entities": [{"labels": [{"category":
     "PER", "offset": 0, "length": 3}]}]}]}}`. Offsets are in UTF-16."""
+    beside = {file.name: file for file in path.parent.iterdir() if file.is_file()}
 
     def read_document(where: str, document: Any) -> Iterator[Annotated]:
         name = get(document, "location", str, where)
-        if name != Path(name).name:
-            raise InputError(
-                f"{where}: {shorten(name)} isn't the name of a file beside {path.name}"
-            )
-        (file,) = check_inside([path.with_name(name)], path.parent)
-        if not file.is_file():
-            raise InputError(f"{where}: its text, {shorten(name)}, is missing")
+        if name not in beside:
+            raise InputError(f"{where}: there is no text {shorten(repr(name))} beside {path.name}")
+        (file,) = check_inside([beside[name]], path.parent)
         text = read_text(file, reading.encoding)
         units = utf16_offsets(text)
         mentions = []

@@ -17,7 +17,7 @@ def read_dataturks(where: str, record: Any) -> Iterator[Annotated | Issue]:
     """Read `{"content": …, "annotation": [{"label": ["PER"], "points": [{"start": 0, "end": 2,
     "text": "Ada"}]}]}`: ends are inclusive."""
     text = get(record, "content", str, where)
-    if record["annotation"] is None:
+    if record.get("annotation") is None:
         yield Issue(where, "no annotation", shorten(text))
         return
     stated = []

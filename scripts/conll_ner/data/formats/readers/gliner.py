@@ -17,7 +17,8 @@ def read_gliner(where: str, record: Any) -> Iterator[Annotated]:
     """Read `{"tokenized_text": ["Ada", "left"], "ner": [[0, 0, "PER"]]}`: numbers of words, the end
     inclusive."""
     spans = [to_span(item, where) for item in get(record, "ner", list, where)]
-    yield from_sentences(where, [word_sentence(record["tokenized_text"], spans, where)])
+    words = get(record, "tokenized_text", list, where)
+    yield from_sentences(where, [word_sentence(words, spans, where)])
 
 
 def to_span(item: Any, where: str) -> tuple[int, int, str]:

@@ -34,8 +34,8 @@ def test_texts_are_beside_and_offsets_in_utf16(before: str, shift: int, tmp_path
 @pytest.mark.parametrize(
     ("location", "words"),
     [
-        ("../a.txt", "isn't the name of a file beside labels.json"),
-        ("b.txt", "its text, b.txt, is missing"),
+        ("../a.txt", "there is no text '../a.txt' beside labels.json"),
+        ("", "there is no text '' beside labels.json"),
         (5, 'the field "location" is 5'),
     ],
 )
