@@ -14,6 +14,7 @@ SUFFIXES = (
     "",
     ".txt",
     ".conll",
+    ".conllu",
     ".iob",
     ".bio",
     ".tsv",
@@ -22,6 +23,7 @@ SUFFIXES = (
     ".jsonl",
     ".json",
     ".parquet",
+    ".zip",
 )
 
 

@@ -88,7 +88,8 @@ class Summary:
             self.file = path.open("w", encoding="utf-8", newline="\n")
         self.file.write(issue.to_json())
         self.unreadable += issue.unreadable
-        self.reasons[issue.reason.split(":")[0]] += 1
+        reason = "can't be read" if issue.unreadable else issue.reason.split(":")[0]
+        self.reasons[reason] += 1
         if len(self.first) < SHOWN:
             self.first.append(issue)
 
@@ -115,4 +116,4 @@ class Summary:
             msg.text(f"  {issue.record}: {text} {label}: {issue.reason}")
         msg.text(f"  all are listed in {self.shown.with_name(self.path.name)}")
         if self.unreadable:
-            msg.warn(f"{self.unreadable:,} records can't be read; --strict refuses them")
+            msg.warn(f"{self.unreadable:,} records can't be read; --strict refuses the source")

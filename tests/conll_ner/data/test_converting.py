@@ -1,6 +1,8 @@
 """convert with any format: what is written, listed, split and refused."""
 
 import json
+import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +244,28 @@ def test_sources_of_several_formats_are_written_together(others: list[str], tmp_
     records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     found = [[(m["text"], m["label"]) for m in record["mentions"]] for record in records]
     assert found == [MENTIONS, *([(f"Bo{i}", "PER")] for i in range(len(others)))]
+
+
+def test_every_mention_of_a_file_is_used_or_listed(tmp_path: Path) -> None:
+    """Counted in the file itself, by its JSON alone."""
+    rng = random.Random(0)
+    lines = []
+    for number in range(60):
+        text = " ".join(rng.choice(["Ada", "Oslo", "left", "the", "."]) for _ in range(12))
+        bounds = [sorted(rng.sample(range(len(text) + 1), 2)) for _ in range(5)]
+        words = [m.span() for m in re.finditer(r"\S+", text)]
+        spans = {(a, b) for a, b in [*bounds, *rng.sample(words, 5)]}
+        odd = number % 10 == 9
+        record = {"text": None if odd else text, "label": [[a, b, "X"] for a, b in sorted(spans)]}
+        lines.append(json.dumps(record))
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    result = run(tmp_path / "in.jsonl", tmp_path / "out.spacy")
+    assert result.exit_code == 3, result.output
+    n_mentions = sum(line.count('"X"]') for line in lines if '"text": null' not in line)
+    found = docs(tmp_path / "out.spacy")
+    listed = (tmp_path / "out.spacy.issues.jsonl").read_text().splitlines()
+    unreadable = [line for line in listed if '"unreadable": true' in line]
+    left_out = [line for line in listed if '"label": "X"' in line and '"used"' not in line]
+    assert len(unreadable) == sum('"text": null' in line for line in lines)
+    assert len(found) == len(lines) - len(unreadable)
+    assert sum(len(doc.ents) for doc in found) + len(left_out) == n_mentions
