@@ -82,6 +82,7 @@ def nlp() -> Language:
     """A pipeline whose model gives LOGITS for any four words."""
     nlp = spacy.blank("en")
     model: Model[list[Doc], list[numpy.ndarray]] = Model("fixed", forward)
+    model.set_ref("output", model)
     component = TokenNER(nlp.vocab, model)  # type: ignore[arg-type]
     component.cfg["labels"] = ["A"]
     nlp.add_pipe("token_ner")

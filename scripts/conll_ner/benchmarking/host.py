@@ -24,7 +24,7 @@ from token_ner import TokenNER, component, lattice
 from token_ner.torch_model import forward
 from token_ner.wordpieces import WordEncoder
 
-ONE_BATCH = 10**7  # wordpieces: a batch isn't cut, so that nothing is recomputed for its gradient
+ONE_BATCH = 10**6  # wordpieces: a batch isn't cut, so that nothing is recomputed for its gradient
 # By stage, the functions whose time it is; a stage doesn't include those that it calls.
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "wordpieces": [(WordEncoder, "encode_docs")],

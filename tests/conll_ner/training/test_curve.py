@@ -9,6 +9,7 @@ import spacy
 import typer
 from typer.testing import CliRunner, Result
 
+from conll_ner.common.files import fresh_folder
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.training import curve
 from tests.conftest import ROOT, SAMPLE
@@ -157,7 +158,8 @@ def test_curve_says_which_command_failed(paths: list[str], tmp_path: Path) -> No
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"seed": []}', "[" * 100_000])
 def test_curve_names_a_broken_record(text: str, paths: list[str], tmp_path: Path) -> None:
-    (tmp_path / "parts" / "100").mkdir(parents=True)
+    fresh_folder(tmp_path / "parts")
+    (tmp_path / "parts" / "100").mkdir()
     (tmp_path / "parts" / "100" / "run.json").write_text(text)
     result = run(CONFIG, tmp_path / "parts", tmp_path / "c.json", *paths, "--shares", "100")
     assert result.exit_code == 1

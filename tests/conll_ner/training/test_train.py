@@ -221,11 +221,11 @@ def test_train_refuses_an_output_that_holds_what_the_config_reads(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As learn-more would with the run that it starts from."""
-    source = tmp_path / where / "input"
+    source = tmp_path / where / "input.spacy"
     with atomic_write(source.parent) as folder:
         copy = shutil.copytree if Path(paths[name]).is_dir() else shutil.copy
         folder.mkdir()
-        copy(paths[name], folder / "input")
+        copy(paths[name], folder / source.name)
     with pytest.raises(SystemExit):
         run(tmp_path / "out", "--device", "cpu", *arguments(paths | {name: str(source)}))
     assert f"{where} contains the input {source}; choose another output" in capsys.readouterr().err
