@@ -86,8 +86,9 @@ def main(
 ) -> None:
     """Convert annotations between formats: column files, DocBin (.spacy), and the formats of
     annotation tools. Mentions that don't fit the words are listed in TARGET.issues.jsonl. A folder
-    of splits (train, dev or valid, test) is converted to a folder of .spacy files. The exit code is
-    3 if records can't be read."""
+    of splits (train, dev or valid, test) is converted to a folder of .spacy files. If records can't
+    be read, the exit code is 3; of a folder of splits still 0, so that a project goes on to train.
+    """
     check_choice("--scheme", scheme, ("auto", *SCHEMES))
     check_choice("--to-scheme", to_scheme, SCHEMES)
     check_choice("--align", align, ALIGNMENTS)

@@ -46,7 +46,8 @@ class Conversion:
 
 def convert(sources: Sequence[Path], target: Path, how: Conversion) -> None:
     """Convert files, or folders that hold a corpus, or a folder of splits. If records can't be
-    read, exit with code 3. Raises as `convert_files` and `convert_folder`."""
+    read, exit with code 3, but for a folder of splits: a project goes on to train. Raises as
+    `convert_files` and `convert_folder`."""
     folder = sources[0] if len(sources) == 1 and sources[0].is_dir() else None
     splits = find_splits(folder) if folder is not None and how.split is None else {}
     is_folder = "train" in splits or how.split is not None
@@ -54,10 +55,8 @@ def convert(sources: Sequence[Path], target: Path, how: Conversion) -> None:
     if len(sources) > 1 and target.is_file() and target.suffix in {s.suffix for s in sources}:
         raise InputError(f"{target} exists; is it a source? Name the target after it, or delete it")
     if folder is not None and "train" in splits:
-        unreadable = convert_folder(folder, splits, target, how)
-    else:
-        unreadable = convert_files(sources, target, how)
-    if unreadable:
+        convert_folder(folder, splits, target, how)
+    elif convert_files(sources, target, how):
         sys.exit(EXIT_REJECTED)
 
 
@@ -112,24 +111,21 @@ def forget_words(docs: Iterable[Doc], nlp: Language) -> Iterator[Doc]:
                 yield doc
 
 
-def convert_folder(source: Path, splits: Mapping[str, Path], target: Path, how: Conversion) -> int:
+def convert_folder(source: Path, splits: Mapping[str, Path], target: Path, how: Conversion) -> None:
     """Convert the splits of a folder to {train,dev,test}.spacy in a folder, which is written as a
     whole. Without a test split, test.spacy has no documents.
 
-    RETURNS (int): How many records can't be read.
     RAISES (InputError): As `convert_files`, or if dev is missing.
     """
     if "valid" not in splits:
         raise InputError(f"{source} has no file for valid, such as valid.txt")
-    unreadable = 0
     how = replace(how, to=SPACY)
     with atomic_write(target) as folder:
         folder.mkdir()
         for split, name in DOCBINS.items():
             docbin, shown = folder / f"{name}.spacy", target / f"{name}.spacy"
             if split in splits:
-                unreadable += convert_files([splits[split]], docbin, how, shown)
+                convert_files([splits[split]], docbin, how, shown)
             else:
                 write_docs([], docbin)
                 msg.info(f"{source} has no test split: {shown} is empty")
-    return unreadable

@@ -150,6 +150,24 @@ def test_a_folder_of_splits_is_converted_as_a_whole(source: Path, tmp_path: Path
     assert "has no test split" in " ".join(result.output.split())
 
 
+def test_a_folder_with_a_broken_record_lets_a_project_go_on(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text(source.read_text(encoding="utf-8") + "{\n")
+    (folder / "dev.txt").write_text(TINY)
+    result = run(folder, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    (broken,) = [
+        issue
+        for line in (tmp_path / "out" / "train.spacy.issues.jsonl").read_text().splitlines()
+        if "not JSON" in (issue := json.loads(line))["reason"]
+    ]
+    assert broken["record"].startswith(str(folder / "train.jsonl"))
+    assert run(folder / "train.jsonl", tmp_path / "train.spacy").exit_code == 3
+    assert run(folder, tmp_path / "strict", "--strict").exit_code == 1
+    assert not (tmp_path / "strict").exists()
+
+
 @pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     ("arguments", "words"),
