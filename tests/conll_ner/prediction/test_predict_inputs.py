@@ -1,5 +1,7 @@
 """What predict does with input that a format can't contain, or that can't be read."""
 
+import csv
+import gzip
 import json
 import subprocess
 import sys
@@ -120,3 +122,25 @@ def test_predict_without_standard_input_is_one_line(pipeline: Path, tmp_path: Pa
     result = subprocess.run(closed, check=False, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr == ("Error: standard input is closed; name a file, or pipe the texts in\n")
+
+
+def test_predict_reads_whole_files_and_writes_csv(pipeline: Path, tmp_path: Path) -> None:
+    """The rows of CSV are the mentions of JSONL."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    text = "Ada Lindqvist left\nVarnholm. The Norden\nBank fell."
+    (folder / "a.txt").write_text(text)
+    (folder / "b.txt.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("out.jsonl", "out.csv"):
+        result = run(pipeline, folder, "-o", tmp_path / name, "--whole-files")
+        assert result.exit_code == 0, result.output
+    records = read(tmp_path / "out.jsonl")
+    assert [record["text"] for record in records] == [text, text]
+    assert all(record["mentions"] for record in records)
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["record"], row["label"], int(row["start"]), int(row["end"])) for row in rows] == [
+        (f"{record['source']}:1", mention["label"], mention["start"], mention["end"])
+        for record in records
+        for mention in record["mentions"]
+    ]

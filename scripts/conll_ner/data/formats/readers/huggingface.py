@@ -90,6 +90,8 @@ def choose_column(records: list[dict[str, Any]], reading: Reading, path: Path) -
     """RETURNS (str): The column of the labels.
     RAISES (InputError): If it isn't certain which one it is."""
     chosen = reading.columns.label
+    if isinstance(chosen, int) or isinstance(reading.columns.word, int):
+        raise InputError(f"{path}: its columns have names: --word-column, --label-column NAME")
     if isinstance(chosen, str):
         return chosen
     names = list(dict.fromkeys(name for record in records for name in find_columns(record)))

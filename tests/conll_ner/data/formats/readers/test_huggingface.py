@@ -213,3 +213,13 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "in.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match=r"in.parquet is not a complete Parquet file"):
         read(tmp_path / "in.parquet")
+
+
+@pytest.mark.parametrize("columns", [Columns(label=2), Columns(word=1)])
+def test_columns_of_rows_have_no_numbers(columns: Columns, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "in.jsonl", {"tokens": WORDS, "ner_tags": IOB2})
+    with pytest.raises(InputError, match="its columns have names: --word-column"):
+        read(path, columns=columns)
+    row = {"tokens": ["x"], "forms": WORDS, "ner_tags": IOB2}
+    _, (doc,), _ = read(jsonl(path, row), columns=Columns(word="forms"))
+    assert mentions(doc) == MENTIONS
