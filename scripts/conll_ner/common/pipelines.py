@@ -1,6 +1,7 @@
 """Load pipelines for the commands."""
 
 import traceback
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,10 @@ def load_pipeline(path: str) -> Language:
 
 
 def try_pipeline(nlp: Language) -> None:
-    """Let a pipeline annotate a text: much of its data is used then for the first time. Any error
-    that it has is raised."""
+    """Let a pipeline annotate two texts: much of its data is used then for the first time. Any
+    error that it has is raised."""
     with nlp.memory_zone():
-        nlp("Ada left.\n")
+        deque(nlp.pipe(["Ada left.\n", "Varnholm"]), maxlen=0)
 
 
 def find_file(error: BaseException, folder: Path) -> Path:

@@ -94,6 +94,12 @@ def test_a_pipeline_that_fails_at_its_first_text_is_one_line(folder: Path) -> No
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_a_setting_that_only_batches_use_is_tried(folder: Path) -> None:
+    (folder / "transformer" / "cfg").write_text('{"max_batch_items": null}', encoding="utf-8")
+    with pytest.raises(InputError, match="TypeError"):
+        load_pipeline(str(folder))
+
+
 def test_the_first_text_leaves_no_words_behind(folder: Path) -> None:
     assert len(load_pipeline(str(folder)).vocab.strings) == len(spacy.load(folder).vocab.strings)
 
