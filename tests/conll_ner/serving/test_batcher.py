@@ -1,7 +1,5 @@
 """Requests that wait are answered in one batch, on the pipeline's device."""
 
-import ctypes
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -110,23 +108,17 @@ def test_a_panic_does_not_stop_the_service(slow: Slow, nlp: Language) -> None:
         assert httpx.get(f"{service.url}/ready").status_code == 200
 
 
-def end_thread() -> None:
-    """Raise SystemExit in the thread that annotates, which waits for a batch."""
-    (thread,) = (t for t in threading.enumerate() if t.name.startswith("pipeline"))
-    exception = ctypes.py_object(SystemExit)
-    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), exception)
-
-
 def test_a_service_whose_thread_ended_says_so_and_ends_with_an_error(
     nlp: Language, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = service_load.free_port()
     url = f"http://127.0.0.1:{port}"
     with ThreadPoolExecutor(1, thread_name_prefix="server") as pool:
-        server = pool.submit(run_server, create_app(nlp), port=port)
+        app = create_app(nlp)
+        server = pool.submit(run_server, app, port=port)
         wait_for(lambda: is_ready(url))
         assert httpx.post(f"{url}/predict", json={"text": TEXT}).status_code == 200
-        end_thread()
+        app.state.batcher.jobs.put("no job")  # an error outside of any request ends the thread
         response = httpx.post(f"{url}/predict", json={"text": TEXT}, timeout=5)
         assert response.status_code == 503
         assert response.json() == {"detail": STOPPED}
