@@ -104,7 +104,7 @@ def test_evaluation_every_block_runs(project: Path) -> None:
     printed = run_blocks(project, runnable(ROOT / "docs" / "evaluation.md"))
     assert "| token_ner | test |" in printed
     assert (project / "metrics" / "report.html").is_file()
-    assert (project / "metrics" / "token_ner" / "training.png").is_file()
+    assert (project / "metrics" / "token_ner" / "charts" / "training.png").is_file()
     assert json.loads((project / "metrics" / "token_ner.json").read_text())["training"]["seed"] == 0
 
 

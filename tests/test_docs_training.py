@@ -100,4 +100,4 @@ def check_report_of_recipe(project: Path, overrides: str) -> None:
     printed = execute(project, command, WEASEL_CONFIG_OVERRIDES=overrides)
     assert steps(printed) == (["robustness", "page"], ["evaluate"])
     assert (project / "metrics" / "report.html").is_file()
-    assert (project / "metrics" / "hf" / "training.png").is_file()
+    assert (project / "metrics" / "hf" / "charts" / "training.png").is_file()

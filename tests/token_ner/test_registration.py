@@ -201,9 +201,9 @@ WARNING = "`score` is not token_ner's; rename that extension, or call token_ner.
 
 
 @pytest.mark.slow
-def test_registration_score_of_an_app_from_before(python: Path) -> None:
+def test_registration_score_of_an_app_from_before() -> None:
     """It stays, and one warning says so."""
-    command = [str(python), "-c", EARLIER, str(ROOT / "scripts"), str(PIPELINE)]
+    command = [sys.executable, "-c", EARLIER, str(ROOT / "scripts"), str(PIPELINE)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count(WARNING) == 1, result.stderr
