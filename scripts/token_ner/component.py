@@ -56,7 +56,6 @@ def make_token_ner(
     learn_rate_factor: float,
     scorer: Callable[..., Any] | None,
 ) -> "TokenNER":
-    warn_without_score(name)
     return TokenNER(
         nlp.vocab,
         model,
@@ -297,6 +296,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         check_settings(self.name, self.cfg)
         check_columns(self.name, self.model, self.word_labels)
         check_prediction(self.name, self.model, len(self.word_labels))
+        warn_without_score(self.name)
 
     def from_disk(self, path: Path | str, *, exclude: Sequence[str] = ()) -> "TokenNER":
         with self.loading():
