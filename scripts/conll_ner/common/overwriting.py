@@ -1,4 +1,4 @@
-"""What an output may replace: nothing that the command reads, and nothing of somebody else.
+"""What an output may replace: nothing that the command reads, and nothing that others wrote.
 
 A folder is replaced as a whole only if this project wrote it, which a file named MARK in it shows,
 or if it is empty. MARK lists the files; while a run is still writing them, it has no list.

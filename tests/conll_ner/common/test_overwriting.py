@@ -1,4 +1,4 @@
-"""What an output may replace: nothing that is read, and nothing of somebody else."""
+"""What an output may replace: nothing that is read, and nothing that others wrote."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def test_a_folder_of_a_killed_run_is_replaced(tmp_path: Path) -> None:
         check_replaceable(tmp_path / "target")
 
 
-def test_what_a_desktop_leaves_is_nobodys(tmp_path: Path) -> None:
+def test_what_a_desktop_leaves_may_be_replaced(tmp_path: Path) -> None:
     write_folder(tmp_path / "target", "a")
     (tmp_path / "target" / ".DS_Store").touch()
     check_replaceable(tmp_path / "target")
