@@ -95,12 +95,13 @@ def test_project_readme_and_ci_run_the_same_tests() -> None:
     assert len(tests) == 1
     gate = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
     assert tests[0] in gate
-    # The other command differs in the lock, which the tests' lock includes, in --no-compile, which
-    # saves the tests half a minute, and in its end, the fixture `demo` of test_project_runs.py.
+    # The other command differs in the lock, which the tests' lock includes, and in its end, the
+    # fixture `demo` of test_project_runs.py.
     (demo,) = set(lines) - set(tests)
     set_up, pytest_ = tests[0].rsplit(" && ", 1)
-    set_up = set_up.replace("-dev.txt", ".txt").replace(" --no-compile", "")
-    assert demo == f"{set_up} && .venv/bin/python -m spacy project run demo"
+    assert demo == (
+        f"{set_up.replace('-dev.txt', '.txt')} && .venv/bin/python -m spacy project run demo"
+    )
     assert pytest_ == ".venv/bin/python -m pytest"
     assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
 

@@ -1,5 +1,6 @@
 """Read gold documents from files or folders of any format, which their content shows."""
 
+import shutil
 import tempfile
 import zipfile
 from collections import Counter
@@ -134,6 +135,11 @@ def list_files(
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         try:
             with zipfile.ZipFile(source) as archive:
+                size = sum(info.file_size for info in archive.infolist())
+                if size > (free := shutil.disk_usage(folder).free) / 2:
+                    raise InputError(
+                        f"{source} has {size:,} bytes of files, and the disk has {free:,} left"
+                    )
                 archive.extractall(folder)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise InputError(f"{source} can't be unpacked: {first_line(error)}") from None

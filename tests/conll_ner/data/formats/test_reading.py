@@ -161,6 +161,17 @@ def test_a_broken_archive_is_named(tmp_path: Path) -> None:
         read(tmp_path / "in.zip")
 
 
+def test_archive_that_would_fill_the_disk_is_not_unpacked(tmp_path: Path) -> None:
+    """The sizes of its files are what it says of them, before it is read."""
+    path = tmp_path / "in.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(1000):
+            archive.writestr(f"{number}.txt", "Ada B-PER\n")
+            archive.infolist()[-1].file_size = 2**31  # 2 TiB in all
+    with pytest.raises(InputError, match=r"in\.zip has 2,147,483,648,000 bytes of files"):
+        detect(path)
+
+
 # --- JSON arrays ---
 
 
