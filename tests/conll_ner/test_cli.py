@@ -54,6 +54,7 @@ def test_cli_imports_nothing_until_a_command_is_called() -> None:
     assert json.loads(result.stdout) == ["conll_ner", "conll_ner.cli"]
 
 
+@pytest.mark.slow
 def test_cli_commands_without_training_import_no_transformers() -> None:
     """It takes seconds."""
     code = (
@@ -72,7 +73,7 @@ def test_cli_help_of_a_command_takes_at_most_0_4_s_more_than_spacys() -> None:
         ("--help",): [],
         ("ner", "convert", "--help"): [],
     }
-    for _ in range(7):
+    for _ in range(3):
         for arguments, measured in seconds.items():
             start = time.perf_counter()
             subprocess.run(

@@ -77,6 +77,7 @@ def test_fetch_corpus_converts_other_formats_to_canonical_form(tmp_path: Path) -
     assert (tmp_path / "target" / "valid.txt").read_bytes() == TINY.encode()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not available")
 def test_fetch_corpus_verifies_conll2003(tmp_path: Path) -> None:
     corpora.fetch_corpus("conll2003", tmp_path / "target", CONLL2003)

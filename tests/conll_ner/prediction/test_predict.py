@@ -117,8 +117,9 @@ def test_predict_killed_and_resumed_gives_the_same_bytes(
     folder.mkdir()
     source, log = tmp_path / "in.txt", tmp_path / "log"
     source.write_text("\n".join(sentences * 60), encoding="utf-8")
-    command = [*PREDICT, pipeline, source, "--device", "cpu", "--processes", 2, "-o"]
+    command = [*PREDICT, pipeline, source, "--device", "cpu", "-o"]
     complete(python, [*command, folder / "whole.jsonl"], log)
+    command[-1:] = "--processes", 2, "-o"
     partial = folder / "resumed.jsonl.partial"
     process = Process(python, [*command, folder / "resumed.jsonl"], log)
     deadline = time.monotonic() + 120

@@ -94,6 +94,7 @@ def test_train_saves_the_config_with_its_own_logger(trained: Path) -> None:
     assert config["training"]["logger"]["@loggers"] == "spacy.ConsoleLogger.v3"
 
 
+@pytest.mark.slow
 def test_train_with_the_same_seed_gives_the_same_result(
     trained: Path, tmp_path: Path, paths: dict[str, str]
 ) -> None:

@@ -321,6 +321,7 @@ def test_conll_sample_corpus_matches_its_readme() -> None:
         assert f"| {split}.txt | {row} |" in readme
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CONLL2003.is_dir(), reason="CoNLL-2003 is not available")
 def test_conll_sample_corpus_contains_no_sentence_of_conll2003() -> None:
     """No whole sentence, and none of 12 words or more as part of a longer one."""

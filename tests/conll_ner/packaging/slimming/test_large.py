@@ -23,6 +23,7 @@ def write_with_data(graph: bytes, path: Path) -> None:
     onnx.save(model, path, save_as_external_data=True, location="any.data")
 
 
+@pytest.mark.slow
 def test_weights_apart_are_saved_loaded_and_copied(
     slim_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
