@@ -1,3 +1,3 @@
 """The version of this code. pyproject.toml and the copies in model wheels take it from here."""
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
