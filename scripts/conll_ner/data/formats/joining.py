@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from conll_ner.common.console import InputError
 from conll_ner.data.formats.annotated import QUOTED, Agreement, Annotated, Issue
 from conll_ner.data.mentions import CharMention
 
@@ -18,6 +19,7 @@ def join_copies(read: Callable[[], Records], *, takes_last: bool = False) -> Rec
 
     read (Callable): Reads the records. They are read twice, so that only those whose key comes
         again are kept in memory.
+    RAISES (InputError): If the records weren't the same both times.
     """
     left = Counter(hash(item.key) for item in read() if isinstance(item, Annotated) and item.key)
     copies: dict[int, list[Annotated]] = {}
@@ -30,6 +32,8 @@ def join_copies(read: Callable[[], Records], *, takes_last: bool = False) -> Rec
         left[key] -= 1
         if not left[key]:
             yield from merge(copies.pop(key), takes_last=takes_last)
+    if copies or +left:
+        raise InputError("the source has changed while it was read; run the command again")
 
 
 def merge(copies: Sequence[Annotated], *, takes_last: bool = False) -> Records:

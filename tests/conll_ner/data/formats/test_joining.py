@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from conll_ner.common.console import InputError
-from conll_ner.data.formats.joining import DIFFERS
+from conll_ner.data.formats.annotated import Annotated
+from conll_ner.data.formats.joining import DIFFERS, Records, join_copies
 from tests.conll_ner.data.formats.readers.test_webanno import HEADER, LAYER
 from tests.conll_ner.data.formats.support import (
     MENTIONS,
@@ -126,3 +127,17 @@ def test_records_of_an_archive_are_named_by_it(tmp_path: Path) -> None:
         read(tmp_path / "in.zip")
     assert len(docs) == 1
     assert [issue.record for issue in issues] == [f"{tmp_path / 'in.zip'}/a/b.jsonl:2"]
+
+
+@pytest.mark.parametrize(
+    "later", [["a", "b"], ["a", "a", "b", "c"], ["a", "a"], ["a", "a", "a", "b"], []]
+)
+def test_a_source_that_changes_between_two_readings_is_an_error(later: list[str]) -> None:
+    """Otherwise a record would be missing."""
+    readings = iter([["a", "a", "b"], later])
+
+    def read() -> Records:
+        return (Annotated(text, text, key=text) for text in next(readings))
+
+    with pytest.raises(InputError, match="the source has changed while it was read"):
+        list(join_copies(read))
