@@ -80,7 +80,8 @@ def check_paths(roles: dict[str, Reads | Writes], values: dict[str, Any]) -> Non
             reads += paths
         elif role.kind != "inside":
             writes += [*paths, *(partial_path(path) for path in paths)]
-    check_outputs(reads, writes)
+    if writes:
+        check_outputs(reads, writes)
     for name, role in roles.items():
         if isinstance(role, Writes):
             for path in to_paths(values[name]):

@@ -73,6 +73,7 @@ class Loaded(NamedTuple):
 
     process: int  # where the session was created
     session: Any  # onnxruntime.InferenceSession
+    inputs: list[str]  # those of INPUTS that the graph has
     encoder: WordEncoder
     specials: Specials
     empty: Array  # (1, n_labels)
@@ -119,9 +120,12 @@ class OnnxShim(Shim):
         if loaded is None or loaded.process != os.getpid():
             classifier = self.classifier
             tokenizer = Tokenizer.from_str(classifier.tokenizer)
+            threads = count_threads(self.threads)
+            session = create_session(classifier.graph, threads, classifier.weights)
             loaded = self._loaded = Loaded(
                 os.getpid(),
-                create_session(classifier.graph, count_threads(self.threads), classifier.weights),
+                session,
+                [node.name for node in session.get_inputs()],
                 WordEncoder(tokenizer),
                 special_tokens(tokenizer),
                 numpy.array([classifier.empty], dtype="float32"),
@@ -131,9 +135,9 @@ class OnnxShim(Shim):
     def run(self, inputs: Array) -> Array:
         """inputs (Array): Those of a `windows.Batch`, (3, n_windows, length).
         RETURNS (Array): Logits, (n_windows, length, n_labels)."""
-        session = self.load().session
+        loaded = self.load()
         values = dict(zip(INPUTS, inputs, strict=True))
-        (logits,) = session.run(None, {i.name: values[i.name] for i in session.get_inputs()})
+        (logits,) = loaded.session.run(None, {name: values[name] for name in loaded.inputs})
         return cast(Array, logits)
 
     def check(self) -> None:
@@ -177,8 +181,7 @@ class OnnxShim(Shim):
 def read_classifier(saved: Any) -> OnnxClassifier:
     """RAISES (ValueError): If it has other fields than a classifier."""
     names = {field.name for field in fields(OnnxClassifier)}
-    # The first slim pipelines have no weights apart.
-    if not isinstance(saved, Mapping) or not names - {"weights"} <= saved.keys() <= names:
+    if not isinstance(saved, Mapping) or saved.keys() != names:
         raise ValueError(f"the saved model is not of a slim pipeline: it needs {sorted(names)}")
     return OnnxClassifier(**saved)
 
@@ -218,7 +221,7 @@ def create_session(graph: bytes | str, threads: int, weights: bytes = b"") -> An
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what it can't run it raises as an exception
-    # Otherwise it finds out by itself, and check_graph has read an ONNX model.
+    # Otherwise ONNX Runtime detects the format, and check_graph knows ONNX only.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # It keeps memory for every shape of a batch.
     options.enable_mem_pattern = False

@@ -14,7 +14,7 @@ SPELLINGS = {
     "B_PER": re.compile(r"(?P<prefix>[BILUESM])_(?P<type>.+)"),
     "b_per": re.compile(r"(?P<prefix>[biluesm])_(?P<type>.+)"),
 }
-OUTSIDE = ("O", "o", *MISSING)
+OUTSIDE = frozenset({"O", "o", *MISSING})
 MAX_IO_TYPES = 100  # as many types without prefix there may be
 
 
@@ -23,7 +23,7 @@ def respell(blocks: Sequence[Block], labels: Set[str]) -> None:
 
     labels (Set[str]): All labels of the sentences.
     """
-    types = labels - {*OUTSIDE}
+    types = labels - OUTSIDE
     if not types or all(is_label(label, outside=True) for label in types):
         return
     for pattern in SPELLINGS.values():
@@ -68,8 +68,8 @@ def describe(label: str) -> str:
 
 def find_advice(blocks: Sequence[Block], labels: Set[str]) -> str:
     """RETURNS (str): How to read labels that aren't types without prefix; empty if they can be."""
-    types = labels - {*OUTSIDE}
-    words = {row[0] for block in blocks for row in block.rows} - {*OUTSIDE}
+    types = labels - OUTSIDE
+    words = {row[0] for block in blocks for row in block.rows} - OUTSIDE
     if words and all(is_label(word, outside=False) for word in words):
         return "the words are labels: name both, e.g. --word-column 2 --label-column 1"
     if any(label.startswith("[") for label in types):
@@ -78,6 +78,6 @@ def find_advice(blocks: Sequence[Block], labels: Set[str]) -> str:
         return "these are features; name the column of the labels: --label-column"
     if types and all(is_label(label, outside=False) for label in types):
         return "leave out --scheme io"
-    if len(types) > MAX_IO_TYPES or not labels & {*OUTSIDE}:
+    if len(types) > MAX_IO_TYPES or not labels & OUTSIDE:
         return "the column holds no labels: name another by --label-column, or is it plain text?"
     return ""
