@@ -214,19 +214,19 @@ def test_project_clean_removes_what_was_made(python: Path, tmp_path: Path) -> No
 def test_project_all_on_a_cut_of_conll2003(python: Path, tmp_path: Path) -> None:
     """The commands of `all`, the small backbone, a part of the real corpus."""
     copy_project(tmp_path)
-    for split, documents in zip(SPLITS, (60, 15, 15), strict=True):
+    for split, documents in zip(SPLITS, (40, 10, 10), strict=True):
         cut(CONLL2003 / f"{split}.txt", tmp_path / "cut" / f"{split}.txt", documents)
     result = run(
         tmp_path,
         *("all", "."),
         *("--vars.corpus", "cut", "--vars.corpus_dir", "cut", "--vars.backbone", "minilm"),
         python=python,
-        WEASEL_CONFIG_OVERRIDES="--vars.learn_rate 3e-4 --vars.epochs 5 --vars.device cpu",
+        WEASEL_CONFIG_OVERRIDES="--vars.learn_rate 3e-4 --vars.epochs 3 --vars.device cpu",
     )
     assert result.returncode == 0, result.stdout + result.stderr
     metrics = json.loads((tmp_path / "metrics" / "token_ner.json").read_text())
-    assert metrics["training"]["epochs"] == 5
-    assert metrics["splits"]["dev"]["conlleval"]["overall"]["f1"] > 0.6
+    assert metrics["training"]["epochs"] == 3
+    assert metrics["splits"]["dev"]["conlleval"]["overall"]["f1"] > 0.4
     wheel = "packages/token_ner/en_ner_cut_trf-0.1.0/dist/en_ner_cut_trf-0.1.0-py3-none-any.whl"
     assert (tmp_path / wheel).is_file()
 

@@ -5,10 +5,15 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import cast
 
-from spacy.language import Language, create_tokenizer
+from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
-from spacy.util import registry
+from spacy.util import (
+    compile_infix_regex,
+    compile_prefix_regex,
+    compile_suffix_regex,
+    registry,
+)
 
 MAX_SYMBOLS = 50
 # Of a chunk of text without whitespace, spaCy strips such characters one by one, or what is near
@@ -49,14 +54,22 @@ def create_linear_tokenizer() -> Callable[[Language], Callable[[str], Doc]]:
     RAISES (ImportError): From the function that is returned, if the language's own one needs a
         package that isn't installed.
     """
-    create = create_tokenizer()
 
     def make(nlp: Language) -> Callable[[str], Doc]:
         own = nlp.Defaults.config.get("nlp", {}).get("tokenizer")
         if own is not None:
             resolved = registry.resolve({"tokenizer": own})
             return cast(Callable[[str], Doc], resolved["tokenizer"](nlp))
-        _, arguments, *_ = create(nlp).__reduce__()
-        return LinearTokenizer(*arguments)
+        # As `spacy.Tokenizer.v1`: https://spacy.io/usage/linguistic-features#native-tokenizers
+        use = nlp.Defaults
+        return LinearTokenizer(
+            nlp.vocab,
+            rules=use.tokenizer_exceptions,
+            prefix_search=compile_prefix_regex(use.prefixes).search if use.prefixes else None,
+            suffix_search=compile_suffix_regex(use.suffixes).search if use.suffixes else None,
+            infix_finditer=compile_infix_regex(use.infixes).finditer if use.infixes else None,
+            token_match=use.token_match,
+            url_match=use.url_match,
+        )
 
     return make

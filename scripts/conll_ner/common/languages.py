@@ -4,7 +4,8 @@ import spacy
 from spacy.language import Language
 
 from conll_ner.common.console import InputError, first_line
-from token_ner import create_linear_tokenizer
+
+LINEAR = {"@tokenizers": "conll_ner.Tokenizer.v1"}
 
 
 def blank_pipeline(lang: str) -> Language:
@@ -12,9 +13,8 @@ def blank_pipeline(lang: str) -> Language:
     RAISES (InputError): If there is no such language, or its tokenizer needs a package that isn't
         installed."""
     try:
-        nlp = spacy.blank(lang)
+        nlp = spacy.blank(lang, config={"nlp": {"tokenizer": LINEAR}})
         nlp("a")  # Korean's tokenizer loads its library at the first text
-        nlp.tokenizer = create_linear_tokenizer()(nlp)
     except Exception as error:  # of the tokenizer's package, such as natto's MeCabError
         raise InputError(f"language {lang}: {first_line(error)}") from None
     return nlp

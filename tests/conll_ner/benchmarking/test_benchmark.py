@@ -208,12 +208,13 @@ def test_invalid_input_is_reported_in_one_line(tmp_path: Path, tiny_backbone: Pa
 def test_benchmark_runs_completely(tiny_backbone: Path, tmp_path: Path) -> None:
     for split, documents in zip(SPLITS, (20, 5, 5), strict=True):
         cut(SAMPLE / f"{split}.txt", tmp_path / "corpus" / f"{split}.txt", documents)
-    few = ("--quick", "--epochs", 1, "--passes", 1)
+    # trainer-2e-4 is trainer-2e-5 with another rate.
+    runnable = {s.name for s in SYSTEMS if benchmark.can_run(s, -1)} - {"trainer-2e-4"}
+    few = ("--quick", "--epochs", 1, "--passes", 1, "--systems", ",".join(runnable))
     result = run(tmp_path / "corpus", tiny_backbone, tmp_path / "out", *few)
     assert result.exit_code == 0, result.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["quick"] is True
-    runnable = {system.name for system in SYSTEMS if benchmark.can_run(system, -1)}
     assert results["systems"].keys() == runnable >= {"token_ner", "token_ner-slim"}
     for system in SYSTEMS:
         row = results["systems"].get(system.name)

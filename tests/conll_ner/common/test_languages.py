@@ -31,6 +31,6 @@ def test_a_library_that_is_loaded_at_the_first_text_is_missed_before(
     def call(_: str) -> None:
         raise MeCabError("libmecab could not be found")
 
-    monkeypatch.setattr(spacy, "blank", lambda _: call)
+    monkeypatch.setattr(spacy, "blank", lambda *_, **__: call)
     with pytest.raises(InputError, match="language ko: libmecab could not be found"):
         blank_pipeline("ko")

@@ -3,7 +3,9 @@ a value that weasel fails on, changes or splits; however it was set."""
 
 import shlex
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.conftest import ROOT
 from tests.project_helpers import copy_project, run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment", "line"),
     [
@@ -37,6 +40,7 @@ def test_wrong_variables_are_one_line_before_anything_runs(
     assert not (tmp_path / "corpus").exists()
 
 
+@pytest.mark.slow
 def test_known_variables_are_no_error(python: Path, tmp_path: Path) -> None:
     """The step fails later, for its own reason."""
     copy_project(tmp_path)
@@ -79,7 +83,17 @@ def test_values_that_would_not_reach_the_commands_are_refused(
         assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.fixture(scope="module")
+def parsed_once() -> Iterator[None]:
+    """project.yml is read a hundred times; parsing its YAML takes all of the time."""
+    project = srsly.read_yaml(ROOT / "project.yml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(srsly, "read_yaml", lambda _: deepcopy(project))
+        yield
+
+
 @pytest.mark.parametrize("value", ["a b", "it's", "a#b", "a'b c'd", " é ", "-x", "a{b}", "7", "$"])
+@pytest.mark.usefixtures("parsed_once")
 def test_accepted_values_reach_every_command_as_they_are(value: str) -> None:
     """Whatever the check lets through, weasel and shlex give the commands as one argument, or part
     of one."""

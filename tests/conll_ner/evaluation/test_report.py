@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,25 @@ def add_scores(doc: Doc) -> Doc:
     return doc
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline of rules with its metrics and documents, two splits with two mistakes each, and
+    their page."""
+    folder = tmp_path_factory.mktemp("report")
+    with chdir(folder):
+        make_files()
+        make_page()
+    return folder
+
+
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pipeline of rules with its metrics and documents: two splits with two mistakes each."""
-    monkeypatch.chdir(tmp_path)
+def made(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of them, as the working directory."""
+    monkeypatch.chdir(shutil.copytree(files, tmp_path / "made"))
+    return Path.cwd()
+
+
+def make_files() -> None:
     nlp = spacy.blank("en")
     patterns = [("PER", "Ada Lindqvist"), ("LOC", "Varnholm"), ("LOC", "Norden Bank")]
     ruler: Any = nlp.add_pipe("entity_ruler")
@@ -70,7 +86,6 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("log.jsonl").write_text(format_rows(LOG))
     forms = {"gold tokens": 0.5, "typos": 0.25, "unreachable": 0.1, "file": "x", "sha256": "y"}
     Path("forms.json").write_text(json.dumps({"dev": forms, "test": forms}))
-    return tmp_path
 
 
 def make_page() -> str:
@@ -80,12 +95,16 @@ def make_page() -> str:
     )
     assert result.exit_code == 0, result.output
     assert "4 mistakes" in result.stdout
+    return read_page()
+
+
+def read_page() -> str:
     return Path("out/report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("made")
 def test_page_shows_the_metrics() -> None:
-    page = make_page()
+    page = read_page()
     metrics = json.loads(Path("run.json").read_text())
     for split in ("dev", "test"):
         scores = metrics["splits"][split]
@@ -117,7 +136,7 @@ def test_page_shows_the_metrics() -> None:
 
 @pytest.mark.usefixtures("made")
 def test_page_loads_nothing_from_the_network() -> None:
-    page = make_page()
+    page = read_page()
     # <svg> contains namespace URLs, which aren't loaded.
     bare = re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
     assert not re.search(r"https?:|//\w", bare.replace("// ", ""))
@@ -127,14 +146,15 @@ def test_page_loads_nothing_from_the_network() -> None:
 
 @pytest.mark.usefixtures("made")
 def test_page_escapes_the_corpus() -> None:
-    page = make_page()
+    page = read_page()
     assert "<img" not in page
     assert "&lt;img/src=x/onerror=alert(1)&gt;" in page
 
 
 @pytest.mark.usefixtures("made")
 def test_page_is_deterministic() -> None:
-    assert make_page() == make_page()
+    old = read_page()
+    assert make_page() == old
 
 
 @pytest.mark.usefixtures("made")
@@ -223,7 +243,6 @@ def apply_saved(corrections: Path) -> list[tuple[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 400])
 def test_page_in_a_browser(made: Path, browser: Any, width: int) -> None:
-    make_page()
     page = browser.new_page(viewport={"width": width, "height": 900})
     messages: list[str] = []
     page.on("console", lambda message: messages.append(message.text))

@@ -116,18 +116,18 @@ def test_predict_killed_and_resumed_gives_the_same_bytes(
     folder = tmp_path / "out"
     folder.mkdir()
     source, log = tmp_path / "in.txt", tmp_path / "log"
-    source.write_text("\n".join(sentences * 60), encoding="utf-8")
+    source.write_text("\n".join(sentences * 36), encoding="utf-8")
     command = [*PREDICT, pipeline, source, "--device", "cpu", "-o"]
     complete(python, [*command, folder / "whole.jsonl"], log)
     command[-1:] = "--processes", 2, "-o"
     partial = folder / "resumed.jsonl.partial"
     process = Process(python, [*command, folder / "resumed.jsonl"], log)
     deadline = time.monotonic() + 120
-    while len(list(partial.glob("00*.json"))) < 3 and time.monotonic() < deadline:
+    while len(list(partial.glob("00*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert 3 <= len(list(partial.glob("00*.json"))) < 9
+    assert 2 <= len(list(partial.glob("00*.json"))) < 5
     complete(python, [*command, folder / "resumed.jsonl", "--resume"], log)
     expected = (folder / "whole.jsonl").read_bytes()
     assert (folder / "resumed.jsonl").read_bytes() == expected

@@ -31,7 +31,7 @@ OPTIONS = [
 def paths(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("corpus")
     gold = read_gold(SAMPLE / "valid.txt", spacy.blank("en").vocab)
-    for name, docs in (("train", gold[:8]), ("dev", gold[8:11])):
+    for name, docs in (("train", gold[:5]), ("dev", gold[5:6])):
         write_docs(docs, folder / f"{name}.spacy")
     return {
         "paths.train": str(folder / "train.spacy"),
@@ -193,11 +193,20 @@ def test_complete_training_that_was_not_renamed_is_only_renamed(
     assert files(tmp_path / "out") == files(whole)
 
 
-def test_resume_with_other_settings_or_data_is_an_error_and_keeps_the_state(
-    paths: dict[str, str], logger: Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output, partial = tmp_path / "out", tmp_path / "out.partial"
+@pytest.fixture(scope="module")
+def interrupted(
+    paths: dict[str, str], logger: Logger, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The OUTPUT.partial of a training that was interrupted after its first evaluation."""
+    output = tmp_path_factory.mktemp("interrupted") / "out"
     interrupt(logger, "update", 1, output, *OPTIONS, *arguments(paths))
+    return output.with_name("out.partial")
+
+
+def test_resume_with_other_settings_or_data_is_an_error_and_keeps_the_state(
+    paths: dict[str, str], interrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    partial = shutil.copytree(interrupted, tmp_path / "out.partial")
     before = (partial / STATE).read_bytes()
     assert len(before) > 10_000
     own = tmp_path / "own.cfg"
@@ -211,7 +220,7 @@ def test_resume_with_other_settings_or_data_is_an_error_and_keeps_the_state(
     capsys.readouterr()
     for options, keywords, words in cases:
         with pytest.raises(SystemExit) as exit_:
-            run(output, *OPTIONS, "--resume", *options, **keywords)
+            run(tmp_path / "out", *OPTIONS, "--resume", *options, **keywords)
         assert exit_.value.code == 1
         error = capsys.readouterr().err
         assert words in error
@@ -222,12 +231,11 @@ def test_resume_with_other_settings_or_data_is_an_error_and_keeps_the_state(
 
 @pytest.mark.parametrize("options", [["--system.seed", 1], ["--no-resume"]])
 def test_another_training_and_no_resume_start_over(
-    paths: dict[str, str], logger: Logger, tmp_path: Path, options: list[Any]
+    paths: dict[str, str], interrupted: Path, tmp_path: Path, options: list[Any]
 ) -> None:
-    output = tmp_path / "out"
-    interrupt(logger, "update", 1, output, *OPTIONS, *arguments(paths))
-    run(output, *OPTIONS, *arguments(paths), *options)
-    assert json.loads((output / "run.json").read_text())["resumed_after_step"] is None
+    shutil.copytree(interrupted, tmp_path / "out.partial")
+    run(tmp_path / "out", *OPTIONS, *arguments(paths), *options)
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["resumed_after_step"] is None
 
 
 @pytest.mark.slow
