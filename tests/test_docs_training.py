@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT, SAMPLE, SHORT, SMALL
 from tests.docs_helpers import execute, run_blocks, runnable
 from tests.hf_helpers import make_checkpoint
-from tests.project_helpers import ALL, cut, steps
+from tests.project_helpers import ALL, steps
 
 pytestmark = pytest.mark.slow
 
