@@ -29,25 +29,35 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\
 
 
 class InputError(ValueError):
-    """Invalid input. The message tells the user what is wrong, where, and how to fix it."""
+    """Invalid input. The message tells the user what is wrong, where, and how to fix it.
+
+    example (str): Lines to print after it.
+    """
+
+    def __init__(self, message: str, example: str = "") -> None:
+        super().__init__(message)
+        self.example = example
 
 
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
     """Print an InputError, an OSError such as a full disk, or that an extra isn't installed, as one
     line on stderr, and exit with code 1."""
+    example = ""
     try:
         yield
         return
-    except (InputError, OSError) as error:
-        message = str(error) if isinstance(error, InputError) else first_line(error)
+    except InputError as error:
+        message, example = str(error), error.example
+    except OSError as error:
+        message = first_line(error)
     except ImportError as error:
         module = (error.name or "").partition(".")[0]
         extra = extra_of(module) if module and find_spec(module) is None else None
         if extra is None:
             raise
         message = f'{module} is not installed: pip install "{DISTRIBUTION}[{extra}]"'
-    print(f"Error: {printable(message)}", file=sys.stderr)
+    print(f"Error: {printable(message)}", *example.splitlines(), sep="\n", file=sys.stderr)
     sys.exit(1)
 
 

@@ -14,7 +14,15 @@ from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.decoding import decode_blocks
-from conll_ner.data.columns.rows import DOCSTART, MISSING, UNKNOWN, Block, is_blank, read_blocks
+from conll_ner.data.columns.rows import (
+    DOCSTART,
+    MISSING,
+    UNKNOWN,
+    Block,
+    Problem,
+    is_blank,
+    read_blocks,
+)
 from conll_ner.data.columns.schemes import encode_mentions
 from conll_ner.data.columns.selection import COLUMNS, DEFAULT, Columns, keep_columns
 from conll_ner.data.mentions import Mention
@@ -52,7 +60,7 @@ class Corpus:
     comments: int = 0  # skipped
     blank_words: int = 0  # skipped
     repaired: list[str] = field(default_factory=list)  # line and label, with `repair`
-    broken: list[str] = field(default_factory=list)  # why sentences are missing, with `lenient`
+    problems: list[Problem] = field(default_factory=list)  # of missing sentences, with `lenient`
 
 
 def read_corpus(
@@ -71,21 +79,22 @@ def read_corpus(
     columns (Columns): Where words and labels are; by default, the columns are as in COLUMNS.
     repair (bool): Whether illegal labels are read as conlleval does; `repaired` lists them.
     encoding (str | None): None: UTF-8, with or without BOM.
-    lenient (bool): Whether a sentence with a row that can't be read is left out.
+    lenient (bool): Whether a sentence with a row or label that can't be read is left out.
     RAISES (InputError): If the file is invalid. Names the file, the line and the problem.
     """
     found = read_blocks(path, encoding)
-    broken = [block.problem for block in found.broken]
-    if broken and not lenient:
-        raise InputError(broken[0])
     blocks = [block for document in found.documents for block in document if not block.problem]
-    if not blocks:
-        raise InputError(broken[0])
+    if not blocks or (found.problems and not lenient):
+        raise InputError(str(found.problems[0]))
     blocks = keep_columns(blocks, columns, str(path))
     scheme, mentions, illegal = decode_blocks(blocks, scheme, str(path), repair=repair)
-    sentences = iter(map(make_sentence, blocks, mentions))
+    if found.problems and not lenient:
+        raise InputError(str(found.problems[0]))
+    read = {
+        id(b): make_sentence(b, m) for b, m in zip(blocks, mentions, strict=True) if not b.problem
+    }
     documents = [
-        [s for b in document if b.rows and not b.problem and (s := next(sentences)).words]
+        [read[id(b)] for b in document if id(b) in read and read[id(b)].words]
         for document in found.documents
     ]
     if not any(documents):
@@ -103,7 +112,7 @@ def read_corpus(
             for block, indices in zip(blocks, illegal, strict=True)
             for i in indices
         ],
-        broken,
+        found.problems,
     )
 
 

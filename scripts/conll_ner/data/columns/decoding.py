@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.labels import check_labels, respell
-from conll_ner.data.columns.rows import Block
-from conll_ner.data.columns.schemes import LabelError, decode_mentions, find_illegal
+from conll_ner.common.console import InputError
+from conll_ner.data.columns.labels import are_most, check_labels, respell
+from conll_ner.data.columns.rows import Block, Problem
+from conll_ner.data.columns.schemes import PREFIXES, LabelError, decode_mentions, find_illegal
 from conll_ner.data.mentions import Mention
+
+REPAIR = "read the labels as conlleval does: convert --repair"
 
 
 class Decoded(NamedTuple):
     """The mentions of sentences.
 
-    mentions (list[list[Mention]]): Those of each sentence.
+    mentions (list[list[Mention]]): Those of each sentence; none if the sentence has a problem.
     illegal (list[Sequence[int]]): Indices of the words whose label was read as conlleval does.
     """
 
@@ -23,68 +25,66 @@ class Decoded(NamedTuple):
 
 
 def decode_blocks(blocks: Sequence[Block], scheme: str, path: str, *, repair: bool) -> Decoded:
-    """Decode the labels of a file.
+    """Decode the labels of a file. Where a sentence has an illegal label, its problem says so.
 
     scheme (str): A key of SCHEMES, or "auto" to detect it.
     repair (bool): Whether illegal labels are read as conlleval does.
-    RAISES (InputError): If a label is illegal, or no scheme matches. Names the line.
+    RAISES (InputError): If no scheme matches, or most of the sentences with labels are illegal.
+        Names the line.
     """
-    labels = {label for block in blocks for label in block.labels}
-    respell(blocks, labels)
-    check_labels(blocks, labels, scheme, path)
+    respell(blocks, {label for block in blocks for label in block.labels})
+    check_labels(blocks, scheme, path)
+    legible = [block for block in blocks if not block.problem]
     if scheme == "auto":
-        scheme = detect_scheme(blocks, path, repair=repair)
+        scheme = detect_scheme(legible, path, repair=repair)
+    for block in legible:
+        if problem := find_problem(block, scheme, path, repair=repair):
+            block.problem = problem._replace(reason=f"{problem.reason}; {REPAIR}")
+    problems = [block.problem for block in blocks if block.problem]
+    if are_most(problems, blocks):
+        raise InputError(str(problems[0]))
     return Decoded(
         scheme,
-        [decode_block(block, scheme, path, repair=repair) for block in blocks],
-        [find_illegal(block.labels, scheme) if repair else () for block in blocks],
+        [
+            [] if block.problem else decode_mentions(block.labels, scheme, repair=repair)
+            for block in blocks
+        ],
+        [
+            find_illegal(block.labels, scheme) if repair and not block.problem else ()
+            for block in blocks
+        ],
     )
 
 
 def detect_scheme(blocks: Sequence[Block], path: str, *, repair: bool = False) -> str:
-    """Detect the label scheme in which the whole file is legal; IOB2 if several match.
-
-    repair (bool): Whether illegal labels are allowed: the scheme is that of the prefixes.
-    RAISES (InputError): If no scheme matches. Names the conflicting lines.
+    """RETURNS (str): The label scheme with the fewest illegal sentences; IOB2 if several have none.
+    RAISES (InputError): Without `repair`, if no scheme matches most sentences, or two match the
+        same number. Names the conflicting lines.
     """
-    first: dict[str, tuple[str, str]] = {}  # prefix -> place and label of its first occurrence
-    for block in blocks:
-        for offset, label in enumerate(block.labels):
-            prefix = label[:1]
-            if prefix not in first:
-                first[prefix] = block.place(path, offset), label
-    bilou = [first[p] for p in "LU" if p in first]
-    iobes = [first[p] for p in "ESM" if p in first]
-    if bilou and iobes:
-        (place, label), (other_place, other_label) = bilou[0], iobes[0]
-        place = place.replace(f"{path}:", "line ")
-        raise InputError(
-            f"{other_place}: label {shorten(other_label)} belongs to IOBES or BMES but "
-            f"{shorten(label)} in {place} to BILOU; use one scheme per file"
-        )
-    if bilou or iobes:
-        return "bilou" if bilou else "bmes" if "M" in first else "iobes"
-    if repair:
-        return "iob2" if "B" in first else "iob1"
-    problems = []
-    for scheme in ("iob2", "iob1"):
-        try:
-            for block in blocks:
-                decode_block(block, scheme, path)
+    found: dict[str, list[Problem]] = {}
+    for scheme in ("iob2", "iob1", "bilou", "iobes", "bmes"):
+        problems = (find_problem(block, scheme, path) for block in blocks)
+        found[scheme] = [problem for problem in problems if problem]
+        if not found[scheme]:
             return scheme
-        except InputError as error:
-            problems.append(str(error))
-    if problems[0] == problems[1]:
-        raise InputError(problems[0])
-    raise InputError(
-        f"{problems[0]}; and {problems[1]}; use one scheme per file, or read the labels as "
-        "conlleval does: convert --repair"
-    )
+    prefixes = {label[0] for block in blocks for label in block.labels} - {"O"}
+
+    def badness(scheme: str) -> tuple[int, int]:
+        return len(found[scheme]), len(prefixes - {*PREFIXES.get(scheme, "BI")})
+
+    best, second, *_ = sorted(found, key=badness)
+    is_certain = len(found[best]) < len(found[second]) and not are_most(found[best], blocks)
+    if not (is_certain or repair):
+        first, other = found[best][0], found[second][0]
+        problem = f"{first}; and {other}; use one scheme per file, or {REPAIR}"
+        raise InputError(str(first) if first == other else problem)
+    return best
 
 
-def decode_block(block: Block, scheme: str, path: str, *, repair: bool = False) -> list[Mention]:
-    """Call decode_mentions, and add the file and line to its errors."""
+def find_problem(block: Block, scheme: str, path: str, *, repair: bool = False) -> Problem | None:
+    """RETURNS (Problem | None): The first illegal label of a sentence."""
     try:
-        return decode_mentions(block.labels, scheme, repair=repair)
+        decode_mentions(block.labels, scheme, repair=repair)
     except LabelError as error:
-        raise InputError(f"{block.place(path, error.index)}: {error}") from None
+        return Problem(block.place(path, error.index), str(error))
+    return None

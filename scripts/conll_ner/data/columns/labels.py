@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence, Set
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.rows import MISSING, Block, is_label
+from conll_ner.data.columns.rows import MISSING, Block, Problem, is_label
 from conll_ner.data.columns.schemes import parse_tag
 
 # Other spellings of prefixes than "B-PER", and where prefix and type are in them.
@@ -16,6 +16,10 @@ SPELLINGS = {
 }
 OUTSIDE = frozenset({"O", "o", *MISSING})
 MAX_IO_TYPES = 100  # as many types without prefix there may be
+
+
+def is_respelled(label: str) -> bool:
+    return any(pattern.fullmatch(label) for pattern in SPELLINGS.values())
 
 
 def respell(blocks: Sequence[Block], labels: Set[str]) -> None:
@@ -36,38 +40,49 @@ def respell(blocks: Sequence[Block], labels: Set[str]) -> None:
             return
 
 
-def check_labels(blocks: Sequence[Block], labels: Set[str], scheme: str, path: str) -> None:
-    """Check labels that have no prefix.
+def check_labels(blocks: Sequence[Block], scheme: str, path: str) -> None:
+    """Check labels that have no prefix. Where a sentence has one, its problem says so.
 
     scheme (str): The scheme that was asked for.
-    RAISES (InputError): If they are to have one, or can't be types. Names the option that reads
-        them.
+    RAISES (InputError): If most of the sentences with labels have one, or the labels can't be types
+        without prefix. Names the option that reads them.
     """
-    if scheme != "io" and all(is_label(label, outside=True) for label in labels):
-        return
-    advice = find_advice(blocks, labels)
-    if scheme == "io" and not advice:
-        return
+    problems = []
     for block in blocks:
-        for index, label in enumerate(block.labels):
-            problem = describe(label)
-            if problem or scheme == "io":
-                problem = problem or f"label {shorten(repr(label))} has a prefix"
-                advice = advice or "for types without prefix, convert --scheme io"
-                raise InputError(f"{block.place(path, index)}: {problem}; {advice}")
+        found = (describe(label, scheme) for label in block.labels)
+        index, reason = next(((i, p) for i, p in enumerate(found) if p), (0, ""))
+        if reason:
+            problems.append((block, Problem(block.place(path, index), reason)))
+    advice = "for types without prefix, convert --scheme io"
+    if scheme == "io":
+        advice = find_advice(blocks)
+        if not advice:
+            return
+    if scheme == "io" or are_most(problems, blocks):
+        raise InputError(f"{problems[0][1]}; {find_advice(blocks) or advice}")
+    for block, problem in problems:
+        block.problem = problem
 
 
-def describe(label: str) -> str:
-    """RETURNS (str): Why a label is none; empty if it is one."""
+def are_most(problems: Sequence[object], blocks: Sequence[Block]) -> bool:
+    """RETURNS (bool): Whether sentences with a problem are half or more of those with a label."""
+    labelled = sum(any(label != "O" for label in block.labels) for block in blocks)
+    return bool(problems) and 2 * len(problems) >= labelled
+
+
+def describe(label: str, scheme: str) -> str:
+    """RETURNS (str): Why a label is none of a scheme; empty if it is one."""
     try:
         parse_tag(label)
     except ValueError as error:
         return str(error)
-    return ""
+    has_prefix = scheme == "io" and label != "O"
+    return f"label {shorten(repr(label))} has a prefix" if has_prefix else ""
 
 
-def find_advice(blocks: Sequence[Block], labels: Set[str]) -> str:
+def find_advice(blocks: Sequence[Block]) -> str:
     """RETURNS (str): How to read labels that aren't types without prefix; empty if they can be."""
+    labels = {label for block in blocks for label in block.labels}
     types = labels - OUTSIDE
     words = {row[0] for block in blocks for row in block.rows} - OUTSIDE
     if words and all(is_label(word, outside=False) for word in words):

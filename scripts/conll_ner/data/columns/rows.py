@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.data.columns.schemes import parse_tag
@@ -30,6 +31,16 @@ LABEL_NAMES = (
 )
 
 
+class Problem(NamedTuple):
+    """Why a sentence can't be read: the file and line of a row, and what is wrong with it."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
 @dataclass
 class Block:
     """The rows of a sentence, as in the file."""
@@ -37,7 +48,7 @@ class Block:
     line: int  # line number of the first row, from 1
     rows: list[list[str]] = field(default_factory=list)
     where: str = ""  # its place, for formats whose words have no lines
-    problem: str = ""  # why a row can't be read, with its line; the row is missing then
+    problem: Problem | None = None  # of a row, which is missing then, or of a label
 
     def place(self, path: str, index: int) -> str:
         """RETURNS (str): File and line of a row, for messages."""
@@ -66,9 +77,8 @@ class Blocks:
     comments: int = 0
 
     @property
-    def broken(self) -> list[Block]:
-        """Sentences with a row that can't be read."""
-        return [block for document in self.documents for block in document if block.problem]
+    def problems(self) -> list[Problem]:
+        return [b.problem for document in self.documents for b in document if b.problem]
 
 
 def read_blocks(path: Path, encoding: str | None = None) -> Blocks:
@@ -151,11 +161,11 @@ def add_row(block: Block, row: list[str], width: int | None, where: str, line: s
         problem = f"{len(row)} columns, not 2 to {MAX_COLUMNS} with the label last"
     elif width is not None and len(row) != width:
         problem = f"{len(row)} columns where the first row has {width}"
-    problem = problem and f"{where}: {problem}: {shorten(repr(line))}"
+    found = Problem(where, f"{problem}: {shorten(repr(line))}")
     if problem and width is None:
-        raise InputError(problem)
+        raise InputError(str(found))
     if problem:
-        block.problem = block.problem or problem
+        block.problem = block.problem or found
     else:
         block.rows.append(row)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conll_ner.common.console import InputError, shorten
+from conll_ner.data.columns.labels import is_respelled
 from conll_ner.data.columns.rows import LABEL_NAMES, WORD_NAMES, Block, find_header, is_label
 from conll_ner.data.encodings import text_suffix
 
@@ -163,7 +164,7 @@ def check_header(labels: Sequence[str], where: str) -> None:
     """RAISES (InputError): If the first of all labels is none, and the only one of its kind, as in
     a row that names the columns."""
     first, *others = labels
-    if is_label(first, outside=True) or first in others or not others:
+    if is_label(first, outside=True) or is_respelled(first) or first in others or not others:
         return
     if all(is_label(label, outside=True) for label in set(others)):
         raise InputError(

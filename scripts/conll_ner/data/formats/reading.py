@@ -37,10 +37,11 @@ SUFFIXES = (  # of files that are read in folders
     *(".spacy", PARQUET, ".gz"),
 )
 OWN_FILES = {"*.ann": "brat", "*.tsv": "webanno"}  # in folders with other files, such as texts
-EXAMPLE = (
-    "write each text as a line of JSONL: "
-    '{"text": "Ada left.", "mentions": [{"start": 0, "end": 3, "label": "PER"}]}'
-)
+EXAMPLE = """\
+{"text": "Ada Lin left.", "mentions": [{"start": 0, "end": 7, "label": "PER"}]}
+{"text": "She went to Oslo.", "mentions": [{"start": 12, "end": 16, "label": "LOC"}]}
+{"text": "It rained.", "mentions": []}
+{"text": "Nordbank fell 2 %.", "mentions": [{"start": 0, "end": 8, "label": "ORG"}]}"""
 
 
 @contextmanager
@@ -114,7 +115,8 @@ def named(places: dict[str, str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(name_place(str(error), places)) from None
+        error.args = (name_place(str(error), places),)
+        raise
 
 
 def name_place(text: str, places: dict[str, str]) -> str:
@@ -187,7 +189,7 @@ def choose(path: Path, reading: Reading) -> Format:
         return FORMATS[reading.format]
     found = recognise(path, reading.encoding)
     if not found:
-        raise InputError(explain(path, reading.encoding))
+        raise explain(path, reading.encoding)
     if len(found) > 1:
         previews = {name: preview(FORMATS[name], path, reading) for name in found}
         readable = {name: shown for name, shown in previews.items() if shown} or previews
@@ -217,13 +219,14 @@ def preview(format_: Format, path: Path, reading: Reading) -> list[tuple[str, se
     return [(item.text, set(item.mentions)) for item in items if isinstance(item, Annotated)]
 
 
-def explain(path: Path, encoding: str | None) -> str:
-    """RETURNS (str): Why a file has no known format, and what to write instead.
+def explain(path: Path, encoding: str | None) -> InputError:
+    """RETURNS (InputError): Why a file has no known format, and what to write instead.
     RAISES (InputError): If it isn't JSON at all."""
     records = iterate_records(path, encoding)
     first: Any = next(records, None)
     if first is None:
-        return f"{path} has no records"
+        return InputError(f"{path} has no records")
     if isinstance(first[1], Issue):
-        return f"{first[0]}: {first[1].reason}"
-    return f"{path} is JSON, but of no known format; {EXAMPLE}"
+        return InputError(f"{first[0]}: {first[1].reason}")
+    problem = f"{path} is JSON, but of no known format; write each text as a line of JSONL:"
+    return InputError(problem, EXAMPLE)

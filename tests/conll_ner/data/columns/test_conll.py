@@ -131,7 +131,7 @@ def test_conll_decode_agrees_with_seqeval(scheme: str, labels: list[str]) -> Non
             "auto",
             "U-A S-A",
             2,
-            "label S-A belongs to IOBES or BMES but U-A in line 1 to BILOU; use one scheme",
+            "S-A after U-A is illegal in bilou; and",
         ),
     ],
 )

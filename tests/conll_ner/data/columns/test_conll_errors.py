@@ -18,7 +18,7 @@ LABEL = "x" * 150  # longer than what a message quotes, and as long as a label c
         (f"a O\n{LONG}\n", "in.txt:2: 1 columns where the first row has 2: 'xxx"),
         (f"a {LONG}\n", "in.txt:1: label 'xxx"),
         (f"a B-{LABEL}\nb I-{LABEL}y\n", "in.txt:2: I-xxx"),
-        (f"a U-{LABEL}\nb S-{LABEL}\n", "in.txt:2: label S-xxx"),
+        (f"a U-{LABEL}\nb S-{LABEL}\n", "in.txt:2: S-xxx"),
         (f"a B-{LABEL}\nb L-{LABEL}\n\nc B-{LABEL}\n", "in.txt:4: mention not closed at B-xxx"),
         (f"a B-{LABEL}\nb O\nc I-{LABEL}\n", "in.txt:3: I-xxx"),
         (f"a B-{LONG}\n", "in.txt:1: the label has more than 200 characters: 'B-xxx"),

@@ -137,7 +137,7 @@ def test_legal_labels_are_not_repaired(labels: list[str]) -> None:
 
 def test_repair_lists_what_it_changed(tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
-    path.write_text("Ada B-PER\nleft O\nOslo I-LOC\n\nand I-X\n")
+    path.write_text("Ada B-PER\nleft O\nOslo I-LOC\n\nand I-X\n\nAda B-PER\n\nAda B-PER\n")
     result = run(path, tmp_path / "out.spacy")
     assert result.exit_code == 1
     assert "convert --repair" in result.stderr

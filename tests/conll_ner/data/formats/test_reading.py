@@ -34,7 +34,7 @@ GOOD = {"text": TEXT, "mentions": OBJECTS}
         ("[]", "in.json has no records"),
         ("[\n", "in.json:1: not JSON"),
         ("", "in.json has no records"),
-        ('[{"x": 1}]', 'no known format; write .* JSONL: {"text": "Ada left.", "mentions": '),
+        ('[{"x": 1}]', "no known format; write each text as a line of JSONL:$"),
     ],
 )
 def test_json_without_records_is_named(text: str, words: str, tmp_path: Path) -> None:
@@ -43,6 +43,17 @@ def test_json_without_records_is_named(text: str, words: str, tmp_path: Path) ->
     with pytest.raises(InputError, match=words) as error:
         detect(path)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_the_example_for_unknown_json_can_be_converted(tmp_path: Path) -> None:
+    unknown, source = jsonl(tmp_path / "x.jsonl", {"x": 1}), tmp_path / "in.jsonl"
+    first, *example = run(unknown, tmp_path / "out.spacy").stderr.splitlines()
+    assert first.startswith(f"Error: {unknown} is JSON, but of no known format; ")
+    assert len(example) == 4
+    source.write_text("\n".join(example) + "\n")
+    assert run(source, tmp_path / "out.spacy").exit_code == 0
+    found = [mentions(doc) for doc in docs(tmp_path / "out.spacy")]
+    assert found == [[("Ada Lin", "PER")], [("Oslo", "LOC")], [], [("Nordbank", "ORG")]]
 
 
 def test_a_column_file_can_begin_with_a_bracket(tmp_path: Path) -> None:

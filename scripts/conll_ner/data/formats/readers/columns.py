@@ -18,7 +18,7 @@ def is_columns(source: Source) -> str:
 
 def read_columns(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     """Read words and labels, and the other columns that CoNLL-2003 has.
-    RAISES (InputError): As `read_corpus`, but for sentences with a row of other columns."""
+    RAISES (InputError): As `read_corpus`, but for sentences that can't be read."""
     corpus = read_corpus(
         path,
         reading.scheme,
@@ -27,10 +27,8 @@ def read_columns(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
         encoding=reading.encoding,
         lenient=True,
     )
-    for problem in corpus.broken:
-        where = ":".join(problem.removeprefix(str(path)).split(":", 2)[:2])
-        reason = problem.removeprefix(f"{path}{where}: ")
-        yield Issue(f"{path}{where}", reason, unreadable=True)
+    for problem in corpus.problems:
+        yield Issue(*problem, unreadable=True)
     for number, document in enumerate(corpus.documents, start=1):
         yield from_sentences(f"{path}, document {number}", document.sentences)
     add_notes(corpus, path, reading.notes)

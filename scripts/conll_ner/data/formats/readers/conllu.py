@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.columns.conll import Sentence, make_sentence
+from conll_ner.data.columns.conll import make_sentence
 from conll_ner.data.columns.decoding import decode_blocks
 from conll_ner.data.columns.rows import Block, is_label
 from conll_ner.data.encodings import open_text
@@ -57,11 +57,13 @@ def read_conllu(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
                 block.rows.append([row[1], find_label(row[-1]) or "O"])
     blocks = [block for _, block in numbered]
     _, mentions, _ = decode_blocks(blocks, reading.scheme, str(path), repair=reading.repair)
-    sentences: list[Sentence] = list(map(make_sentence, blocks, mentions))
+    yield from (Issue(*block.problem, unreadable=True) for block in blocks if block.problem)
     keys = [(n, 0 if document else i) for i, (n, _) in enumerate(numbered)]
     for _, group in groupby(range(len(blocks)), keys.__getitem__):
-        numbers = list(group)
-        yield from_sentences(blocks[numbers[0]].where, [sentences[i] for i in numbers])
+        numbers = [i for i in group if not blocks[i].problem]
+        if numbers:
+            sentences = [make_sentence(blocks[i], mentions[i]) for i in numbers]
+            yield from_sentences(blocks[numbers[0]].where, sentences)
 
 
 FORMAT = Format("conllu", "CoNLL-U with labels in MISC, such as NorNE", is_conllu, read_conllu)

@@ -73,9 +73,10 @@ def read_token_tags(path: Path, reading: Reading) -> Iterator[Annotated | Issue]
         for row in rows
     ]
     _, mentions, illegal = decode_blocks(blocks, reading.scheme, str(path), repair=reading.repair)
+    yield from (Issue(*block.problem, unreadable=True) for block in blocks if block.problem)
     documents = [("row", i) if row.document is None else row.document for i, row in enumerate(rows)]
     for _, group in groupby(range(len(rows)), documents.__getitem__):
-        numbers = list(group)
+        numbers = [i for i in group if not blocks[i].problem]
         issues = []
         for i in numbers:
             for j in illegal[i]:
@@ -83,7 +84,8 @@ def read_token_tags(path: Path, reading: Reading) -> Iterator[Annotated | Issue]
                 word = rows[i].words[j]
                 issues.append(Issue(rows[i].where, reason, word, used=word))
         sentences = [make_sentence(blocks[i], mentions[i]) for i in numbers if blocks[i].rows]
-        yield from_sentences(rows[numbers[0]].where, sentences, issues)
+        if numbers:
+            yield from_sentences(rows[numbers[0]].where, sentences, issues)
 
 
 def choose_column(records: list[dict[str, Any]], reading: Reading, path: Path) -> str:

@@ -35,7 +35,10 @@ def read_piped(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
         raise InputError(f"{path} contains no sentences")
     _, mentions, _ = decode_blocks(blocks, reading.scheme, str(path), repair=reading.repair)
     for block, found in zip(blocks, mentions, strict=True):
-        yield from_sentences(block.where, [make_sentence(block, found)])
+        if block.problem:
+            yield Issue(*block.problem, unreadable=True)
+        else:
+            yield from_sentences(block.where, [make_sentence(block, found)])
 
 
 FORMAT = Format(

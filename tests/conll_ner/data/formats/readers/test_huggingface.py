@@ -199,7 +199,7 @@ def test_rows_without_a_document_are_documents_of_their_own(tmp_path: Path) -> N
         ({"tokens": ["Ada"], "ner_tags": [None]}, "in.jsonl:1: None is no label"),
         (
             {"tokens": WORDS, "ner_tags": ["U-A", "O", "S-A", "O"]},
-            "word 3: label S-A belongs to IOBES or BMES but U-A in ",
+            "word 3: S-A after O is illegal in bilou; and ",
         ),
     ],
 )
