@@ -34,7 +34,7 @@ TEXT = ".txt"  # of the texts of brat
 BINARY = (".spacy",)
 SUFFIXES = (  # of files that are read in folders
     *(".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".conll", ".conllu", ".iob", ".bio", ".txt"),
-    *(".spacy", PARQUET, ".gz"),
+    *(".spacy", PARQUET, ".gz", ".yml", ".yaml"),
 )
 OWN_FILES = {"*.ann": "brat", "*.tsv": "webanno"}  # in folders with other files, such as texts
 EXAMPLE = """\
