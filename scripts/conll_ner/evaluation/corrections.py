@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from spacy.tokens import Doc, Span
 
 from conll_ner.common.console import InputError, shorten
+from conll_ner.data.formats.aligning import GOLD
 from conll_ner.data.formats.json_records import get, read_json_records
 from conll_ner.data.mentions import Mention, label_problem, to_mention, word_mentions
 from conll_ner.evaluation.mistakes import Mistake
@@ -98,3 +99,7 @@ def correct(doc: Doc, corrections: Sequence[Correction], where: str) -> None:
         doc.set_ents(spans, missing=[span for span in missing if span.start not in covered])
     except ValueError:
         raise InputError(f"{where}: two mentions overlap; correct the other one too") from None
+    if GOLD in doc.spans:  # those that overlap too
+        wrong = {correction.gold for correction in corrections}
+        others = [span for span in doc.spans[GOLD] if to_mention(span) not in {*wrong, *mentions}]
+        doc.spans[GOLD] = sorted([*others, *spans])

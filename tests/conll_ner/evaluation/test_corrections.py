@@ -65,6 +65,18 @@ def test_mentions_are_changed_added_and_removed(gold: Path) -> None:
     assert mentions(gold) == [[], [("Ada", "PER"), ("New", "ORG")]]
 
 
+def test_overlapping_mentions_are_corrected_too(gold: Path) -> None:
+    _, doc = read_docs(gold, NLP.vocab)
+    spans = [Span(doc, 0, 1, "PER"), Span(doc, 3, 4, "ORG"), Span(doc, 3, 6, "LOC")]
+    doc.spans["gold"] = spans
+    write_docs([Doc(NLP.vocab, words=["Oslo"]), doc], gold)
+    changes = ([0, 1, "PER"], [0, 2, "PER"]), ([3, 4, "ORG"], None)
+    assert run(gold, *(correction(gold, 2, *change) for change in changes)).exit_code == 0
+    _, new = read_docs(gold.with_name("new.spacy"), Vocab())
+    kept = [(span.text, span.label_) for span in new.spans["gold"]]
+    assert kept == [("Ada Lin", "PER"), ("New York .", "LOC")]
+
+
 def test_corrections_of_all_mistakes_give_the_prediction(gold: Path) -> None:
     _, doc = read_docs(gold, NLP.vocab)
     predicted = Doc(NLP.vocab, words=WORDS)
