@@ -2,6 +2,8 @@
 
 import codecs
 import gzip
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,16 +43,27 @@ def open_text(path: Path, encoding: str | None) -> Iterator[TextIO]:
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BufferedReader]:
     """Open a file, decompressed if its name ends in .gz.
-    RAISES (InputError): While the file is read, if it isn't complete."""
-    with path.open("rb") as file:
-        if path.suffix.lower() != GZIP:
-            yield file
-            return
+    RAISES (InputError): While the file is read, if it isn't complete; after that, if it changed
+        meanwhile: what was read may be neither the old file nor the new one."""
+    # `same`: whoever decodes `file` closes it too.
+    with path.open("rb") as file, os.fdopen(os.dup(file.fileno()), "rb") as same:
+        before = state_of(same)
         try:
-            with gzip.open(file) as decompressed:
-                yield BufferedReader(decompressed)
+            if path.suffix.lower() == GZIP:
+                with gzip.open(file) as decompressed:
+                    yield BufferedReader(decompressed)
+            else:
+                yield file
         except (gzip.BadGzipFile, EOFError, zlib.error):
             raise InputError(f"{path} is not a complete gzip file") from None
+        if state_of(same) != before:
+            raise InputError(f"{path} changed while it was read; start again when it is complete")
+
+
+def state_of(file: BufferedReader) -> tuple[int, int]:
+    """RETURNS (tuple[int, int]): Size and time of the last change; zeros for a pipe."""
+    found = os.fstat(file.fileno())
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else (0, 0)
 
 
 def text_suffix(path: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from confection import Config
 
 import token_ner
+from conll_ner.common.console import msg
 from conll_ner.common.files import (
     finish_replacement,
     read_json,
@@ -51,7 +52,6 @@ def describe_training(
 ) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): Config, overrides, seed, backbone, data, hardware and versions."""
     resolved = config.interpolate()
-    data = {name: Path(path) for name, path in resolved["paths"].items() if path is not None}
     backbone = Path(resolved["paths"]["backbone"]) / "source.json"
     return {
         "config": config_path.stem,
@@ -59,7 +59,23 @@ def describe_training(
         "overrides": overrides,
         "seed": resolved["training"]["seed"],
         "backbone": read_json(backbone, "fetch the backbone again") if backbone.is_file() else {},
-        "data_sha256": {name: sha256(path) for name, path in data.items() if path.is_file()},
+        "data_sha256": hash_data(config),
         "hardware": describe_hardware(gpu),
         "versions": package_versions() | {"token_ner": token_ner.__version__},
     }
+
+
+def hash_data(config: Config) -> dict[str, str]:
+    """RETURNS (dict[str, str]): The hashes of the files in [paths], by name."""
+    paths = config.interpolate()["paths"].items()
+    return {name: sha256(Path(path)) for name, path in paths if path and Path(path).is_file()}
+
+
+def forget_changed(run: dict[str, Any], config: Config) -> None:
+    """Remove the hashes of files that changed during the training, with a warning: dev is read at
+    each evaluation, so that nobody knows what the scores are of."""
+    now = hash_data(config)
+    kept = {name: value for name, value in run["data_sha256"].items() if now.get(name) == value}
+    for name in run["data_sha256"].keys() - kept.keys():
+        msg.warn(f"--paths.{name} changed during the training: train again for scores to trust")
+    run["data_sha256"] = kept

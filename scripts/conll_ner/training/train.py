@@ -24,7 +24,12 @@ from conll_ner.training.config import (
     read_overrides,
 )
 from conll_ner.training.loop import run_training
-from conll_ner.training.record import describe_training, finish_earlier, finish_training
+from conll_ner.training.record import (
+    describe_training,
+    finish_earlier,
+    finish_training,
+    forget_changed,
+)
 from conll_ner.training.state import State, load_state
 
 app = typer.Typer(add_completion=False)
@@ -77,5 +82,6 @@ def main(
         except KeyboardInterrupt:
             print(f"Interrupted. Run the same command to continue from {partial}", file=sys.stderr)
             sys.exit(130)
+        forget_changed(run, config)
         finish_training(run, partial, output)
         msg.good(f"{output}: dev F1 {100 * run['best_dev_f']:.2f} at step {run['best_step']:,}")

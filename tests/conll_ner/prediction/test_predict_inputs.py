@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import subprocess
 import sys
 from decimal import Decimal
@@ -12,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from conll_ner.data.columns.conll import read_corpus
+from conll_ner.prediction import annotating, parts
 from tests.conll_ner.prediction.test_predict import PREDICT, read, run
 
 
@@ -144,3 +146,23 @@ def test_predict_reads_whole_files_and_writes_csv(pipeline: Path, tmp_path: Path
         for record in records
         for mention in record["mentions"]
     ]
+
+
+def test_predict_of_input_that_changes_is_an_error(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of its texts could be missing, without a word. A pipe has no size and no time."""
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("Ada left.\n" * 2000)
+    write_part = parts.Annotator.write_part
+
+    def change(self: parts.Annotator, number: int, part: annotating.Part) -> dict[str, int]:
+        os.truncate(source, 15_000)
+        return write_part(self, number, part)
+
+    monkeypatch.setattr(parts.Annotator, "write_part", change)
+    result = run(pipeline, source, "-o", output)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert line == f"Error: {source} changed while it was read; start again when it is complete"
+    assert not output.exists()

@@ -1,0 +1,31 @@
+"""Files that change while they are read."""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from conll_ner.common.console import InputError
+from conll_ner.data.encodings import open_text
+
+
+@pytest.mark.parametrize("name", ["in.txt", "in.txt.gz"])
+def test_a_file_that_changes_while_it_is_read_is_an_error(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"a\n") if name.endswith("gz") else b"a\n")
+    with open_text(path, None) as file:
+        assert file.read() == "a\n"
+    with pytest.raises(InputError, match="changed while it was read"), open_text(path, None):
+        path.write_bytes(path.read_bytes() * 2)
+
+
+def test_a_pipe_is_read_while_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    if not os.fork():
+        path.write_text("a\n" * 100_000)
+        os._exit(0)
+    with open_text(path, None) as file:
+        assert file.read() == "a\n" * 100_000
+    os.wait()
