@@ -5,7 +5,7 @@ any name, reads values as JSON, and fails on some texts, or changes or splits th
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
@@ -49,7 +49,7 @@ def check_run(arguments: Sequence[str]) -> None:
             raise InputError(f"--vars.{name} {shorten(repr(value))}: {problem}")
 
 
-def suggest(name: str, known: dict[str, Any]) -> str:
+def suggest(name: str, known: Collection[str]) -> str:
     return "".join(f" (did you mean {similar}?)" for similar in get_close_matches(name, known, 1))
 
 

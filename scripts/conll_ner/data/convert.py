@@ -10,6 +10,7 @@ import typer
 from conll_ner.common.command import Writes, command
 from conll_ner.common.console import InputError
 from conll_ner.common.languages import blank_pipeline
+from conll_ner.common.options import Seed
 from conll_ner.data.columns.schemes import SCHEMES
 from conll_ner.data.columns.selection import Columns
 from conll_ner.data.converting import Conversion, convert
@@ -60,7 +61,7 @@ def main(
     folds: Annotated[
         int, typer.Option(min=0, help="Split into folds for cross-validation, each train and dev")
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Random seed of --split and --folds")] = 0,
+    seed: Seed = 0,
     scheme: Annotated[str, typer.Option(help=f"Label scheme: auto, {', '.join(SCHEMES)}")] = "auto",
     to_scheme: Annotated[
         str, typer.Option(help="Label scheme of a column file that is written")

@@ -17,6 +17,7 @@ from accelerate.utils import DataLoaderConfiguration
 from conll_ner.common.command import WRITES_FOLDER, command
 from conll_ner.common.console import InputError
 from conll_ner.common.files import fresh_folder, lock, partial_path, write_json
+from conll_ner.common.options import Seed
 from conll_ner.data.splits import find_splits
 from conll_ner.huggingface.checkpoints import check_resumable, finish_training
 from conll_ner.huggingface.recipe import Settings
@@ -77,7 +78,7 @@ def main(
     labels: Annotated[
         str, typer.Option(help="all: label every wordpiece; first: the first of each word")
     ] = "all",
-    seed: Annotated[int, typer.Option(help="Random seed")] = 0,
+    seed: Seed = 0,
     device: Annotated[
         str, typer.Option(help="auto (all GPUs that the launcher uses), cpu, or a GPU number")
     ] = "auto",

@@ -3,19 +3,39 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import spacy
-from confection import Config
-from spacy.cli._util import parse_config_overrides, show_validation_error
+from confection import Config, ConfigValidationError
+from spacy.cli._util import parse_config_overrides
 from spacy.language import Language
+from spacy.schemas import ConfigSchemaNlp, ConfigSchemaTraining
 from spacy.training import Example
-from spacy.util import load_config, registry, resolve_dot_names
+from spacy.util import dot_to_object, load_config, registry, resolve_dot_names
 
 from conll_ner.common.console import InputError, first_line, msg, shorten
 from conll_ner.common.languages import blank_pipeline
+from conll_ner.common.options import MAX_SEED
+from conll_ner.common.variables import suggest
 
+MANY = 10**9
+# Least and most; whole numbers where they are.
+RANGES: dict[str, tuple[float, float]] = {
+    "system.seed": (0, MAX_SEED),
+    "training.max_epochs": (-1, MANY),
+    "training.max_steps": (0, MANY),
+    "training.patience": (0, MANY),
+    "training.eval_frequency": (1, MANY),
+    "training.accumulate_gradient": (1, MANY),
+    "training.batcher.size": (1, MANY),
+    "training.dropout": (0.0, 1.0),
+    "training.optimizer.learn_rate.initial_rate": (0.0, 1.0),
+    "nlp.batch_size": (1, MANY),
+    "corpora.train.limit": (0, MANY),
+    "corpora.dev.limit": (0, MANY),
+}
 REQUIRED_PATHS = ("train", "dev", "backbone")  # others, such as `vectors`, may be null
 SETTING = re.compile(r"(--)?(\w+(\.[\w@]+)+)=(.*)", re.DOTALL)  # corpora.train.limit=95
 
@@ -39,21 +59,72 @@ def read_overrides(arguments: list[str]) -> dict[str, Any]:
 def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
     """Load a config, not interpolated.
 
-    RAISES (InputError): If a path in it is not set or doesn't exist, or the language's tokenizer
-        or the logger needs a package that isn't installed.
+    RAISES (InputError): If a path in it is not set or doesn't exist, the language's tokenizer or
+        the logger needs a package that isn't installed, or a setting of the training is wrong.
     """
-    with show_validation_error(path):
+    with one_line_errors(path):
+        check_names(load_config(path, interpolate=False), overrides)
         config = load_config(path, overrides=overrides, interpolate=False)
-    for name, value in config.interpolate()["paths"].items():
+        paths = config.interpolate()["paths"]
+    for name, value in paths.items():
         if value is None and name in REQUIRED_PATHS:
             raise InputError(f"{path}: paths.{name} is not set; give --paths.{name} PATH")
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"--paths.{name}: {value} is no path")
         if value is not None and not Path(value).exists():
             raise InputError(f"--paths.{name}: {value} doesn't exist; run the step that creates it")
     blank_pipeline(config.interpolate()["nlp"]["lang"])
     if "training.logger.@loggers" in overrides:
         keep_given_settings(config["training"], overrides)
-    check_logger(path, config)
+    check_numbers(config)
+    check_training(path, config)
     return config
+
+
+def check_names(config: Config, overrides: Iterable[str]) -> None:
+    """RAISES (InputError): If there is no such setting, which spaCy would ignore. Those of a
+    function, such as training.logger.project_name, are checked when it is called."""
+    schemas = {"training": ConfigSchemaTraining, "nlp": ConfigSchemaNlp}
+    for setting in overrides:
+        section, _, name = setting.partition(".")
+        known = [*config.get(section, {}), *getattr(schemas.get(section), "model_fields", {})]
+        if section in ("paths", "system", *schemas) and name.split(".")[0] not in known:
+            raise InputError(f"--{setting} is no setting of the config{suggest(name, known)}")
+
+
+@contextmanager
+def one_line_errors(path: Path) -> Iterator[None]:
+    """RAISES (InputError): Where spaCy raises an error about a config, with one line of it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ConfigValidationError as error:
+        first = next(iter(error.errors or [{"loc": (), "msg": error.title}]))
+        places = filter(None, (error.parent, *first["loc"]))
+        parts = filter(None, (str(path), " -> ".join(map(str, places)), shorten(first["msg"])))
+        raise InputError(": ".join(parts)) from error
+    except ValueError as error:
+        raise InputError(f"{path}: {first_line(error)}") from error
+
+
+def check_numbers(config: Config) -> None:
+    """Check the numbers that spaCy doesn't check, and give it the dropout as it needs it.
+    RAISES (InputError): If one is out of its range."""
+    resolved = config.interpolate()
+    for name, (least, most) in RANGES.items():
+        try:
+            value = dot_to_object(resolved, name)
+        except KeyError:
+            continue  # the config doesn't have this setting
+        if value is None or isinstance(value, dict):
+            continue
+        kinds = (int, float) if isinstance(least, float) else (int,)
+        if type(value) not in kinds or not least <= value <= most:
+            what = "a number" if float in kinds else "a whole number"
+            raise InputError(f"--{name} {value} is not {what} from {least:,} to {most:,}")
+    if isinstance(config["training"].get("dropout"), int):
+        config["training"]["dropout"] = float(config["training"]["dropout"])
 
 
 def config_inputs(config: Config) -> list[Path]:
@@ -112,11 +183,12 @@ def keep_given_settings(training: dict[str, Any], overrides: dict[str, Any]) -> 
     training["logger"] = {name: logger[name] for name in given}
 
 
-def check_logger(path: Path, config: Config) -> None:
-    """RAISES (InputError): If the training's logger needs a package that isn't installed."""
-    logger = config.interpolate()["training"]["logger"]
+def check_training(path: Path, config: Config) -> None:
+    """RAISES (InputError): If a setting of [training] is wrong, or the logger needs a package that
+    isn't installed."""
+    training = config.interpolate()["training"]
     try:
-        with show_validation_error(path, hint_fill=False):
-            registry.resolve({"logger": logger})
+        with one_line_errors(path):
+            registry.resolve(training, schema=ConfigSchemaTraining)
     except ImportError as error:
-        raise InputError(f"{logger['@loggers']}: {error}") from None
+        raise InputError(f"{training['logger']['@loggers']}: {error}") from None

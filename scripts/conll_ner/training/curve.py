@@ -15,7 +15,7 @@ from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import resolve_device
 from conll_ner.common.files import lock, write_json
 from conll_ner.common.machine import end_with_parent
-from conll_ner.common.options import Device
+from conll_ner.common.options import Device, Seed
 from conll_ner.common.overwriting import add_mark, check_outputs
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.runs import read_metrics, read_record
@@ -130,7 +130,7 @@ def main(
     shares: Annotated[
         str, typer.Option(help="Percentages of the training documents, comma-separated")
     ] = "10,25,50,100",
-    seed: Annotated[int, typer.Option(help="Random seed of the documents that are drawn")] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """Train on growing parts of the training documents and evaluate each pipeline on dev. Prints

@@ -7,7 +7,7 @@ import typer
 
 from conll_ner.common.command import READS, WRITES, command
 from conll_ner.common.console import InputError, msg
-from conll_ner.common.options import Device
+from conll_ner.common.options import Device, Seed
 from conll_ner.common.pipelines import load_on_device
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.seqeval_scores import unknown_types
@@ -26,7 +26,7 @@ def main(
         int | None,
         typer.Option(min=0, help="Words of the old documents to repeat; default: as many as new"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the old documents that are drawn")] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """Write training documents: the new ones, with the mentions that the pipeline finds of types

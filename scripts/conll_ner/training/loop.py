@@ -28,6 +28,7 @@ from conll_ner.common.console import InputError
 from conll_ner.common.device import peak_gpu_memory
 from conll_ner.common.machine import peak_memory_mb
 from conll_ner.common.training_log import TimedLog, cut_log, read_log
+from conll_ner.training.config import one_line_errors
 from conll_ner.training.planning import is_read_again, plan_steps
 from conll_ner.training.state import Evaluation, State, restore_state, save_state
 
@@ -167,7 +168,8 @@ def run_training(
     if state.evaluations:
         cut_log(log_path, state.step + 1)
         start -= read_log(log_path)[-1].seconds
-    nlp = init_nlp(config, use_gpu=gpu)
+    with one_line_errors(output):
+        nlp = init_nlp(config, use_gpu=gpu)
     try:
         train_pipeline(nlp, output, state)
     except FloatingPointError as error:

@@ -352,7 +352,7 @@ def test_train_another_logger_has_its_own_settings(
 ) -> None:
     @registry.loggers("tests.Tracker.v1")
     def make_tracker(project: str) -> Any:
-        return project
+        return lambda *_: project
 
     overrides = paths | {
         "training.logger.@loggers": "tests.Tracker.v1",
