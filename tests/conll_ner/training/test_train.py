@@ -89,29 +89,6 @@ def test_train_writes_pipeline_log_and_record(trained: Path) -> None:
     assert not trained.with_name("tiny.partial").exists()
 
 
-def test_data_that_change_during_the_training_are_a_warning(
-    paths: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Which evaluation read which file isn't known, so run.json names neither."""
-    dev = Path(shutil.copy(paths["paths.dev"], tmp_path / "dev.spacy"))
-
-    def change(*args: Any) -> dict[str, Any]:
-        found = loop.run_training(*args)
-        shutil.copy(paths["paths.train"], dev)
-        return found
-
-    monkeypatch.setattr(train, "run_training", change)
-    options = [*arguments(paths | {"paths.dev": str(dev)}), "--training.max_epochs", 1]
-    run(tmp_path / "out", "--device", "cpu", *options)
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "--paths.dev changed during the training: train again" in printed
-    record = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert record["data_sha256"].keys() == {"train"}
-
-
 def test_train_saves_the_config_with_its_own_logger(trained: Path) -> None:
     config = load_config(trained / "model-best" / "config.cfg")
     assert config["training"]["logger"]["@loggers"] == "spacy.ConsoleLogger.v3"

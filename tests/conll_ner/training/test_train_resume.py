@@ -15,6 +15,7 @@ from spacy.util import registry
 
 from conll_ner.common.training_log import read_log
 from conll_ner.data.docs import read_gold, write_docs
+from conll_ner.training import loop, train
 from conll_ner.training.state import STATE
 from tests.conftest import ROOT, SAMPLE
 from tests.conll_ner.training.test_train import arguments, run
@@ -236,6 +237,29 @@ def test_another_training_and_no_resume_start_over(
     shutil.copytree(interrupted, tmp_path / "out.partial")
     run(tmp_path / "out", *OPTIONS, *arguments(paths), *options)
     assert json.loads((tmp_path / "out" / "run.json").read_text())["resumed_after_step"] is None
+
+
+def test_data_that_change_during_the_training_are_a_warning(
+    paths: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Which evaluation read which file isn't known, so run.json names neither."""
+    dev = Path(shutil.copy(paths["paths.dev"], tmp_path / "dev.spacy"))
+
+    def change(*args: Any) -> dict[str, Any]:
+        found = loop.run_training(*args)
+        shutil.copy(paths["paths.train"], dev)
+        return found
+
+    monkeypatch.setattr(train, "run_training", change)
+    options = [*arguments(paths | {"paths.dev": str(dev)}), "--training.max_epochs", 1]
+    run(tmp_path / "out", "--device", "cpu", *options)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "--paths.dev changed during the training: train again" in printed
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["data_sha256"].keys() == {"train"}
 
 
 @pytest.mark.slow
