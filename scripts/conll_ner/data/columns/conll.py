@@ -90,11 +90,10 @@ def read_corpus(
     scheme, mentions, illegal = decode_blocks(blocks, scheme, str(path), repair=repair)
     if found.problems and not lenient:
         raise InputError(str(found.problems[0]))
-    read = {
-        id(b): make_sentence(b, m) for b, m in zip(blocks, mentions, strict=True) if not b.problem
-    }
+    pairs = zip(blocks, mentions, strict=True)
+    read = {id(block): make_sentence(block, m) for block, m in pairs if not block.problem}
     documents = [
-        [read[id(b)] for b in document if id(b) in read and read[id(b)].words]
+        [sentence for block in document if (sentence := read.get(id(block))) and sentence.words]
         for document in found.documents
     ]
     if not any(documents):
