@@ -22,6 +22,7 @@ from conll_ner.data.mentions import check_labels, label_problem
 from conll_ner.prediction.records import FORMATS as TEXTS
 from conll_ner.prediction.records import list_files, read_records
 from tests.conftest import TINY
+from tests.conll_ner.data.formats.readers.test_rasa_yaml import FILE as RASA
 from tests.conll_ner.data.formats.readers.test_webanno import HEADER, LAYER
 from tests.conll_ner.data.formats.support import OBJECTS, RESULT, SPANS, TEXT, prodigy, task
 from tests.mutation_helpers import mutate, mutate_value
@@ -94,6 +95,7 @@ CONLLU = "# newdoc\n" + "".join(
     f"{i}\t{word}{GAP}\tname={label}\n"
     for i, (word, label) in enumerate((("Ada", "B-PER"), ("left", "O")), start=1)
 )
+CSV_LISTS = "tokens,tags\n\"['Ada', 'left']\",\"['B-PER', 'O']\"\n"
 CSV = "Sentence #,Word,Tag\nSentence: 1,Ada,B-PER\n,left,O\nSentence: 2,Oslo,B-LOC\n"
 
 
@@ -115,6 +117,8 @@ def seeds(tmp_path: Path) -> dict[str, tuple[str, bytes]]:
         "array": ("in.json", json.dumps([JSON["labelstudio"]] * 2, indent=1).encode()),
         "columns": ("in.txt", TINY.encode()),
         "csv": ("in.csv", CSV.encode()),
+        "csv-lists": ("in.csv", CSV_LISTS.encode() * 2),
+        "rasa-yaml": ("in.yml", RASA.encode()),
         "piped": ("in.iob", b"Ada|NNP|B-PER left|VBD|O\nOslo|NNP|B-LOC\n"),
         "conllu": ("in.conllu", CONLLU.encode()),
         "spacy": ("in.spacy", (tmp_path / "in.spacy").read_bytes()),

@@ -51,14 +51,21 @@ def find_columns(record: dict[str, Any]) -> list[str]:
 
 
 def read_token_tags(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
+    """Read a file of rows of words and labels. Raises as `read_rows_of_tags`."""
+    yield from read_rows_of_tags(list(iterate_records(path, reading.encoding)), path, reading)
+
+
+def read_rows_of_tags(
+    found: list[tuple[str, Any]], path: Path, reading: Reading
+) -> Iterator[Annotated | Issue]:
     """Read rows of words and labels. Labels that are numbers have their names in the Parquet file,
     or in a label2id.json or dataset_info.json beside it. Adjacent rows with the same `document_id`
     are the sentences of a document. Labels "-" are unknown. Blank words are left out.
 
-    RAISES (InputError): If several columns hold labels, there are no names for the numbers, or the
-        labels are illegal.
+    found (list[tuple[str, Any]]): The place and value of each row; an Issue if it can't be read.
+    RAISES (InputError): If several columns hold labels, there are no names for the numbers, or most
+        of the labels are illegal.
     """
-    found = list(iterate_records(path, reading.encoding))
     column = choose_column([r for _, r in found if isinstance(r, dict)], reading, path)
     is_numbered = any(isinstance(t, int) for _, r in found for t in list_tags(r, column))
     names = find_names(path, column) if is_numbered else {}
