@@ -60,7 +60,7 @@ def read_conllu(path: Path, reading: Reading) -> Iterator[Annotated | Issue]:
     yield from (Issue(*block.problem, unreadable=True) for block in blocks if block.problem)
     keys = [(n, 0 if document else i) for i, (n, _) in enumerate(numbered)]
     for _, group in groupby(range(len(blocks)), keys.__getitem__):
-        numbers = [i for i in group if not blocks[i].problem]
+        numbers = [i for i in group if blocks[i].rows and not blocks[i].problem]
         if numbers:
             sentences = [make_sentence(blocks[i], mentions[i]) for i in numbers]
             yield from_sentences(blocks[numbers[0]].where, sentences)

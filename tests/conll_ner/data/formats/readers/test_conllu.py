@@ -38,6 +38,12 @@ def test_words_and_documents_are_read(documents: str, expected: int, tmp_path: P
     assert issues == []
 
 
+def test_a_sentence_without_words_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "in.conllu"
+    path.write_text(f"{row('1.1', 'Ada', 'name=B-PER')}\n\n{SENTENCE}\n")
+    assert [mentions(doc) for doc in read(path)[1]] == [[("Ada Lin", "PER")]]
+
+
 def test_a_row_of_other_columns_is_named(tmp_path: Path) -> None:
     path = tmp_path / "in.conllu"
     path.write_text(f"{SENTENCE}\n5\tx\n")
