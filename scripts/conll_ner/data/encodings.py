@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import math
 import os
 import stat
 import zlib
@@ -16,6 +17,7 @@ from conll_ner.common.console import InputError
 # Tried in this order for the hint: the first two fail on most files that aren't theirs.
 CANDIDATES = ("utf-16", "cp1252", "latin-1")
 GZIP, ZIP = ".gz", ".zip"
+MAX_UNPACKED, MAX_RATIO = 100_000_000, 100  # bytes of a .gz, or as a multiple of its size
 ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b")
 KIND = {".xlsx": "a workbook: save it as CSV", ".docx": "a Word document: save it as text"}
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -50,7 +52,7 @@ def open_bytes(path: Path) -> Iterator[BufferedReader]:
         before = state_of(same)
         try:
             if path.suffix.lower() == GZIP:
-                with gzip.open(file) as decompressed:
+                with LimitedGzip(path, file, before[0]) as decompressed:
                     yield BufferedReader(decompressed)
             else:
                 yield file
@@ -58,6 +60,22 @@ def open_bytes(path: Path) -> Iterator[BufferedReader]:
             raise InputError(f"{path} is not a complete gzip file") from None
         if state_of(same) != before:
             raise InputError(f"{path} changed while it was read; start again when it is complete")
+
+
+class LimitedGzip(gzip.GzipFile):
+    """A compressed file that isn't read on if it is a bomb: texts shrink to a tenth or so, and at
+    most to a thousandth. RAISES (InputError): In `read`, if it is one."""
+
+    def __init__(self, path: Path, file: BufferedReader, size: int) -> None:
+        super().__init__(fileobj=file)
+        self.path = path
+        self.limit = max(MAX_UNPACKED, MAX_RATIO * size) if size else math.inf  # of a pipe
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if self.tell() > self.limit:
+            raise InputError(f"{self.path} unpacks to more than {self.limit:,} bytes: unpack it")
+        return data
 
 
 def state_of(file: BufferedReader) -> tuple[int, int]:

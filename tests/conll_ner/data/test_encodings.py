@@ -1,4 +1,4 @@
-"""Files that change while they are read."""
+"""Files that change while they are read, or that unpack to far more than they have."""
 
 import gzip
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conll_ner.common.console import InputError
+from conll_ner.data import encodings
 from conll_ner.data.encodings import open_text
 
 
@@ -29,3 +30,17 @@ def test_a_pipe_is_read_while_it_is_written(tmp_path: Path) -> None:
     with open_text(path, None) as file:
         assert file.read() == "a\n" * 100_000
     os.wait()
+
+
+def test_a_compressed_bomb_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "MAX_UNPACKED", 1000)
+    path = tmp_path / "in.txt.gz"
+    path.write_bytes(gzip.compress(b"a" * 1_000_000))
+    with (
+        pytest.raises(InputError, match=r"in\.txt\.gz unpacks to more than 10\d,\d00 bytes"),
+        open_text(path, None) as file,
+    ):
+        file.read()
+    path.write_bytes(gzip.compress(b"a" * 900))
+    with open_text(path, None) as file:
+        assert len(file.read()) == 900
