@@ -7,7 +7,12 @@ from typing import Annotated
 import torch
 import typer
 
-from conll_ner.benchmarking.host import measure_prediction, measure_reading, measure_training
+from conll_ner.benchmarking.host import (
+    is_slim,
+    measure_prediction,
+    measure_reading,
+    measure_training,
+)
 from conll_ner.common.command import WRITES, command
 from conll_ner.common.console import msg
 from conll_ner.common.files import write_json
@@ -39,10 +44,10 @@ def main(
     output: Annotated[Path | None, typer.Option(help="JSON file for the results"), WRITES] = None,
 ) -> None:
     """Print the microseconds per word of every stage on the host: in prediction on documents and on
-    single sentences, and in training."""
+    single sentences, and in training, which slim pipelines don't have."""
     torch.set_num_threads(1)
     nlp, gpu = load_on_device(pipeline, device)
-    for factory in ("transformer", "token_ner"):
+    for factory in ("token_ner",) if is_slim(nlp) else ("transformer", "token_ner"):
         find_single(nlp, factory, pipeline, "a pipeline to measure")
     docs = read_gold(gold, nlp.vocab)[:documents]
     texts = [" ".join(token.text for token in doc) for doc in docs]
@@ -50,10 +55,11 @@ def main(
     results = {
         "documents": measure_prediction(nlp, texts, nlp.batch_size, passes),
         "sentences": measure_prediction(nlp, sentences, 16 * nlp.batch_size, passes),
-        "training": measure_training(nlp, docs, batch_words, passes),
     }
-    results["training"]["reading"] = measure_reading(nlp, gold, passes)
-    results["training"]["all"] += results["training"]["reading"]
+    if not is_slim(nlp):
+        training = results["training"] = measure_training(nlp, docs, batch_words, passes)
+        training["reading"] = measure_reading(nlp, gold, passes)
+        training["all"] += training["reading"]
     print_table(results)
     print(f"{describe_hardware(gpu)}; {package_versions()}")
     if output is not None:

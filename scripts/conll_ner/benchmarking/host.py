@@ -1,12 +1,13 @@
 """Measure what the host does for every word: all but the transformer, which is played back.
 
-On a GPU, this is what limits the speed once the transformer is fast.
+On a GPU, and for a slim pipeline of few layers, this is what limits the speed.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from spacy.util import registry
 from conll_ner.common.pipelines import find_components, find_heads
 from conll_ner.evaluation.seqeval_scores import copy_words
 from token_ner import TokenNER, component, lattice
+from token_ner.checks import ONNX_CLASSIFIER
+from token_ner.onnx_model import onnx_classifier
+from token_ner.onnx_model.onnx_shim import OnnxShim
 from token_ner.torch_model import forward
 from token_ner.wordpieces import WordEncoder
 
@@ -28,8 +32,11 @@ ONE_BATCH = 10**6  # wordpieces: a batch isn't cut, so that nothing is recompute
 # By stage, the functions whose time it is; a stage doesn't include those that it calls.
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "wordpieces": [(WordEncoder, "encode_docs")],
-    "windows": [(forward, "make_batches")],
-    "copies": [(forward, "run_batches"), (forward, "backward_batches"), (forward, "split_by_doc")],
+    "windows": [(forward, "make_batches"), (onnx_classifier, "make_batches")],
+    "copies": [
+        *((forward, name) for name in ("run_batches", "backward_batches", "split_by_doc")),
+        (onnx_classifier, "classify_words"),
+    ],
     "lattice": [(lattice, "find_best_mentions")],
     "decoding": [(TokenNER, "decode_docs")],
     "annotations": [(TokenNER, "set_annotations")],
@@ -39,22 +46,27 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
 
 
 class Playback:
-    """Runs the transformer once, and later gives the outputs again in the same order."""
+    """Runs the transformer once, and later gives the outputs again in the same order.
 
-    def __init__(self) -> None:
-        self.run = forward.run_transformer
-        self.outputs: list[torch.Tensor] = []
-        self.remaining: Iterator[torch.Tensor] | None = None
+    run (Callable): Runs it, on torch or on ONNX Runtime.
+    """
+
+    def __init__(self, run: Callable[..., Any]) -> None:
+        self.run = run
+        self.outputs: list[Any] = []
+        self.remaining: Iterator[Any] | None = None
 
     def rewind(self) -> None:
         self.remaining = iter(self.outputs)
 
-    def __call__(self, *inputs: Any, **settings: Any) -> torch.Tensor:
+    def __call__(self, *inputs: Any, **settings: Any) -> Any:
         if self.remaining is None:
             output = self.run(*inputs, **settings)
-            self.outputs.append(output.detach().clone())
+            self.outputs.append(deepcopy(output.detach() if "is_train" in settings else output))
             return output
-        return next(self.remaining).detach().requires_grad_(settings["is_train"])
+        output = next(self.remaining)
+        is_torch = isinstance(output, torch.Tensor)
+        return output.detach().requires_grad_(settings["is_train"]) if is_torch else output
 
 
 class Clock:
@@ -76,6 +88,10 @@ class Clock:
                 self.inner[-1] += total
 
         return timed
+
+
+def is_slim(nlp: Language) -> bool:
+    return any(head.model.name == ONNX_CLASSIFIER for head in find_heads(nlp).values())
 
 
 @contextmanager
@@ -104,9 +120,10 @@ def as_method(owner: Any, function: Callable[..., Any]) -> Callable[..., Any]:
 def measure(nlp: Language, run: Callable[[], object], passes: int) -> dict[str, float]:
     """RETURNS (dict[str, float]): Seconds of the fastest pass, by stage; `rest` is all that isn't
     in a stage, `all` is their sum."""
-    playback = Playback()
+    owner, name = (OnnxShim, "run") if is_slim(nlp) else (forward, "run_transformer")
+    playback = Playback(getattr(owner, name))
     best: dict[str, float] = {"all": float("inf")}
-    with patch.object(forward, "run_transformer", playback):
+    with patch.object(owner, name, as_method(owner, playback)):
         run()
         for _ in range(passes):
             playback.rewind()

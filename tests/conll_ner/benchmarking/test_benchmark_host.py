@@ -45,6 +45,22 @@ def test_every_stage_is_measured_and_they_add_up(gold: Path, tmp_path: Path) -> 
         assert all(stage in result.stdout for stage in stages)
 
 
+def test_slim_pipelines_are_measured_in_prediction(
+    slim_pipeline: Path, gold: Path, tmp_path: Path
+) -> None:
+    arguments = [slim_pipeline, gold, "--documents", 6, "--passes", 1, "--device", "cpu"]
+    output = tmp_path / "host.json"
+    result = CliRunner().invoke(app, [*map(str, arguments), "--output", str(output)])
+    assert result.exit_code == 0, result.output
+    measured = json.loads(output.read_text(encoding="utf-8"))
+    assert set(measured) == {"documents", "sentences"}
+    for stages in measured.values():
+        expected = {*STAGES, "head", "tokenizer", "rest", "all"} - {"gold", "loss"}
+        assert set(stages) == expected
+        total = sum(value for stage, value in stages.items() if stage != "all")
+        assert total == pytest.approx(stages["all"])
+
+
 def test_playback_gives_the_same_mentions_without_the_transformer() -> None:
     nlp = load_pipeline(PIPELINE)
     texts = ["Ada Lindqvist left Varnholm.", "Norden grew."]
@@ -53,7 +69,7 @@ def test_playback_gives_the_same_mentions_without_the_transformer() -> None:
     assert measure_prediction(nlp, texts, batch_size=2, passes=1)["all"] > 0
     assert forward.run_transformer is kept  # everything is as it was
     assert WordEncoder.encode_docs is encode
-    playback = Playback()
+    playback = Playback(forward.run_transformer)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(forward, "run_transformer", playback)
         list(nlp.pipe(texts))
