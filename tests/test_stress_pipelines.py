@@ -81,7 +81,7 @@ def damage(path: Path, rng: random.Random) -> None:
 def test_mutated_pipelines(
     pipeline: Path, slim_pipeline: Path, tmp_path: Path, stress: int, record: Record, kind: str
 ) -> None:
-    rng = random.Random(kind)
+    rng = random.Random(f"{kind} {stress}")
     folder = shutil.copytree(pipeline if kind == "torch" else slim_pipeline, tmp_path / "pipeline")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
     # The recogniser's own files, and those that everything depends on, more often than the rest.
