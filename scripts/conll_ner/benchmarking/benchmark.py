@@ -9,12 +9,13 @@ alternating passes. Compare ratios, not seconds.
 import os
 import statistics
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from conll_ner.benchmarking import frontier
+from conll_ner.benchmarking.optimum_models import has_optimum
 from conll_ner.benchmarking.results import (
     SPLITS,
     format_results,
@@ -41,6 +42,8 @@ from conll_ner.common.options import Device
 from conll_ner.common.overwriting import add_mark
 
 app = typer.Typer(add_completion=False)
+app.command("frontier")(frontier.main)
+app.command("measure", hidden=True)(frontier.work)
 QUICK_DOCUMENTS: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
 TURN = 15.0  # seconds that a system runs before the next one continues
 
@@ -131,11 +134,6 @@ def can_run(system: System, gpu: int) -> bool:
         msg.info(f"{system.name} is left out: pip install optimum optimum-onnx")
         return False
     return True
-
-
-def has_optimum() -> bool:
-    """RETURNS (bool): Whether Optimum is installed, and optimum-onnx, its half for ONNX Runtime."""
-    return find_spec("optimum") is not None and find_spec("optimum.onnxruntime") is not None
 
 
 @app.command()

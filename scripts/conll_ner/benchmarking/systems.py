@@ -183,7 +183,7 @@ def predict_trainer(system: System, corpus: Path, passes: int, gpu: int) -> dict
     folder = corpus.parent / (system.model_of or system.name) / "model"
     recognise = transformers.pipeline(
         "token-classification",
-        model=str(folder) if system.model_of is None else load_optimum(folder),
+        model=str(folder) if system.model_of is None else load_exported(folder),
         tokenizer=str(folder),
         aggregation_strategy="simple",
         device=gpu if gpu >= 0 else "cpu",
@@ -213,18 +213,11 @@ def make_slim_model(folder: Path) -> Path:
     return slim
 
 
-def load_optimum(folder: Path) -> Any:
-    """RETURNS (ORTModelForTokenClassification): A checkpoint on ONNX Runtime, in float32, with as
-    many threads as torch has."""
-    import onnxruntime
-    import torch
-    from optimum.onnxruntime import ORTModelForTokenClassification
+def load_exported(folder: Path) -> Any:
+    """RETURNS (ORTModelForTokenClassification): A checkpoint on ONNX Runtime, in float32."""
+    from conll_ner.benchmarking.optimum_models import export_onnx, load_onnx
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    return ORTModelForTokenClassification.from_pretrained(
-        str(folder), export=True, session_options=options
-    )
+    return load_onnx(export_onnx(folder, folder.parent, "float32"))
 
 
 def time_passes(runs: dict[str, Callable[[], object]], words: int, passes: int) -> dict[str, float]:

@@ -1,0 +1,201 @@
+"""Compare trained systems: F1, speed, size, memory and start, in one table and one chart.
+
+Each system runs in a new process, once in each round, so that other load on the machine slows all
+of them alike. What is measured is kept: an interrupted run continues.
+"""
+
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from conll_ner.benchmarking.frontier_chart import draw_frontier, format_frontier
+from conll_ner.benchmarking.frontier_systems import (
+    CHECKPOINT_KINDS,
+    PIPELINE,
+    list_files,
+    measure,
+    measure_f1,
+)
+from conll_ner.benchmarking.optimum_models import has_optimum
+from conll_ner.common.command import WRITES_FOLDER, command
+from conll_ner.common.console import InputError, msg
+from conll_ner.common.files import atomic_write, lock, read_json, sha256, write_json
+from conll_ner.common.machine import describe_hardware, end_with_parent, package_versions
+from conll_ner.common.overwriting import add_mark
+
+FRONTIER = "frontier.json"
+
+
+class System(NamedTuple):
+    """A system to measure.
+
+    name (str): For the table.
+    kind (str): PIPELINE, or one of frontier_systems.CHECKPOINT_KINDS.
+    """
+
+    name: str
+    kind: str
+    folder: Path
+
+
+def work(
+    kind: str,
+    folder: Path,
+    gold: Path,
+    output: Annotated[Path, typer.Argument(help="JSON file to write")],
+    documents: Annotated[int, typer.Argument(help="0: F1 on all documents")],
+    start: Annotated[float, typer.Argument(help="Seconds since the epoch")],
+) -> None:
+    """Measure one system. `frontier` starts this command for each of them."""
+    models = output.with_name(hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8])
+    models.mkdir(exist_ok=True)
+    if documents:
+        measured = measure(kind, folder, gold, models, documents, start)
+    else:
+        measured = {"f1": measure_f1(kind, folder, gold, models)}
+    write_json(output, measured)
+
+
+def find_systems(folders: list[Path]) -> list[System]:
+    """RETURNS (list[System]): A pipeline is one system; a checkpoint is one for each way to run it.
+    RAISES (InputError): If a folder is neither."""
+    systems = []
+    for folder in folders:
+        parent, name = folder.resolve().parts[-2:]
+        shown = parent if name == "model-best" else f"{parent}/{name}"
+        if (folder / "config.cfg").is_file():
+            systems.append(System(shown, PIPELINE, folder))
+        elif (folder / "config.json").is_file():
+            systems += [System(f"{shown}, {kind}", kind, folder) for kind in checkpoint_kinds()]
+        else:
+            raise InputError(f"{folder} is neither a pipeline nor a checkpoint")
+    if len({system.name for system in systems}) < len(systems):
+        raise InputError("two folders have the same name, by which the table shows them")
+    return systems
+
+
+def checkpoint_kinds() -> list[str]:
+    """RETURNS (list[str]): The ways to run a checkpoint on this machine."""
+    import torch
+
+    from token_ner.torch_model.forward import has_bfloat16
+
+    left_out = set() if has_bfloat16(torch.device("cpu")) else {"transformers-bfloat16"}
+    if not has_optimum():
+        msg.info("Optimum is left out: pip install optimum optimum-onnx")
+        left_out |= {"onnx-float32", "onnx-int8"}
+    return [kind for kind in CHECKPOINT_KINDS if kind not in left_out]
+
+
+def fingerprint(folder: Path) -> str:
+    """RETURNS (str): A hash of all files in a folder."""
+    rows = [[str(path.relative_to(folder)), sha256(path)] for path in list_files(folder)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def measure_once(
+    system: System, gold: Path, documents: int, path: Path, key: dict[str, Any]
+) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): A system's measurements, which are kept in a file; those that are
+    there already, of the same system, gold, versions and settings, aren't repeated.
+    RAISES (InputError): If it fails."""
+    if path.is_file() and (found := read_json(path, "delete it")).get("key") == key:
+        return dict(found["measured"])
+    part, log = path.with_suffix(".part"), path.with_suffix(".log")
+    arguments = [system.kind, system.folder, gold, part, documents, time.time()]
+    line = [sys.executable, "-m", "spacy", "ner", "benchmark", "measure", *map(str, arguments)]
+    with log.open("wb") as file:
+        done = subprocess.run(
+            line, stdout=file, stderr=file, check=False, preexec_fn=end_with_parent
+        )
+    if done.returncode:
+        raise InputError(f"{system.name} failed; see {log}")
+    measured = read_json(part, "run again")
+    write_json(path, {"key": key, "measured": measured})
+    part.unlink()
+    return measured
+
+
+def summarize(f1: float, rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Medians of several rounds, at the fastest batch size, with the
+    words per second of each round."""
+    speeds = {
+        size: [measured["words_per_second"][size] for measured in rounds]
+        for size in rounds[0]["words_per_second"]
+    }
+    best = max(speeds, key=lambda size: statistics.median(speeds[size]))
+    names = ("first_text_seconds", "first_text_memory_mb", "peak_memory_mb", "megabytes")
+    return {
+        "f1": f1,
+        "words_per_second": round(statistics.median(speeds[best])),
+        "rounds": speeds[best],
+        "batch_size": int(best),
+    } | {name: statistics.median(measured[name] for measured in rounds) for name in names}
+
+
+@command
+def main(
+    gold: Annotated[Path, typer.Argument(help="Gold documents, such as test.spacy")],
+    output: Annotated[Path, typer.Argument(help="Folder for the results"), WRITES_FOLDER],
+    systems: Annotated[
+        list[Path], typer.Argument(help="Folders of pipelines, full or slim, and of checkpoints")
+    ],
+    rounds: Annotated[int, typer.Option(min=1, help="How often each system is started")] = 3,
+    documents: Annotated[
+        int, typer.Option(min=1, help="Documents whose words per second count; F1 is of all")
+    ] = 40,
+) -> None:
+    """Compare trained pipelines and checkpoints on the CPU: F1, words per second, size, memory, and
+    seconds until the first text. A checkpoint is run by transformers' pipeline, and by Optimum on
+    ONNX Runtime if it is installed. Set OMP_NUM_THREADS for another number of threads. Writes
+    frontier.json, frontier.md and frontier.svg to OUTPUT. What is measured is kept: run the same
+    command again after an interruption."""
+    if not gold.is_file():
+        raise InputError(f"{gold}: no such file")
+    found = find_systems(systems)
+    output.mkdir(parents=True, exist_ok=True)
+    with lock(output):
+        add_mark(output, complete=False)
+        rows = measure_systems(found, gold, output, rounds, documents)
+        about = {"hardware": describe_hardware(-1), "versions": package_versions()}
+        settings = {"threads": os.environ.get("OMP_NUM_THREADS", ""), "documents": documents}
+        write_json(output / FRONTIER, about | settings | {"systems": rows})
+        table = format_frontier(rows)
+        with atomic_write(output / "frontier.md") as temporary:
+            temporary.write_text(table + "\n", encoding="utf-8")
+        with atomic_write(output / "frontier.svg") as temporary:
+            draw_frontier(rows, temporary)
+        add_mark(output)
+    print(table)
+    msg.good(f"{output / FRONTIER}, frontier.md, frontier.svg")
+
+
+def measure_systems(
+    systems: list[System], gold: Path, output: Path, rounds: int, documents: int
+) -> dict[str, dict[str, Any]]:
+    """RETURNS (dict[str, dict[str, Any]]): The summary of each system, by name. In each round, all
+    are measured once, one after another; F1 in a round before."""
+    settings = {"gold": sha256(gold), "threads": os.environ.get("OMP_NUM_THREADS", "")}
+    settings |= package_versions()
+    keys = {system: settings | {"system": fingerprint(system.folder)} for system in systems}
+    f1: dict[System, float] = {}
+    measured: dict[System, list[dict[str, Any]]] = {system: [] for system in systems}
+    for number in range(rounds + 1):
+        for i, system in enumerate(systems, start=1):
+            msg.text(f"{system.name}: {f'round {number} of {rounds}' if number else 'F1'}")
+            timed = documents if number else 0
+            key = keys[system] | {"documents": timed}
+            found = measure_once(system, gold, timed, output / f"{i}-{number}.json", key)
+            if number:
+                measured[system].append(found)
+            else:
+                f1[system] = found["f1"]
+    return {system.name: summarize(f1[system], measured[system]) for system in systems}
