@@ -52,13 +52,16 @@ class Setup:
 
 def read_splits(corpus: Path) -> dict[str, list[Any]]:
     """RETURNS (dict[str, list[Sentence]]): The sentences of train and valid.
-    RAISES (InputError): If a file is missing or broken, or valid has a type that train lacks."""
+    RAISES (InputError): If a file is missing or broken, or valid has no mention or a type that
+        train lacks."""
     files = find_splits(corpus)
     splits = {name: read_sentences(files[name]) for name in ("train", "valid")}
-    unknown = mention_types(splits["valid"]) - mention_types(splits["train"])
-    if unknown:
-        types = ", ".join(sorted(unknown))
-        raise InputError(f"{files['valid']}: types without an example in train: {types}")
+    types = mention_types(splits["valid"])
+    if not types:
+        raise InputError(f"{files['valid']} has no mention: there is nothing to score")
+    if unknown := types - mention_types(splits["train"]):
+        listed = ", ".join(sorted(unknown))
+        raise InputError(f"{files['valid']}: types without an example in train: {listed}")
     return splits
 
 

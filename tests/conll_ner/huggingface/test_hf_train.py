@@ -207,7 +207,10 @@ def test_train_reports_invalid_input(tiny_backbone: Path, corpus: Path, tmp_path
     text = (corpus / "train.txt").read_text(encoding="utf-8")
     (other / "train.txt").write_text(text.replace("-ORG", "-LOC"), encoding="utf-8")
     (other / "valid.txt").write_text(text, encoding="utf-8")
+    silent = shutil.copytree(other, tmp_path / "silent")
+    (silent / "valid.txt").write_text("Ada O\n", encoding="utf-8")
     for arguments, message in [
+        ((silent, tiny_backbone, output), "valid.txt has no mention: there is nothing to score"),
         ((tmp_path / "empty", tiny_backbone, output), "no file for train; run convert first"),
         ((corpus, tmp_path / "empty", output), "config.json: no such file"),
         ((other, tiny_backbone, output), "types without an example in train: ORG"),
