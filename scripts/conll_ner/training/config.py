@@ -18,6 +18,7 @@ from spacy.util import dot_to_object, load_config, registry, resolve_dot_names
 from conll_ner.common.console import InputError, first_line, msg, shorten
 from conll_ner.common.languages import blank_pipeline
 from conll_ner.common.options import MAX_SEED
+from conll_ner.common.pipelines import load_pipeline
 from conll_ner.common.variables import suggest
 
 MANY = 10**9
@@ -59,8 +60,9 @@ def read_overrides(arguments: list[str]) -> dict[str, Any]:
 def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
     """Load a config, not interpolated.
 
-    RAISES (InputError): If a path in it is not set or doesn't exist, the language's tokenizer or
-        the logger needs a package that isn't installed, or a setting of the training is wrong.
+    RAISES (InputError): If a path in it is not set or doesn't exist, the pipeline to start from is
+        damaged, the language's tokenizer or the logger needs a package that isn't installed, or a
+        setting of the training is wrong.
     """
     with one_line_errors(path):
         check_names(load_config(path, interpolate=False), overrides)
@@ -78,6 +80,8 @@ def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
         keep_given_settings(config["training"], overrides)
     check_numbers(config)
     check_training(path, config)
+    if paths.get("start_from"):
+        load_pipeline(paths["start_from"])  # which names the file that is damaged
     return config
 
 
@@ -93,7 +97,7 @@ def check_names(config: Config, overrides: Iterable[str]) -> None:
 
 
 @contextmanager
-def one_line_errors(path: Path) -> Iterator[None]:
+def one_line_errors(path: Path | str) -> Iterator[None]:
     """RAISES (InputError): Where spaCy raises an error about a config, with one line of it."""
     try:
         yield

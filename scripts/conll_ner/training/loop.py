@@ -168,7 +168,7 @@ def run_training(
     if state.evaluations:
         cut_log(log_path, state.step + 1)
         start -= read_log(log_path)[-1].seconds
-    with one_line_errors(output):
+    with one_line_errors("the config"):
         nlp = init_nlp(config, use_gpu=gpu)
     try:
         train_pipeline(nlp, output, state)

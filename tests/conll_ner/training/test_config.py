@@ -1,6 +1,7 @@
 """Settings on the command line that override a config."""
 
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,15 @@ def test_a_wrong_setting_is_one_line(
         load_checked_config(CONFIG, paths | {setting: value})
     assert problem in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_damaged_pipeline_to_start_from_is_named(
+    pipeline: Path, paths: dict[str, str], tmp_path: Path
+) -> None:
+    mine = shutil.copytree(pipeline, tmp_path / "mine")
+    (mine / "token_ner" / "model").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"mine.*token_ner/model"):
+        load_checked_config(CONFIG, paths | {"paths.start_from": str(mine)})
 
 
 def test_a_dropout_of_0_is_a_number(paths: dict[str, str]) -> None:
