@@ -43,7 +43,6 @@ from conll_ner.common.overwriting import add_mark
 
 app = typer.Typer(add_completion=False)
 app.command("frontier")(frontier.main)
-app.command("measure", hidden=True)(frontier.work)
 QUICK_DOCUMENTS: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
 TURN = 15.0  # seconds that a system runs before the next one continues
 

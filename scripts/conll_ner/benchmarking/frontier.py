@@ -17,13 +17,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from conll_ner.benchmarking.frontier_chart import draw_frontier, format_frontier
-from conll_ner.benchmarking.frontier_systems import (
-    CHECKPOINT_KINDS,
-    PIPELINE,
-    list_files,
-    measure,
-    measure_f1,
-)
+from conll_ner.benchmarking.frontier_systems import CHECKPOINT_KINDS, PIPELINE, list_files
 from conll_ner.benchmarking.optimum_models import has_optimum
 from conll_ner.common.command import WRITES_FOLDER, command
 from conll_ner.common.console import InputError, msg
@@ -32,6 +26,7 @@ from conll_ner.common.machine import describe_hardware, end_with_parent, package
 from conll_ner.common.overwriting import add_mark
 
 FRONTIER = "frontier.json"
+WORKER = "from conll_ner.benchmarking.frontier_systems import main; main()"
 
 
 class System(NamedTuple):
@@ -44,24 +39,6 @@ class System(NamedTuple):
     name: str
     kind: str
     folder: Path
-
-
-def work(
-    kind: str,
-    folder: Path,
-    gold: Path,
-    output: Annotated[Path, typer.Argument(help="JSON file to write")],
-    documents: Annotated[int, typer.Argument(help="0: F1 on all documents")],
-    start: Annotated[float, typer.Argument(help="Seconds since the epoch")],
-) -> None:
-    """Measure one system. `frontier` starts this command for each of them."""
-    models = output.with_name(hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8])
-    models.mkdir(exist_ok=True)
-    if documents:
-        measured = measure(kind, folder, gold, models, documents, start)
-    else:
-        measured = {"f1": measure_f1(kind, folder, gold, models)}
-    write_json(output, measured)
 
 
 def find_systems(folders: list[Path]) -> list[System]:
@@ -110,8 +87,10 @@ def measure_once(
     if path.is_file() and (found := read_json(path, "delete it")).get("key") == key:
         return dict(found["measured"])
     part, log = path.with_suffix(".part"), path.with_suffix(".log")
-    arguments = [system.kind, system.folder, gold, part, documents, time.time()]
-    line = [sys.executable, "-m", "spacy", "ner", "benchmark", "measure", *map(str, arguments)]
+    models = path.with_name(str(key["system"])[:8])  # of Optimum, the same in each round
+    models.mkdir(exist_ok=True)
+    arguments = [system.kind, system.folder, gold, models, documents, time.time(), part]
+    line = [sys.executable, "-c", WORKER, *map(str, arguments)]
     with log.open("wb") as file:
         done = subprocess.run(
             line, stdout=file, stderr=file, check=False, preexec_fn=end_with_parent

@@ -1,18 +1,17 @@
 """Measure one trained system in a process of its own: a pipeline, or a checkpoint with the tools of
-Hugging Face."""
+Hugging Face. Until the first text is annotated, only what that needs is imported."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import spacy
-from spacy.tokens import Doc
-
-from conll_ner.benchmarking.optimum_models import export_onnx, load_onnx
-from conll_ner.benchmarking.systems import BATCH_SIZES, SPACY_BATCH_SIZE, time_passes
+from conll_ner.common.files import write_json
 from conll_ner.common.machine import peak_memory_mb
-from conll_ner.data.docs import read_gold
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
 
 FIRST = "Ada Lindqvist of the Norden Bank left Varnholm on Monday."
 PIPELINE = "pipeline"
@@ -25,68 +24,86 @@ class Ready(NamedTuple):
     """A loaded system.
 
     folder (Path): What it needs on disk.
-    batch_sizes (Sequence[int]): Those to try.
+    read (Callable): Annotates a text.
     annotate (Callable): Takes documents and a batch size, and finds mentions.
+    batch_size (int | None): A pipeline's own.
     """
 
     folder: Path
-    batch_sizes: Sequence[int]
-    annotate: Callable[[Sequence[Doc], int], Mentions]
+    read: Callable[[str], object]
+    annotate: Callable[[Sequence["Doc"], int], Mentions]
+    batch_size: int | None = None
+
+
+def main() -> None:
+    """Measure a system, for `frontier`, which starts it with `measure`'s arguments in order, and
+    then the JSON file to write."""
+    kind, folder, gold, work, documents, start, output = sys.argv[1:]
+    paths = Path(folder), Path(gold), Path(work)
+    write_json(Path(output), measure(kind, *paths, int(documents), float(start)))
 
 
 def measure(
     kind: str, folder: Path, gold: Path, work: Path, documents: int, start: float
 ) -> dict[str, Any]:
-    """Load a system, annotate a text, and then the first gold documents several times.
+    """Load a system, annotate a text, and then gold documents.
 
     kind (str): PIPELINE or one of CHECKPOINT_KINDS.
     work (Path): A folder for Optimum's models.
+    documents (int): How many documents to time; 0: F1 on all instead.
     start (float): When the process was started, in seconds since the epoch.
     RETURNS (dict[str, Any]): Seconds from the start to the first text's mentions; memory then and
-        at most, in MiB; size on disk, in MB; and words per second by batch size.
+        at most, in MiB; size on disk, in MB; and words per second by batch size, or F1.
     """
-    system = load_system(kind, folder, work)
-    system.annotate([spacy.blank("xx").make_doc(FIRST)], 1)
-    first = time.time() - start
-    memory = peak_memory_mb()
-    docs = read_gold(gold, spacy.blank("xx").vocab)[:documents]
+    system = (load_spacy if kind == PIPELINE else load_checkpoint)(kind, folder, work)
+    system.read(FIRST)
+    found: dict[str, Any] = {
+        "first_text_seconds": round(time.time() - start, 2),
+        "first_text_memory_mb": round(peak_memory_mb()),
+        "megabytes": round(sum(f.stat().st_size for f in list_files(system.folder)) / 1e6, 1),
+    }
+    from spacy.vocab import Vocab
+
+    from conll_ner.data.docs import read_gold
+
+    docs = read_gold(gold, Vocab())
+    found |= time_system(system, docs[:documents]) if documents else {"f1": f1_of(system, docs)}
+    return found | {"peak_memory_mb": round(peak_memory_mb())}
+
+
+def time_system(system: Ready, docs: Sequence["Doc"]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Words per second by batch size."""
+    from conll_ner.benchmarking.systems import BATCH_SIZES, SPACY_BATCH_SIZE, time_passes
 
     def run(size: int) -> Callable[[], object]:
         return lambda: system.annotate(docs, size)
 
-    runs = {str(size): run(size) for size in system.batch_sizes}
-    return {
-        "first_text_seconds": round(first, 2),
-        "first_text_memory_mb": round(memory),
-        "words_per_second": time_passes(runs, sum(map(len, docs)), 1),
-        "peak_memory_mb": round(peak_memory_mb()),
-        "megabytes": round(sum(f.stat().st_size for f in list_files(system.folder)) / 1e6, 1),
-    }
+    own = system.batch_size
+    sizes = BATCH_SIZES["cpu"] if own is None else sorted({own, SPACY_BATCH_SIZE})
+    runs = {str(size): run(size) for size in sizes}
+    return {"words_per_second": time_passes(runs, sum(map(len, docs)), 1)}
 
 
-def measure_f1(kind: str, folder: Path, gold: Path, work: Path) -> float:
-    """RETURNS (float): conlleval's F1 on all gold documents: a mention is right if its characters
-    and its label are."""
-    system = load_system(kind, folder, work)
-    docs = read_gold(gold, spacy.blank("xx").vocab)
+def f1_of(system: Ready, docs: Sequence["Doc"]) -> float:
+    """RETURNS (float): conlleval's F1: a mention is right if its characters and label are."""
     expected = {
         (i, ent.start_char, ent.end_char, ent.label_)
         for i, doc in enumerate(docs)
         for ent in doc.ents
     }
-    found = system.annotate(docs, system.batch_sizes[0])
+    found = system.annotate(docs, system.batch_size or 8)
     return 2 * len(expected & found) / max(1, len(expected) + len(found))
-
-
-def load_system(kind: str, folder: Path, work: Path) -> Ready:
-    return load_spacy(folder) if kind == PIPELINE else load_checkpoint(kind, folder, work)
 
 
 def list_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def load_spacy(folder: Path) -> Ready:
+def load_spacy(_: str, folder: Path, __: Path) -> Ready:
+    """RETURNS (Ready): A pipeline, as an app loads it."""
+    import spacy
+    from spacy.tokens import Doc
+
     nlp = spacy.load(folder)
 
     def annotate(docs: Sequence[Doc], batch_size: int) -> Mentions:
@@ -100,13 +117,15 @@ def load_spacy(folder: Path) -> Ready:
             for ent in doc.ents
         }
 
-    return Ready(folder, sorted({nlp.batch_size, SPACY_BATCH_SIZE}), annotate)
+    return Ready(folder, lambda text: nlp(text).ents, annotate, nlp.batch_size)
 
 
 def load_checkpoint(kind: str, folder: Path, work: Path) -> Ready:
     """RETURNS (Ready): transformers' pipeline, which reads sentences."""
     import torch
     import transformers
+
+    from conll_ner.benchmarking.optimum_models import export_onnx, load_onnx
 
     runtime, _, precision = kind.partition("-")
     on_disk = folder if runtime == "transformers" else export_onnx(folder, work, precision)
@@ -119,7 +138,7 @@ def load_checkpoint(kind: str, folder: Path, work: Path) -> Ready:
         torch_dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32,
     )
 
-    def annotate(docs: Sequence[Doc], batch_size: int) -> Mentions:
+    def annotate(docs: Sequence["Doc"], batch_size: int) -> Mentions:
         sentences = [(i, sent) for i, doc in enumerate(docs) for sent in sentences_of(doc)]
         texts = [sent.text for _, sent in sentences]
         return {
@@ -130,8 +149,8 @@ def load_checkpoint(kind: str, folder: Path, work: Path) -> Ready:
             for e in found
         }
 
-    return Ready(on_disk, BATCH_SIZES["cpu"], annotate)
+    return Ready(on_disk, recognise, annotate)
 
 
-def sentences_of(doc: Doc) -> list[Any]:
+def sentences_of(doc: "Doc") -> list[Any]:
     return list(doc.sents) if doc.has_annotation("SENT_START") else [doc[:]]

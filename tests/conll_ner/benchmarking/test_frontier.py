@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from conll_ner.benchmarking import benchmark, frontier
 from conll_ner.benchmarking.frontier_chart import best_points, draw_frontier, format_frontier
-from conll_ner.benchmarking.frontier_systems import measure, measure_f1
+from conll_ner.benchmarking.frontier_systems import measure
 from conll_ner.common.console import InputError
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.seqeval_scores import annotate_gold, score
@@ -58,7 +58,8 @@ def test_f1_is_seqevals(pipeline: Path, gold: Path, tmp_path: Path) -> None:
     nlp = spacy.load(pipeline)
     docs = read_gold(gold, nlp.vocab)
     expected = score(docs, annotate_gold(nlp, docs))["conlleval"]["overall"]["f1"]
-    assert measure_f1("pipeline", pipeline, gold, tmp_path) == pytest.approx(expected) != 0
+    found = measure("pipeline", pipeline, gold, tmp_path, 0, time.time())
+    assert found["f1"] == pytest.approx(expected) != 0
 
 
 def test_a_checkpoint_is_measured_sentence_by_sentence(gold: Path, tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_checkpoint_is_measured_sentence_by_sentence(gold: Path, tmp_path: Pat
     kind = "transformers-float32"
     found = measure(kind, checkpoint, gold, tmp_path, 1, time.time())
     assert found["words_per_second"].keys() == {"1", "8", "32"}
-    assert 0 <= measure_f1(kind, checkpoint, gold, tmp_path) < 1
+    assert 0 <= measure(kind, checkpoint, gold, tmp_path, 0, time.time())["f1"] < 1
 
 
 def test_the_summary_is_of_the_fastest_batch_size() -> None:
