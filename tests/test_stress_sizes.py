@@ -80,3 +80,13 @@ def test_prediction_on_one_long_document(
     assert row["text"] == text
     assert {10 * mention["start"] // len(text) for mention in row["mentions"]} == set(range(10))
     record(f"prediction, MiniLM, {kind}", f"1 document of {words:,} words", result)
+
+
+def test_one_line_of_200_mb(tmp_path: Path, record: Record) -> None:
+    """A single word. Time is linear in its length."""
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    line = json.dumps({"text": "a" * 200_000_000, "mentions": []})
+    source.write_text(line + "\n")
+    result = measure("convert", source, target)
+    assert json.loads(target.read_text()) == json.loads(line)
+    record("convert, JSONL to JSONL", "1 line of 200 MB, a single word", result)
