@@ -34,26 +34,27 @@ def decode_blocks(blocks: Sequence[Block], scheme: str, path: str, *, repair: bo
     """
     respell(blocks, {label for block in blocks for label in block.labels})
     check_labels(blocks, scheme, path)
-    legible = [block for block in blocks if not block.problem]
     if scheme == "auto":
-        scheme = detect_scheme(legible, path, repair=repair)
-    for block in legible:
-        if problem := find_problem(block, scheme, path, repair=repair):
-            block.problem = problem._replace(reason=f"{problem.reason}; {REPAIR}")
+        scheme = detect_scheme([b for b in blocks if not b.problem], path, repair=repair)
+    mentions = [decode_block(block, scheme, path, repair=repair) for block in blocks]
     problems = [block.problem for block in blocks if block.problem]
     if are_most(problems, blocks):
         raise InputError(str(problems[0]))
-    return Decoded(
-        scheme,
-        [
-            [] if block.problem else decode_mentions(block.labels, scheme, repair=repair)
-            for block in blocks
-        ],
-        [
-            find_illegal(block.labels, scheme) if repair and not block.problem else ()
-            for block in blocks
-        ],
-    )
+    illegal = [
+        find_illegal(block.labels, scheme) if repair and not block.problem else ()
+        for block in blocks
+    ]
+    return Decoded(scheme, mentions, illegal)
+
+
+def decode_block(block: Block, scheme: str, path: str, *, repair: bool) -> list[Mention]:
+    """RETURNS (list[Mention]): The mentions of a sentence; none if it has an illegal label, which is
+    its problem then."""
+    try:
+        return [] if block.problem else decode_mentions(block.labels, scheme, repair=repair)
+    except LabelError as error:
+        block.problem = Problem(block.place(path, error.index), f"{error}; {REPAIR}")
+        return []
 
 
 def detect_scheme(blocks: Sequence[Block], path: str, *, repair: bool = False) -> str:
@@ -81,10 +82,10 @@ def detect_scheme(blocks: Sequence[Block], path: str, *, repair: bool = False) -
     return best
 
 
-def find_problem(block: Block, scheme: str, path: str, *, repair: bool = False) -> Problem | None:
+def find_problem(block: Block, scheme: str, path: str) -> Problem | None:
     """RETURNS (Problem | None): The first illegal label of a sentence."""
     try:
-        decode_mentions(block.labels, scheme, repair=repair)
+        decode_mentions(block.labels, scheme)
     except LabelError as error:
         return Problem(block.place(path, error.index), str(error))
     return None
