@@ -40,7 +40,7 @@ def decode_blocks(blocks: Sequence[Block], scheme: str, path: str, *, repair: bo
     problems = [block.problem for block in blocks if block.problem]
     if are_most(problems, blocks):
         raise InputError(str(problems[0]))
-    illegal = [
+    illegal: list[Sequence[int]] = [
         find_illegal(block.labels, scheme) if repair and not block.problem else ()
         for block in blocks
     ]
@@ -48,8 +48,8 @@ def decode_blocks(blocks: Sequence[Block], scheme: str, path: str, *, repair: bo
 
 
 def decode_block(block: Block, scheme: str, path: str, *, repair: bool) -> list[Mention]:
-    """RETURNS (list[Mention]): The mentions of a sentence; none if it has an illegal label, which is
-    its problem then."""
+    """RETURNS (list[Mention]): The mentions of a sentence; none if it has an illegal label, which
+    becomes its problem."""
     try:
         return [] if block.problem else decode_mentions(block.labels, scheme, repair=repair)
     except LabelError as error:
