@@ -63,8 +63,8 @@ def open_bytes(path: Path) -> Iterator[BufferedReader]:
 
 
 class LimitedGzip(gzip.GzipFile):
-    """A compressed file that isn't read on if it is a bomb: texts shrink to a tenth or so, and at
-    most to a thousandth. RAISES (InputError): In `read`, if it is one."""
+    """A compressed file whose reading stops where it would fill the memory: gzip can shrink zeros to
+    a thousandth, and texts to about a tenth. `read` raises an InputError then."""
 
     def __init__(self, path: Path, file: BufferedReader, size: int) -> None:
         super().__init__(fileobj=file)
@@ -74,7 +74,10 @@ class LimitedGzip(gzip.GzipFile):
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)
         if self.tell() > self.limit:
-            raise InputError(f"{self.path} unpacks to more than {self.limit:,} bytes: unpack it")
+            raise InputError(
+                f"{self.path} unpacks to more than {self.limit:,} bytes; if that is meant, unpack "
+                "it first"
+            )
         return data
 
 

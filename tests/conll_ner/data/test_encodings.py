@@ -32,7 +32,9 @@ def test_a_pipe_is_read_while_it_is_written(tmp_path: Path) -> None:
     os.wait()
 
 
-def test_a_compressed_bomb_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_of_a_compressed_bomb_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(encodings, "MAX_UNPACKED", 1000)
     path = tmp_path / "in.txt.gz"
     path.write_bytes(gzip.compress(b"a" * 1_000_000))
