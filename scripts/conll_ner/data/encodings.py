@@ -63,8 +63,8 @@ def open_bytes(path: Path) -> Iterator[BufferedReader]:
 
 
 class LimitedGzip(gzip.GzipFile):
-    """A compressed file whose reading stops where it would fill the memory: gzip can shrink zeros to
-    a thousandth, and texts to about a tenth. `read` raises an InputError then."""
+    """A compressed file whose reading stops where it would fill the memory: gzip shrinks texts to
+    about a tenth, but zeros to a thousandth. `read` raises an InputError then."""
 
     def __init__(self, path: Path, file: BufferedReader, size: int) -> None:
         super().__init__(fileobj=file)
