@@ -108,7 +108,17 @@ def test_a_panic_does_not_stop_the_service(slow: Slow, nlp: Language) -> None:
         assert httpx.get(f"{service.url}/ready").status_code == 200
 
 
-def test_a_service_whose_thread_ended_says_so_and_ends_with_an_error(
+def test_a_service_whose_thread_ended_says_so(nlp: Language) -> None:
+    app = create_app(nlp)
+    with serving(app) as url:
+        app.state.batcher.jobs.put("no job")  # an error outside of any request ends the thread
+        wait_for(lambda: not is_ready(url))
+        response = httpx.post(f"{url}/predict", json={"text": TEXT}, timeout=5)
+        assert response.status_code == 503
+        assert response.json() == {"detail": STOPPED}
+
+
+def test_a_service_whose_thread_ended_ends_with_an_error(
     nlp: Language, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = service_load.free_port()
@@ -118,10 +128,7 @@ def test_a_service_whose_thread_ended_says_so_and_ends_with_an_error(
         server = pool.submit(run_server, app, port=port)
         wait_for(lambda: is_ready(url))
         assert httpx.post(f"{url}/predict", json={"text": TEXT}).status_code == 200
-        app.state.batcher.jobs.put("no job")  # an error outside of any request ends the thread
-        response = httpx.post(f"{url}/predict", json={"text": TEXT}, timeout=5)
-        assert response.status_code == 503
-        assert response.json() == {"detail": STOPPED}
+        app.state.batcher.jobs.put("no job")
         with pytest.raises(SystemExit) as exit_:
             server.result(timeout=20)
         assert exit_.value.code == 1
