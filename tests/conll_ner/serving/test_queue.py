@@ -53,7 +53,7 @@ def test_a_request_larger_than_a_batch_is_a_batch_of_its_own(slow: Slow, nlp: La
 
 
 def test_a_request_that_timed_out_leaves_the_queue(slow: Slow, nlp: Language) -> None:
-    with busy(nlp, slow, Limits(timeout=0.3)) as service:
+    with busy(nlp, slow, Limits(timeout=1)) as service:
         assert service.send("late").result().status_code == 504
         assert service.count_waiting() == 0
         slow.go.set()
