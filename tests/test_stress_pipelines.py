@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import srsly
+from spacy.language import Language
 
 from conll_ner.common.console import InputError
 from conll_ner.common.pipelines import load_pipeline
@@ -76,6 +77,18 @@ def damage(path: Path, rng: random.Random) -> None:
         path.write_bytes(mutate(data, rng))
 
 
+def works(nlp: Language) -> bool:
+    """RETURNS (bool): Whether a pipeline annotates texts; False if a wordpiece's weights aren't
+    finite, which commands print as one line when they first meet it."""
+    try:
+        for doc in annotate_texts(nlp, TEXTS, ()):
+            assert all(ent.text.strip() == ent.text != "" for ent in doc.ents)
+    except FloatingPointError as error:
+        assert len(str(error).splitlines()) == 1
+        return False
+    return True
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["torch", "slim"])
 def test_mutated_pipelines(
@@ -101,8 +114,7 @@ def test_mutated_pipelines(
             assert str(folder) in str(error)
             refused += 1
         else:
-            for doc in annotate_texts(nlp, TEXTS, ()):
-                assert all(ent.text.strip() == ent.text != "" for ent in doc.ents)
+            refused += not works(nlp)
         path.write_bytes(data)
     assert 0 < refused < count
     result = f"{refused:,} refused with one line, others work; no other error"

@@ -41,15 +41,15 @@ class InputError(ValueError):
 
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
-    """Print an InputError, an OSError such as a full disk, or that an extra isn't installed, as one
-    line on stderr, and exit with code 1."""
+    """Print an InputError, an OSError such as a full disk, weights that give no finite scores, or
+    that an extra isn't installed, as one line on stderr, and exit with code 1."""
     example = ""
     try:
         yield
         return
     except InputError as error:
         message, example = str(error), error.example
-    except OSError as error:
+    except (OSError, FloatingPointError) as error:
         message = first_line(error)
     except ImportError as error:
         module = (error.name or "").partition(".")[0]

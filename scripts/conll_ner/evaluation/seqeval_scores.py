@@ -11,8 +11,6 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from conll_ner.common.console import InputError
-
 # seqeval's default mode follows conlleval.pl. Strict mode needs both arguments.
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "conlleval": {},
@@ -46,18 +44,15 @@ def annotate_gold(
     visit (Callable[[Doc], None] | None): Called with each doc while it has the transformer's
         output, which it then loses: that of all docs would not fit on a GPU.
     RETURNS (list[Doc]): The annotated docs.
-    RAISES (InputError): If the pipeline's weights give non-finite scores.
+    RAISES (FloatingPointError): If the pipeline's weights give non-finite scores.
     """
     docs = []
-    try:
-        for doc in nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold):
-            if visit is not None:
-                visit(doc)
-            if Doc.has_extension("trf_data"):
-                doc._.trf_data = None
-            docs.append(doc)
-    except FloatingPointError as error:
-        raise InputError(str(error)) from None
+    for doc in nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold):
+        if visit is not None:
+            visit(doc)
+        if Doc.has_extension("trf_data"):
+            doc._.trf_data = None
+        docs.append(doc)
     return docs
 
 

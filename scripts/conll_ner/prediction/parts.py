@@ -58,7 +58,7 @@ class Annotator:
         part as complete.
 
         RETURNS (dict[str, int]): The numbers of texts, words, mentions and rejected records.
-        RAISES (InputError): If the pipeline's weights are not finite.
+        RAISES (FloatingPointError): If the pipeline's weights are not finite.
         """
         format_ = OUTPUT_FORMATS[self.suffix]
         limit = self.nlp.max_length
@@ -66,19 +66,16 @@ class Annotator:
         items = [reject_unwritable(item, format_.problem) for item in items]
         rejects = [item for item in items if isinstance(item, Issue)]
         records = [item for item in items if isinstance(item, Annotated)]
-        try:
-            with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
-                docs = annotate_texts(self.nlp, [record.text for record in records], self.labels)
-                format_.write(records, docs, self.folder / f"{number:06}{self.suffix}")
-                counts = {
-                    "texts": len(docs),
-                    "words": sum(map(len, docs)),
-                    "mentions": sum(len(doc.ents) for doc in docs),
-                    "rejected": len(rejects),
-                }
-                del docs
-        except FloatingPointError as error:
-            raise InputError(str(error)) from None
+        with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
+            docs = annotate_texts(self.nlp, [record.text for record in records], self.labels)
+            format_.write(records, docs, self.folder / f"{number:06}{self.suffix}")
+            counts = {
+                "texts": len(docs),
+                "words": sum(map(len, docs)),
+                "mentions": sum(len(doc.ents) for doc in docs),
+                "rejected": len(rejects),
+            }
+            del docs
         with (self.folder / f"{number:06}{REJECTS_SUFFIX}").open("w", encoding="utf-8") as file:
             file.writelines(reject.to_json() for reject in rejects)
         done = {"records": digest_part(part), "counts": counts}

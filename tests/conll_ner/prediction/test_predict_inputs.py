@@ -8,9 +8,11 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet
 import pytest
+import spacy
 
 from conll_ner.data.columns.conll import read_corpus
 from conll_ner.prediction import annotating, parts
@@ -166,3 +168,23 @@ def test_predict_of_input_that_changes_is_an_error(
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert line == f"Error: {source} changed while it was read; start again when it is complete"
     assert not output.exists()
+
+
+def test_predict_with_a_broken_wordpiece_is_one_line_once_it_is_met(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    """One of 30,000 rows isn't finite: the texts that are tried at load don't have it."""
+    nlp = spacy.load(pipeline)
+    transformer: Any = nlp.get_pipe("transformer")
+    (row,) = transformer.model.tokenizer.convert_tokens_to_ids(["Q"])
+    weights = transformer.model.shims[0]._model.get_input_embeddings().weight
+    weights.data[row] = float("nan")
+    nlp.to_disk(tmp_path / "broken")
+    source = tmp_path / "in.txt"
+    source.write_text("Ada left.\n")
+    assert run(tmp_path / "broken", source, "-o", tmp_path / "a.jsonl").exit_code == 0
+    source.write_text("Ada left.\nQ left.\n")
+    result = run(tmp_path / "broken", source, "-o", tmp_path / "b.jsonl")
+    assert result.exit_code == 1
+    assert "Error: token_ner: logits are not finite: the weights are broken" in result.stderr
+    assert not (tmp_path / "b.jsonl").exists()
