@@ -176,7 +176,7 @@ def test_predict_with_a_broken_wordpiece_is_one_line_once_it_is_met(
     """One of 30,000 rows isn't finite: the texts that are tried at load don't have it."""
     nlp = spacy.load(pipeline)
     transformer: Any = nlp.get_pipe("transformer")
-    (row,) = transformer.model.tokenizer.convert_tokens_to_ids(["Q"])
+    (row,) = transformer.model.shims[0]._hfmodel.tokenizer.convert_tokens_to_ids(["Q"])
     weights = transformer.model.shims[0]._model.get_input_embeddings().weight
     weights.data[row] = float("nan")
     nlp.to_disk(tmp_path / "broken")
