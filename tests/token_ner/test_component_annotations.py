@@ -147,6 +147,7 @@ def test_edge_documents(trained: Language, words: list[str]) -> None:
     check_doc(doc)
 
 
+@pytest.mark.slow
 def test_document_of_100_000_words(trained: Language) -> None:
     words = [token.text for token in trained.make_doc(TEXTS[0][0])] * 20_000
     doc = trained(Doc(trained.vocab, words=words))

@@ -63,6 +63,7 @@ def score_alone(checkpoint: Path, file: Path) -> dict[str, float]:
     return score(rows, encoded, names)
 
 
+@pytest.mark.slow
 def test_train_learns_and_saves_checkpoints(
     tiny_backbone: Path, corpus: Path, tmp_path: Path
 ) -> None:

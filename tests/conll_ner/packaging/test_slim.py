@@ -46,6 +46,7 @@ def gold(calibrated: Path) -> Path:
     return calibrated.parent / "dev.spacy"
 
 
+@pytest.mark.slow
 def test_slim_int8_is_measured_and_calibrated_on_dev(
     calibrated: Path, gold: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_slim_int8_is_measured_and_calibrated_on_dev(
     assert record["splits"]["dev"]["conlleval"]["overall"]["f1"] == pytest.approx(dev["f1"])
 
 
+@pytest.mark.slow
 def test_slim_pipeline_is_reported_as_any_other(
     slim_pipeline: Path, gold: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

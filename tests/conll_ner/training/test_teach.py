@@ -123,6 +123,7 @@ def test_teach_bad_input_is_one_line_and_writes_nothing(texts: Path, tmp_path: P
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_training_learns_from_the_teacher(texts: Path, tmp_path: Path, tiny_backbone: Path) -> None:
     """Documents of both files are in training, and the loss is finite."""
     run(TEACHER, texts, tmp_path / "taught.spacy")

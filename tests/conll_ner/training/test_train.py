@@ -254,6 +254,7 @@ def test_train_gpu_without_cupy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
         resolve_device("auto")
 
 
+@pytest.mark.slow
 def test_train_token_ner_with_its_config(paths: dict[str, str], tmp_path: Path) -> None:
     """The default config with sentences, windows, head. The same seed gives the same scores."""
     config = ROOT / "configs" / "token_ner.cfg"
@@ -270,6 +271,7 @@ def test_train_token_ner_with_its_config(paths: dict[str, str], tmp_path: Path) 
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_train_draws_augmentation_again_in_every_epoch(
     paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +302,7 @@ def test_train_draws_augmentation_again_in_every_epoch(
     assert saved["training"]["max_epochs"] == 0
 
 
+@pytest.mark.slow
 def test_train_calibrates_the_best_pipeline_on_dev(
     paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

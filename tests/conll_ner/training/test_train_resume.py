@@ -21,6 +21,7 @@ from tests.conftest import ROOT, SAMPLE
 from tests.conll_ner.training.test_train import arguments, run
 from tests.stress_helpers import Process, complete
 
+pytestmark = pytest.mark.slow
 CONFIGS = [ROOT / "configs" / name for name in ("token_ner.cfg", "transition_ner.cfg")]
 OPTIONS = [
     *("--device", "cpu", "--training.max_epochs", 2),
