@@ -18,7 +18,6 @@ from .component import TokenNER
 from .raw_text import detokenize, moses_doc
 from .registration import register
 from .span_scores import ScoredMention, group_scores, span_score
-from .tokenizer import create_linear_tokenizer
 from .training.augmentation import copy_gold, final_punctuation
 from .training.soft_labels import SoftLabels, set_soft_labels
 from .training.targets import BIO_PREFIXES
@@ -35,7 +34,6 @@ __all__ = [
     "TokenNER",
     "__version__",
     "copy_gold",
-    "create_linear_tokenizer",
     "detokenize",
     "final_punctuation",
     "group_scores",

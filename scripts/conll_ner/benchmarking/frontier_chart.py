@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from conll_ner.common.markdown import escape_markdown
+from conll_ner.common.markdown import escape_markdown, join_rows
 
 HEADER = ["", "F1", "words/s", "MB", "MiB at the first text", "at most", "s to the first text"]
 
@@ -23,7 +23,7 @@ def format_frontier(systems: dict[str, dict[str, Any]]) -> str:
                 f"{row['first_text_seconds']:.1f}",
             ]
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return join_rows(lines)
 
 
 def draw_frontier(systems: dict[str, dict[str, Any]], path: Path) -> None:
@@ -32,16 +32,10 @@ def draw_frontier(systems: dict[str, dict[str, Any]], path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    style: dict[Any, Any] = {
-        "font.size": 9,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "frontier",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "text.parse_math": False,
-    }
+    from conll_ner.evaluation.report_page.charts import STYLE
+
     points = {name: (row["words_per_second"], 100 * row["f1"]) for name, row in systems.items()}
-    with rc_context(style):
+    with rc_context(STYLE):
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.add_subplot()
         for name, point in points.items():

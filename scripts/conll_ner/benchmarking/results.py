@@ -7,6 +7,7 @@ from typing import Any
 from spacy.vocab import Vocab
 
 from conll_ner.benchmarking.systems import OURS, SPACY_BATCH_SIZE
+from conll_ner.common.markdown import join_rows
 from conll_ner.data.columns.conll import format_corpus, read_corpus
 from conll_ner.data.docs import make_doc, write_docs
 
@@ -95,7 +96,7 @@ def format_results(systems: dict[str, dict[str, Any]]) -> str:
     lines += [[], [f"`{OURS}` divided by", "ratio"], ["---", "---:"]]
     for name, ratio in ratios(systems).items():
         lines.append([name, "never" if ratio is None else f"{ratio:.2f}"])
-    return "\n".join(f"| {' | '.join(line)} |" if line else "" for line in lines)
+    return join_rows(lines)
 
 
 def plot_curves(systems: dict[str, dict[str, Any]], path: Path) -> None:

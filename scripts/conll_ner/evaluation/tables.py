@@ -8,7 +8,7 @@ from typing import Any
 
 from conll_ner.common.console import InputError
 from conll_ner.common.files import atomic_write
-from conll_ner.common.markdown import escape_markdown
+from conll_ner.common.markdown import escape_markdown, join_rows
 from conll_ner.evaluation.runs import group_by_seed
 
 START = "<!-- RESULTS: AUTO-GENERATED START (spacy ner scores) -->"
@@ -49,7 +49,7 @@ def format_table(runs: Sequence[dict[str, Any]]) -> str:
             lines.append(line)
     for group in group_by_seed(runs):
         lines += mean_rows(group, types)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return join_rows(lines)
 
 
 def mean_rows(group: Sequence[dict[str, Any]], types: Sequence[str]) -> list[list[str]]:

@@ -15,6 +15,7 @@ from conll_ner.common.console import InputError, msg
 from conll_ner.common.device import resolve_device
 from conll_ner.common.files import lock, write_json
 from conll_ner.common.machine import end_with_parent
+from conll_ner.common.markdown import join_rows
 from conll_ner.common.options import Device, Seed
 from conll_ner.common.overwriting import add_mark, check_outputs
 from conll_ner.data.docs import read_gold, write_docs
@@ -115,7 +116,7 @@ def format_row(row: dict[str, Any]) -> tuple[str, ...]:
 def format_curve(rows: list[dict[str, Any]]) -> str:
     """RETURNS (str): A Markdown table."""
     lines = [HEADER, ["---:"] * len(HEADER), *map(format_row, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return join_rows(lines)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -161,13 +161,13 @@ def add_row(block: Block, row: list[str], width: int | None, where: str, line: s
         problem = f"{len(row)} columns, not 2 to {MAX_COLUMNS} with the label last"
     elif width is not None and len(row) != width:
         problem = f"{len(row)} columns where the first row has {width}"
-    found = Problem(where, f"{problem}: {shorten(repr(line))}")
-    if problem and width is None:
-        raise InputError(str(found))
-    if problem:
-        block.problem = block.problem or found
-    else:
+    if not problem:
         block.rows.append(row)
+        return
+    found = Problem(where, f"{problem}: {shorten(repr(line))}")
+    if width is None:
+        raise InputError(str(found))
+    block.problem = block.problem or found
 
 
 def split_lines(text: str, path: str) -> Blocks:
