@@ -76,11 +76,12 @@ def classify_words(shim: OnnxShim, docs: list[Doc], windowing: Windowing) -> Arr
     batches = make_batches(
         docs, wordpieces, loaded.specials, size, windowing, classifier.pad, PAD_MULTIPLE, BATCH_COST
     )
-    # The last row is for words without wordpieces.
-    logits = numpy.repeat(loaded.empty, len(wordpieces.ids) + 1, axis=0)
-    for batch in batches:
-        output = shim.run(batch.inputs)
-        logits[batch.wordpieces] = output.reshape(-1, output.shape[-1])[batch.cells]
     lengths = wordpieces.lengths
-    first = numpy.cumsum(lengths) - lengths
-    return logits[numpy.where(lengths > 0, first, -1)]
+    with_wordpieces = numpy.flatnonzero(lengths)
+    word_of = numpy.full(len(wordpieces.ids), -1)  # of each word's first wordpiece
+    word_of[(numpy.cumsum(lengths) - lengths)[with_wordpieces]] = with_wordpieces
+    logits = numpy.repeat(loaded.empty, len(lengths), axis=0)
+    for batch in batches:
+        words = word_of[batch.wordpieces]
+        logits[words[words >= 0]] = shim.run(batch.inputs, batch.cells[words >= 0])
+    return logits

@@ -23,6 +23,7 @@ SlimPrecision = Literal["int8", "float32"]
 MAX_THREADS = 256  # ONNX Runtime starts as many as it is told to, and a million never end
 MAX_NUMBER = 2**31 - 1
 INPUTS = ("ids", "mask", "cases")  # the order of `windows.Batch.inputs`
+ROWS = "rows"
 SESSIONS: WeakSet[Any] = WeakSet()
 
 
@@ -30,9 +31,8 @@ SESSIONS: WeakSet[Any] = WeakSet()
 class OnnxClassifier:
     """What a slim pipeline saves of its model.
 
-    graph (bytes): The ONNX model. Its inputs are wordpieces and attention mask, and the letter
-        cases if it has vectors for them, all (n_windows, length); its output is logits,
-        (n_windows, length, n_labels).
+    graph (bytes): The ONNX model. Its inputs are those of `name_inputs`, letter cases only if it
+        has vectors for them; its output is logits, (n_rows, n_labels).
     tokenizer (str): The text of a tokenizer.json.
     maximum (int): The most wordpieces that the model reads, including special tokens.
     pad (int): The wordpiece that fills up windows.
@@ -132,11 +132,10 @@ class OnnxShim(Shim):
             )
         return loaded
 
-    def run(self, inputs: Array) -> Array:
-        """inputs (Array): Those of a `windows.Batch`, (3, n_windows, length).
-        RETURNS (Array): Logits, (n_windows, length, n_labels)."""
+    def run(self, inputs: Array, rows: Array) -> Array:
+        """RETURNS (Array): Logits, (n_rows, n_labels). inputs, rows: as for `name_inputs`."""
         loaded = self.load()
-        values = dict(zip(INPUTS, inputs, strict=True))
+        values = name_inputs(inputs, rows)
         (logits,) = loaded.session.run(None, {name: values[name] for name in loaded.inputs})
         return cast(Array, logits)
 
@@ -154,11 +153,10 @@ class OnnxShim(Shim):
         ids = numpy.array([[*window, pad], [*before, last, last, *after]], dtype="int64")
         mask = numpy.ones_like(ids)
         mask[0, -1] = 0
-        logits = self.run(numpy.stack([ids, mask, numpy.zeros_like(ids)]))
-        if logits.shape != (*ids.shape, loaded.empty.shape[1]):
-            raise ValueError(
-                f"its logits have the shape {logits.shape} instead of (windows, wordpieces, labels)"
-            )
+        rows = numpy.flatnonzero(mask)
+        logits = self.run(numpy.stack([ids, mask, numpy.zeros_like(ids)]), rows)
+        if logits.shape != (len(rows), loaded.empty.shape[1]):
+            raise ValueError(f"its logits have the shape {logits.shape} instead of (rows, labels)")
 
     def to_device(self, device_type: str, device_id: int) -> None:
         """Stay on the CPU: the wheel of ONNX Runtime for it is the one that is required."""
@@ -176,6 +174,16 @@ class OnnxShim(Shim):
     def __getstate__(self) -> dict[str, Any]:
         """RETURNS (dict[str, Any]): What pickle and deepcopy take: a session can't be copied."""
         return self.__dict__ | {"_loaded": None}
+
+
+def name_inputs(inputs: Array, rows: Array) -> dict[str, Array]:
+    """RETURNS (dict[str, Array]): The inputs of a graph.
+
+    inputs (Array): Those of a `windows.Batch`, (3, n_windows, length).
+    rows (Array): The wordpieces whose logits are wanted, as positions in the (n_windows * length)
+        inputs, (n_rows,).
+    """
+    return dict(zip(INPUTS, inputs, strict=True)) | {ROWS: rows}
 
 
 def read_classifier(saved: Any) -> OnnxClassifier:

@@ -65,4 +65,4 @@ def test_int8_has_no_scale_of_a_batch(int8: Language) -> None:
     graph = onnx.load_from_string(head.model.shims[0].classifier.graph).graph
     kinds = [node.op_type for node in graph.node]
     assert "DynamicQuantizeLinear" not in kinds
-    assert kinds.count("MatMulInteger") == 13  # 2 layers of 6, and the head
+    assert kinds.count("MatMulIntegerToFloat") == 13  # 2 layers of 6, and the head
