@@ -12,6 +12,9 @@ from thinc.api import Model
 from .calibration import Calibration
 
 Scheme = Literal["bio", "bilou", "io"]
+Floor = float | dict[str, float]  # a least score, for all types or by type
+# The least that a setting may be. Millions of spans are below a thousandth.
+FLOORS = {"threshold": 0.0, "candidates": 0.001}
 COLUMNS = "columns"  # the attribute of a head's output that names its columns
 LISTENER = "transformer-listener"  # the name of spacy-transformers' layer
 ONNX_CLASSIFIER = "onnx-token-classifier"  # the name of a slim pipeline's model
@@ -22,12 +25,22 @@ UNTRAINABLE = (
 TRF_DATA = ("._.", "trf_data", None, None)  # where doc._.trf_data is, which takes longer to read
 
 
-def check_threshold(name: str, threshold: float | None) -> float | None:
-    """RAISES (ValueError): If a component's threshold is neither None nor a number from 0 to 1."""
-    is_number = isinstance(threshold, int | float) and 0 <= threshold <= 1
-    if threshold is not None and not is_number:
-        raise ValueError(f"{name}: threshold must be from 0 to 1, not {threshold}")
-    return threshold
+def check_floor(
+    name: str, setting: str, value: Floor | None, labels: Sequence[str]
+) -> Floor | None:
+    """RAISES (ValueError): If a component's threshold or least score of a candidate is neither
+    None nor a number from its least to 1, nor such numbers by type; or a type isn't in `labels`, if
+    there are some."""
+    least = FLOORS[setting]
+    by_type = value if isinstance(value, Mapping) else {}
+    for number in by_type.values() if isinstance(value, Mapping) else [value]:
+        is_number = isinstance(number, int | float) and least <= number <= 1
+        if number is not None and not is_number:
+            raise ValueError(f"{name}: {setting} must be from {least:g} to 1, not {number}")
+    unknown = sorted(set(by_type) - set(labels))
+    if labels and unknown:
+        raise ValueError(f"{name}: {setting} is given for {unknown[0]}, which isn't a type of it")
+    return value
 
 
 def check_scheme(name: str, scheme: str) -> None:
@@ -44,7 +57,8 @@ def check_settings(name: str, cfg: Mapping[str, Any]) -> None:
     if not is_list or len(set(labels)) < len(labels):
         raise ValueError(f"{name}: the saved labels must be different texts that aren't empty")
     check_scheme(name, cfg["scheme"])
-    check_threshold(name, cfg["threshold"])
+    for setting in FLOORS:
+        check_floor(name, setting, cfg[setting], labels)
     if not isinstance(cfg["spans_key"], str | None):
         raise ValueError(f"{name}: spans_key must be a text or null")
     if not isinstance(rate, int | float) or not 0 <= rate < math.inf:

@@ -13,59 +13,28 @@ from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer
+from thinc.api import Model, Optimizer
 from thinc.types import Floats2d
 
 from .calibration import Calibration
 from .checks import (
     COLUMNS,
+    Floor,
     Scheme,
     check_columns,
+    check_floor,
     check_prediction,
     check_scheme,
     check_settings,
-    check_threshold,
     check_trainable,
     warn_without_score,
     warn_without_transformer,
 )
-from .lattice import Lattice, best_log_probability, decode_documents, log_softmax
-from .span_scores import ScoredMention, find_entries, keep_scores
+from .decoding import Chain, Prediction, floor_by_type, score_mentions, undo_floors
+from .lattice import Lattice, best_log_probability, log_softmax
+from .span_scores import find_entries, group_candidates, keep_scores
 from .training.targets import list_labels, make_targets
 from .types import Array, ModelArray
-
-DEFAULT_CONFIG = Config().from_str(
-    """
-[model]
-@architectures = "conll_ner.TokenClassifier.v1"
-
-[model.tok2vec]
-@architectures = "conll_ner.FirstWordpiece.v1"
-upstream = "*"
-"""
-)
-
-
-def make_token_ner(
-    nlp: Language,
-    name: str,
-    model: Model[list[Doc], list[Floats2d]],
-    scheme: Scheme,
-    threshold: float | None,
-    spans_key: str | None,
-    learn_rate_factor: float,
-    scorer: Callable[..., Any] | None,
-) -> "TokenNER":
-    return TokenNER(
-        nlp.vocab,
-        model,
-        name,
-        scheme=scheme,
-        threshold=threshold,
-        spans_key=spans_key,
-        learn_rate_factor=learn_rate_factor,
-        scorer=scorer,
-    )
 
 
 class TokenNER(TrainablePipe):  # type: ignore[misc]
@@ -83,7 +52,11 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     name (str): The component's name.
     scheme (str): "bio" or "bilou": the labels that the model learns. "io": those of BIO, but
         adjacent words of one type are one mention, as in checkpoints that have no B.
-    threshold (float | None): Mentions with a lower (calibrated) score are dropped; None keeps all.
+    threshold (Floor | None): Mentions with a lower (calibrated) score are dropped: one number, or
+        one for each type. None keeps all.
+    candidates (Floor | None): All spans with at least this (calibrated) score, overlapping ones
+        too, are in `doc.spans[name + "_candidates"]`, with `attrs["scores"]` parallel to them; None
+        for no such group.
     spans_key (str | None): Where the mentions are in `doc.spans` too, in the same order, with
         `attrs["scores"]` parallel to them; None for nowhere.
     learn_rate_factor (float): The head's learning rate, as a multiple of the optimizer's.
@@ -97,7 +70,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         name: str = "token_ner",
         *,
         scheme: Scheme = "bio",
-        threshold: float | None = None,
+        threshold: Floor | None = None,
+        candidates: Floor | None = None,
         spans_key: str | None = None,
         learn_rate_factor: float = 1.0,
         scorer: Callable[..., Any] | None = None,
@@ -111,22 +85,39 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             "labels": [],
             "scheme": scheme,
             "threshold": None,
+            "candidates": None,
             "spans_key": spans_key,
             "calibration": None,
             "learn_rate_factor": learn_rate_factor,
         }
-        self.threshold = threshold
+        self.threshold, self.candidates = threshold, candidates
 
     @property
-    def threshold(self) -> float | None:
-        """RETURNS (float | None): Mentions with a lower (calibrated) score are dropped; None keeps
+    def threshold(self) -> Floor | None:
+        """RETURNS (Floor | None): Mentions with a lower (calibrated) score are dropped; None keeps
         all. A value in the pipeline's config wins over the saved one, so it can be set on loading.
-        RAISES (ValueError): If it isn't from 0 to 1."""
-        return check_threshold(self.name, self.cfg["threshold"])
+        RAISES (ValueError): If it isn't from 0 to 1, or has a type that isn't in `labels`."""
+        return check_floor(self.name, "threshold", self.cfg["threshold"], self.labels)
 
     @threshold.setter
-    def threshold(self, value: float | None) -> None:
-        self.cfg["threshold"] = check_threshold(self.name, value)
+    def threshold(self, value: Floor | None) -> None:
+        self.cfg["threshold"] = check_floor(self.name, "threshold", value, self.labels)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """RETURNS (dict[str, float]): The threshold of each type."""
+        return floor_by_type(self.threshold, self.labels, 0.0)
+
+    @property
+    def candidates(self) -> Floor | None:
+        """RETURNS (Floor | None): The least (calibrated) score of a candidate; None for no
+        candidates. As for `threshold`, a value in the config wins.
+        RAISES (ValueError): As `threshold`, and below 0.001."""
+        return check_floor(self.name, "candidates", self.cfg["candidates"], self.labels)
+
+    @candidates.setter
+    def candidates(self, value: Floor | None) -> None:
+        self.cfg["candidates"] = check_floor(self.name, "candidates", value, self.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -178,22 +169,20 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         output.set_dim("nO", len(self.word_labels))
         output.attrs[COLUMNS] = self.word_labels
 
-    def predict(self, docs: Iterable[Doc]) -> list[list[ScoredMention]]:
-        """RETURNS (list[list[ScoredMention]]): For each document its mentions, in order."""
+    def predict(self, docs: Iterable[Doc]) -> list[Prediction]:
+        """RETURNS (list[Prediction]): For each document its mentions, in order, and candidates."""
         docs = list(docs)
         if not any(len(doc) for doc in docs):
-            return [[] for _ in docs]
+            return [Prediction([], [] if self.candidates else None) for _ in docs]
         warn_without_score(self.name)
         warn_without_transformer(self.name, self.model, docs)
         return self.decode_docs(docs, self.model.predict(docs))
 
-    def decode_docs(
-        self, docs: Sequence[Doc], logits: Sequence[ModelArray]
-    ) -> list[list[ScoredMention]]:
+    def decode_docs(self, docs: Sequence[Doc], logits: Sequence[ModelArray]) -> list[Prediction]:
         """Decode documents, and calibrate the scores.
 
         logits (Sequence[ModelArray]): For each document (n_words, n_labels).
-        RETURNS (list[list[ScoredMention]]): For each document its mentions, in order.
+        RETURNS (list[Prediction]): For each document its mentions, in order, and candidates.
         RAISES (FloatingPointError): If a logit isn't finite.
         """
         flat = self.flatten(logits)
@@ -203,24 +192,15 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
                 "training at too high a learning rate"
             )
         is_word = [doc.to_array("IS_SPACE") == 0 for doc in docs]
-        owners, starts, ends, types, scores = decode_documents(self.lattice, flat, is_word)
-        spans = [row.tolist() for row in (owners, starts, ends)]
-        calibration = self.calibration
-        if calibration is not None:
-            # Without spaces, which calibration ignores: a Span's text takes four times as long.
-            texts = (
-                "".join([docs[owner][i].text for i in range(start, end)])
-                for owner, start, end in zip(*spans, strict=True)
-            )
-            scores = calibration.apply(scores, texts)
-        threshold = self.threshold or 0.0
-        mentions: list[list[ScoredMention]] = [[] for _ in docs]
-        for owner, start, end, type_, score in zip(
-            *spans, types.tolist(), scores.tolist(), strict=True
-        ):
-            if score >= threshold:
-                mentions[owner].append(ScoredMention(start, end, self.labels[type_], score))
-        return mentions
+        chain = Chain(self.lattice, flat, is_word)
+        calibration, labels = self.calibration, self.labels
+        mentions = score_mentions(docs, chain.best(), labels, calibration, self.thresholds)
+        if self.candidates is None:
+            return [Prediction(found, None) for found in mentions]
+        floors = floor_by_type(self.candidates, labels, 1.0)
+        least = undo_floors(calibration, list(floors.values()))
+        candidates = score_mentions(docs, chain.candidates(least), labels, calibration, floors)
+        return [Prediction(*found) for found in zip(mentions, candidates, strict=True)]
 
     def log_probability(self, doc: Doc, logits: ModelArray) -> float:
         """RETURNS (float): The log-probability of the mentions that `decode_docs` finds in a
@@ -229,14 +209,14 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         chain = numpy.concatenate([log_softmax(words), self.lattice.separator])
         return best_log_probability(self.lattice, chain)
 
-    def set_annotations(self, docs: Iterable[Doc], predictions: list[list[ScoredMention]]) -> None:
+    def set_annotations(self, docs: Iterable[Doc], predictions: list[Prediction]) -> None:
         """Write mentions into `doc.ents`, their scores where `ent._.score` finds them, and, with
-        `spans_key`, both into a span group.
+        `spans_key`, both into a span group; candidates into a group of their own.
 
         Mentions of other components are kept. Predictions that overlap them, or a token that
-        `doc.set_ents` blocked, are dropped.
+        `doc.set_ents` blocked, are dropped, but they stay candidates.
         """
-        for doc, mentions in zip(docs, predictions, strict=True):
+        for doc, (mentions, candidates) in zip(docs, predictions, strict=True):
             others, blocked = self.earlier_annotations(doc)
             if others or blocked:
                 taken = numpy.zeros(len(doc), dtype=bool)
@@ -244,6 +224,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
                     taken[span.start : span.end] = True
                 mentions = [m for m in mentions if not taken[m.start : m.end].any()]
             spans = keep_scores(doc, self.name, mentions, self.cfg["spans_key"])
+            group_candidates(doc, self.name, candidates)
             doc.set_ents([*others, *spans], blocked=blocked, default="outside")
 
     def earlier_annotations(self, doc: Doc) -> tuple[list[Span], list[Span]]:
@@ -288,9 +269,10 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """Keep what the config sets of `threshold` and `spans_key` while the rest is read.
+        """Keep what the config sets of `threshold`, `candidates` and `spans_key` while the rest is
+        read.
         RAISES (ValueError): If settings, labels and model don't fit together."""
-        given = {key: self.cfg[key] for key in ("threshold", "spans_key")}
+        given = {key: self.cfg[key] for key in ("threshold", "candidates", "spans_key")}
         yield
         self.cfg |= {key: value for key, value in given.items() if value is not None}
         check_settings(self.name, self.cfg)

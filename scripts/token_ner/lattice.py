@@ -14,7 +14,7 @@ only.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -213,66 +213,51 @@ class ChainMentions(NamedTuple):
     scores: Array  # (n_mentions,): probabilities
 
 
-def find_best_mentions(lattice: Lattice, words: Array) -> ChainMentions:
-    """Find the mentions of the best legal sequence, and their probabilities.
-
-    Viterbi and forward-backward (Rabiner 1989, https://doi.org/10.1109/5.18626).
+class Paths:
+    """The log-weights of all legal sequences of a chain, for the probabilities of its spans:
+    forward-backward (Rabiner 1989, https://doi.org/10.1109/5.18626).
 
     words (Array): Log-probabilities of labels, (n_words, n_labels), the last a separator.
     """
-    labels = best_labels(lattice, words)
-    starts, ends, types = find_mentions(lattice, labels)
-    words = numpy.where(words == -numpy.inf, words, numpy.maximum(words, LEAST))
-    moves = lattice.moves(numpy.exp(words.T), SUM)
-    before, after = scan(numpy.stack([moves, moves.swapaxes(0, 1)[..., ::-1]]), SUM)
-    after = after[:, ::-1]
-    outside = after[0, ends]
-    if lattice.bilou:
-        before_mention = before[0, starts]
-    else:
-        states = before[:, starts]
-        if lattice.joined:  # neither before nor after the mention is another one of its type
-            same = types + 1, numpy.arange(len(types))
-            states[same] = -numpy.inf
-            with numpy.errstate(divide="ignore"):
-                nexts = numpy.log(moves[0][:, ends]) + after[:, ends + 1]
-            nexts[same] = -numpy.inf
-            outside = numpy.logaddexp.reduce(nexts, axis=0)
-        before_mention = numpy.logaddexp.reduce(states, axis=0)
-    label_scores = numpy.append(0.0, numpy.cumsum(words[numpy.arange(len(words)), labels]))
-    own = label_scores[ends] - label_scores[starts]
-    scores = numpy.exp(before_mention + own + outside - before[0, -1])
+
+    def __init__(self, lattice: Lattice, words: Array) -> None:
+        self.lattice, self.log_probabilities = lattice, words
+        self.words = numpy.where(words == -numpy.inf, words, numpy.maximum(words, LEAST))
+        self.moves = lattice.moves(numpy.exp(self.words.T), SUM)
+        before, after = scan(numpy.stack([self.moves, self.moves.swapaxes(0, 1)[..., ::-1]]), SUM)
+        # (1 + K, n_words + 1): of what leads to a state before each word, as a share of all; and of
+        # what follows it. Their sum is the log-probability of the state.
+        self.before, self.after = before - before[0, -1], after[:, ::-1]
+
+    def preceding(self, starts: Array, types: Array) -> Array:
+        """RETURNS (Array): Of what leads to mentions that start at words, (n_mentions,)."""
+        if self.lattice.bilou:
+            return cast(Array, self.before[0, starts])
+        states = self.before[:, starts]
+        if self.lattice.joined:  # the mention before isn't another one of its type
+            states[types + 1, numpy.arange(len(types))] = -numpy.inf
+        return cast(Array, numpy.logaddexp.reduce(states, axis=0))
+
+    def following(self, ends: Array, types: Array) -> Array:
+        """RETURNS (Array): Of what follows mentions that end before words, (n_mentions,)."""
+        if not self.lattice.joined:
+            return cast(Array, self.after[0, ends])
+        with numpy.errstate(divide="ignore"):
+            nexts = numpy.log(self.moves[0][:, ends]) + self.after[:, ends + 1]
+        nexts[types + 1, numpy.arange(len(types))] = -numpy.inf  # nor the mention after
+        return cast(Array, numpy.logaddexp.reduce(nexts, axis=0))
+
+
+def find_best_mentions(paths: Paths) -> ChainMentions:
+    """RETURNS (ChainMentions): The mentions of the best legal sequence (Viterbi), with their
+    probabilities."""
+    labels = best_labels(paths.lattice, paths.log_probabilities)
+    starts, ends, types = find_mentions(paths.lattice, labels)
+    rows = paths.words[numpy.arange(len(labels)), labels]
+    sums = numpy.append(0.0, numpy.cumsum(rows))
+    outside = paths.preceding(starts, types) + paths.following(ends, types)
+    scores = numpy.exp(outside + sums[ends] - sums[starts])
     return ChainMentions(starts, ends, types, numpy.minimum(scores, 1.0))
-
-
-class DocumentMentions(NamedTuple):
-    """Mentions in documents, in order."""
-
-    owners: Array  # (n_mentions,): the index of the document
-    starts: Array  # (n_mentions,): words of the document
-    ends: Array  # (n_mentions,): the word after the last
-    types: Array  # (n_mentions,): 0 … K - 1
-    scores: Array  # (n_mentions,): probabilities
-
-
-def decode_documents(lattice: Lattice, logits: Array, is_word: Sequence[Array]) -> DocumentMentions:
-    """Decode all documents in one chain, without whitespace, with separators in between.
-
-    logits (Array): (n_words of all documents, n_labels).
-    is_word (Sequence[Array]): For each document, False where a word is whitespace: (n_words,).
-    """
-    lengths = numpy.array([len(words) for words in is_word])
-    kept = numpy.flatnonzero(numpy.concatenate(is_word))
-    owners = numpy.repeat(numpy.arange(len(lengths)), lengths)[kept]
-    # Document i has i separators before it.
-    places = numpy.arange(len(kept)) + owners
-    chain = numpy.repeat(lattice.separator, len(kept) + len(lengths), axis=0)
-    chain[places] = log_softmax(logits[kept].astype("float64"))
-    found = find_best_mentions(lattice, chain)
-    edges = numpy.searchsorted(places, [found.starts, found.ends - 1])
-    owners = owners[edges[0]]
-    firsts, lasts = kept[edges] - (numpy.cumsum(lengths) - lengths)[owners]
-    return DocumentMentions(owners, firsts, lasts + 1, found.types, found.scores)
 
 
 def best_log_probability(lattice: Lattice, words: Array) -> float:

@@ -26,7 +26,7 @@ from spacy.util import registry
 
 from .about import __version__
 from .checks import has_own_score
-from .component import DEFAULT_CONFIG, make_token_ner
+from .factory import DEFAULT_CONFIG, make_token_ner
 from .onnx_model.onnx_classifier import build_onnx_token_classifier
 from .span_scores import refuse_score, span_score
 from .tokenizer import create_linear_tokenizer
@@ -61,6 +61,7 @@ def register() -> None:
             "model": DEFAULT_CONFIG["model"],
             "scheme": "bio",
             "threshold": None,
+            "candidates": None,
             "spans_key": None,
             "learn_rate_factor": 1.0,
             "scorer": {"@scorers": "spacy.ner_scorer.v1"},

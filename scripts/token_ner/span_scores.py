@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 from spacy.tokens import Doc, Span, SpanGroup
 
 KEY = "token_ner_scores"
+CANDIDATES = "_candidates"  # the end of the name of the span group
 Mention = tuple[int, int, str]  # first character, the one after the last, label
 Entry = Sequence[Any]  # text, label, score, component's name: a list or tuple, as spaCy reads it
 
@@ -46,6 +47,17 @@ def keep_scores(
     if spans_key is not None:
         group_scores(doc, spans_key, spans)
     return spans
+
+
+def group_candidates(doc: Doc, name: str, candidates: Sequence[ScoredMention] | None) -> None:
+    """Write a component's candidates into a span group of its own, in place of earlier ones."""
+    key = f"{name}{CANDIDATES}"
+    if candidates is None:
+        doc.spans.pop(key, None)
+        return
+    spans = [Span(doc, m.start, m.end, m.label) for m in candidates]
+    scores = [m.score for m in candidates]
+    doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={"scores": scores})
 
 
 def group_scores(doc: Doc, spans_key: str, spans: Iterable[Span]) -> None:

@@ -10,6 +10,7 @@ from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
 from token_ner import ScoredMention, TokenNER
+from token_ner.decoding import Prediction
 
 PERSON = {"entities": [(0, 13, "PER"), (19, 27, "LOC")]}
 TEXTS: list[tuple[str, dict[str, Any]]] = [
@@ -53,4 +54,4 @@ def mentions(doc: Doc) -> Found:
 
 
 def annotate(head: TokenNER, doc: Doc, found: list[ScoredMention]) -> None:
-    head.set_annotations([doc], [found])
+    head.set_annotations([doc], [Prediction(found, None)])

@@ -81,7 +81,7 @@ def test_whitespace_is_never_an_edge(trained: Language) -> None:
     labels = ner.word_labels
     for i, label in enumerate(["I-PER", "B-PER", "O", "I-PER", "I-PER"]):
         logits[i, labels.index(label)] = 9.0
-    ((mention,),) = ner.decode_docs([doc], [logits])
+    (mention,) = ner.decode_docs([doc], [logits])[0].mentions
     assert (mention.start, mention.end, mention.label) == (1, 4, "PER")
 
 
@@ -92,11 +92,14 @@ def test_decoded_batches_equal_documents(trained: Language) -> None:
     random = numpy.random.default_rng(1)
     docs = [Doc(trained.vocab, words=["x"] * n) for n in (3, 0, 20, 1, 0)]
     logits = [random.normal(size=(len(doc), 7), scale=3) for doc in docs]
-    together = ner.decode_docs(docs, logits)
-    for doc, scores, found in zip(docs, logits, together, strict=True):
-        (expected,) = ner.decode_docs([doc], [scores])
-        assert [m[:3] for m in found] == [m[:3] for m in expected]
-        assert [m.score for m in found] == pytest.approx([m.score for m in expected])
+    with patch.dict(ner.cfg, candidates=0.01):
+        together = ner.decode_docs(docs, logits)
+        alone = [ner.decode_docs([d], [s])[0] for d, s in zip(docs, logits, strict=True)]
+    for both, each in zip(together, alone, strict=True):
+        for found, expected in zip(both, each, strict=True):
+            assert found is not None and expected is not None
+            assert [m[:3] for m in found] == [m[:3] for m in expected]
+            assert [m.score for m in found] == pytest.approx([m.score for m in expected])
 
 
 def test_log_probabilities_are_of_the_models_logits(trained: Language) -> None:
@@ -105,7 +108,7 @@ def test_log_probabilities_are_of_the_models_logits(trained: Language) -> None:
     assert isinstance(ner, TokenNER)
     doc = Doc(trained.vocab, words=["x"])
     logits = numpy.array([[0.0, 0.0, 0.0, 2.0, 5.0, 5.0, 5.0]])
-    ((mention,),) = ner.decode_docs([doc], [logits])
+    (mention,) = ner.decode_docs([doc], [logits])[0].mentions
     legal = numpy.exp(log_softmax(logits)[0, :4])
     assert mention[:3] == (0, 1, "PER")
     assert mention.score == pytest.approx(legal[3] / legal.sum())

@@ -2,85 +2,32 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 
 import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.token_ner.lattice_helpers import (
+    LATTICES,
+    Found,
+    as_tuples,
+    enumerate_all,
+    find_best,
+    names,
+    random_words,
+)
 from token_ner.lattice import (
     BEST,
     SUM,
-    ChainMentions,
     Lattice,
+    Paths,
     Semiring,
     find_best_mentions,
     find_mentions,
     log_softmax,
     scan,
 )
-
-LATTICES = [
-    Lattice(n_types=k, bilou=bilou, joined=joined)
-    for k in (1, 2)
-    for bilou, joined in ((False, False), (True, False), (False, True))
-]
-Found = tuple[int, int, int]  # start, end, type
-
-
-def names(lattice: Lattice) -> list[str]:
-    prefixes = "BILU" if lattice.bilou else "BI"
-    return ["O", *(f"{p}{k}" for p in prefixes for k in range(lattice.n_types))]
-
-
-def is_legal(sequence: tuple[str, ...], lattice: Lattice) -> bool:
-    """The rules of the schemes, label by label."""
-    bilou = lattice.bilou
-    for before, label in itertools.pairwise(("O", *sequence, "O")):
-        open_before = before[0] in ("BI" if bilou else "")
-        if label[0] in "IL":
-            if before[0] not in "BI" or before[1:] != label[1:]:
-                return False
-        elif open_before or (lattice.joined and label[0] == "B" and before[1:] == label[1:]):
-            return False
-    return True
-
-
-def mentions_of(sequence: tuple[str, ...]) -> Iterator[Found]:
-    start = None
-    for i, label in enumerate((*sequence, "O")):
-        if start is not None and label[0] not in "IL":
-            yield start, i, int(sequence[start][1:])
-            start = None
-        if label[0] in "BU":
-            start = i
-
-
-def enumerate_all(words: numpy.ndarray, lattice: Lattice) -> tuple[float, dict[Found, float]]:
-    """RETURNS: The weight of the best legal sequence, and each mention's probability."""
-    best, total = -math.inf, 0.0
-    weights: dict[Found, float] = {}
-    columns = names(lattice)
-    for path in itertools.product(range(len(columns)), repeat=len(words)):
-        sequence = tuple(columns[i] for i in path)
-        if not is_legal(sequence, lattice):
-            continue
-        log_weight = float(words[numpy.arange(len(words)), path].sum())
-        best = max(best, log_weight)
-        total += math.exp(log_weight)
-        for mention in mentions_of(sequence):
-            weights[mention] = weights.get(mention, 0.0) + math.exp(log_weight)
-    return best, {mention: weight / total for mention, weight in weights.items()}
-
-
-def random_words(lattice: Lattice, n: int, seed: int, scale: float = 2.0) -> numpy.ndarray:
-    random = numpy.random.default_rng(seed)
-    return log_softmax(random.normal(scale=scale, size=(n, lattice.n_labels)))
-
-
-def as_tuples(found: ChainMentions) -> list[Found]:
-    return list(zip(found.starts.tolist(), found.ends.tolist(), found.types.tolist(), strict=True))
 
 
 def weight_of(words: numpy.ndarray, mentions: list[Found], lattice: Lattice) -> float:
@@ -100,7 +47,7 @@ def weight_of(words: numpy.ndarray, mentions: list[Found], lattice: Lattice) -> 
 def test_decode_equals_brute_force(lattice: Lattice, n: int, seed: int) -> None:
     words = random_words(lattice, n, seed)
     best, probabilities = enumerate_all(words, lattice)
-    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
+    found = find_best(lattice, words)
     mentions = as_tuples(found)
     # Sequences with a B that could be an I have the same mentions in only one way.
     assert weight_of(words, mentions, lattice) == pytest.approx(best)
@@ -114,12 +61,12 @@ def test_decode_keeps_documents_apart(lattice: Lattice) -> None:
     documents = [random_words(lattice, n, seed=n) for n in (1, 5, 2, 30, 3)]
     offset, expected, scores = 0, [], []
     for document in documents:
-        alone = find_best_mentions(lattice, numpy.concatenate([document, lattice.separator]))
+        alone = find_best(lattice, document)
         expected += [(s + offset, e + offset, t) for s, e, t in as_tuples(alone)]
         scores += alone.scores.tolist()
         offset += len(document) + 1
     chain = numpy.concatenate([p for document in documents for p in (document, lattice.separator)])
-    together = find_best_mentions(lattice, chain)
+    together = find_best_mentions(Paths(lattice, chain))
     assert as_tuples(together) == expected
     assert together.scores.tolist() == pytest.approx(scores)
 
@@ -127,7 +74,7 @@ def test_decode_keeps_documents_apart(lattice: Lattice) -> None:
 @pytest.mark.parametrize("lattice", LATTICES, ids=str)
 def test_decode_is_legal_when_all_is_equally_likely(lattice: Lattice) -> None:
     words = numpy.full((50, lattice.n_labels), -math.log(lattice.n_labels))
-    mentions = as_tuples(find_best_mentions(lattice, numpy.concatenate([words, lattice.separator])))
+    mentions = as_tuples(find_best(lattice, words))
     assert all(start < end <= 50 for start, end, _ in mentions)
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(mentions))
 
@@ -137,7 +84,7 @@ def test_decode_a_closed_scheme_ends_mentions_in_their_document() -> None:
     lattice = Lattice(n_types=1, bilou=True)
     # Columns O, B, I, L, U.
     words = numpy.log(numpy.array([[0.1, 0.7, 0.05, 0.05, 0.1]]))
-    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
+    found = find_best(lattice, words)
     assert found.scores.tolist() in ([], pytest.approx([0.5]))
 
 
@@ -145,7 +92,7 @@ def test_decode_scores_of_one_word_by_hand() -> None:
     """One word, BIO: I can't begin, so B has 0.6 of 0.6 + 0.3."""
     lattice = Lattice(n_types=1, bilou=False)
     words = numpy.log(numpy.array([[0.3, 0.6, 0.1]]))
-    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
+    found = find_best(lattice, words)
     assert as_tuples(found) == [(0, 1, 0)]
     assert found.scores.tolist() == pytest.approx([0.6 / 0.9])
 
@@ -156,7 +103,7 @@ def test_decode_of_io_joins_adjacent_words_of_a_type() -> None:
     lattice = Lattice(n_types=2, bilou=False, joined=True)
     types = numpy.array([[0.2, 0.7, 0.1], [0.3, 0.6, 0.1], [0.1, 0.1, 0.8]])  # O, 0, 1
     words = numpy.log(types[:, [0, 1, 2, 1, 2]])
-    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
+    found = find_best(lattice, words)
     assert as_tuples(found) == [(0, 2, 0), (2, 3, 1)]
     assert found.scores.tolist() == pytest.approx([0.7 * 0.6 * 0.9, 0.8 * 0.9])
 
@@ -167,8 +114,8 @@ def test_decode_stays_exact_over_a_long_document() -> None:
     words = random_words(lattice, 100_000, seed=0, scale=3.0)
     # A sure O in front and behind cuts the chain.
     words[[49_999, 50_010]] = lattice.separator
-    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
-    part = find_best_mentions(lattice, words[50_000:50_011])
+    found = find_best(lattice, words)
+    part = find_best_mentions(Paths(lattice, words[50_000:50_011]))
     inside = (found.starts >= 50_000) & (found.starts < 50_010)
     assert (found.starts[inside] - 50_000).tolist() == part.starts.tolist()
     assert found.scores[inside].tolist() == pytest.approx(part.scores.tolist(), abs=1e-9)
@@ -215,7 +162,7 @@ def test_decode_of_any_logits_gives_probabilities(
     """Also where the labels that are sure are not legal, for hundreds of words in a row."""
     lattice = Lattice(n_types=3, bilou=scheme == "bilou", joined=scheme == "io")
     words = random_words(lattice, n, seed, scale)
-    found = find_best_mentions(lattice, numpy.concatenate([words, lattice.separator]))
+    found = find_best(lattice, words)
     assert ((found.scores >= 0) & (found.scores <= 1)).all()
     assert is_legal_chain(as_tuples(found), n)
 

@@ -155,7 +155,7 @@ def test_registration_entry_points_are_what_is_registered() -> None:
         ((name, value),) = groups[f"spacy_{kind}"].items()
         function = EntryPoint(name, value, f"spacy_{kind}").load()
         assert registry.get(kind, name) is function
-    assert groups["spacy_factories"] == {"token_ner": "token_ner.component:make_token_ner"}
+    assert groups["spacy_factories"] == {"token_ner": "token_ner.factory:make_token_ner"}
 
 
 WITHOUT_TORCH = """

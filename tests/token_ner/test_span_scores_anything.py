@@ -15,6 +15,7 @@ from spacy.util import filter_spans
 from spacy.vocab import Vocab
 
 from token_ner import ScoredMention, TokenNER
+from token_ner.decoding import Prediction
 from token_ner.span_scores import KEY
 
 # The texts have words in common, some at the same places.
@@ -53,7 +54,7 @@ class Trial:
                 score = sum(map(len, self.scores.values()), 1) / 10_000
                 self.scores.setdefault((span.text, span.label_), set()).add(score)
                 mentions.append(ScoredMention(span.start, span.end, span.label_, score))
-        self.ner.set_annotations([doc], [mentions])
+        self.ner.set_annotations([doc], [Prediction(mentions, None)])
 
     def check(self) -> None:
         """Every score is of a mention with the same text and label."""

@@ -24,7 +24,7 @@ SETTINGS = {
         "model.case_embedding",
         "model.case_learn_rate_factor",
     ),
-    "token_ner": ("scheme", "threshold", "learn_rate_factor", "spans_key"),
+    "token_ner": ("scheme", "threshold", "candidates", "learn_rate_factor", "spans_key"),
 }
 OF_TRANSFORMERS = ("model.tokenizer_config", "model.transformer_config")  # settings of any name
 # What export saves and import sets itself.

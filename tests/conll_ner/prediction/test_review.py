@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from conll_ner.common.pipelines import find_heads, load_pipeline
 from conll_ner.data.docs import write_docs
 from conll_ner.prediction import review
-from token_ner.lattice import find_best_mentions, log_softmax
+from token_ner.lattice import Paths, find_best_mentions, log_softmax
 
 app = typer.Typer()
 app.command()(review.main)
@@ -45,7 +45,7 @@ def test_the_least_certain_texts_come_first(
         words = log_softmax(numpy.asarray(head.model.predict([doc])[0], dtype="float64"))
         # The sequence's probability, from those of its mentions where these are independent of it.
         chain = numpy.concatenate([words, head.lattice.separator])
-        assert len(find_best_mentions(head.lattice, chain).starts) == len(doc.ents)
+        assert len(find_best_mentions(Paths(head.lattice, chain)).starts) == len(doc.ents)
         expected.append((-head.log_probability(doc, words) / len(doc), text))
     chosen = [task["data"]["text"] for task in tasks]
     assert chosen == [text for _, text in sorted(expected, reverse=True)[:5]]
