@@ -17,7 +17,7 @@ from .checks import ONNX_CLASSIFIER
 from .component import TokenNER
 from .raw_text import detokenize, moses_doc
 from .registration import register
-from .span_scores import ScoredMention, group_scores, span_score
+from .span_scores import ScoredMention, group_scores, list_candidates, span_score
 from .training.augmentation import copy_gold, final_punctuation
 from .training.soft_labels import SoftLabels, set_soft_labels
 from .training.targets import BIO_PREFIXES
@@ -38,6 +38,7 @@ __all__ = [
     "final_punctuation",
     "group_scores",
     "is_unseen",
+    "list_candidates",
     "log_odds",
     "moses_doc",
     "refuse_code",

@@ -60,6 +60,15 @@ def group_candidates(doc: Doc, name: str, candidates: Sequence[ScoredMention] | 
     doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={"scores": scores})
 
 
+def list_candidates(doc: Doc) -> list[tuple[Span, float]]:
+    """RETURNS (list[tuple[Span, float]]): The candidates of all components, with their scores."""
+    found: list[tuple[Span, float]] = []
+    for key, group in doc.spans.items():
+        if key.endswith(CANDIDATES) and "scores" in group.attrs:
+            found += zip(group, cast(list[float], group.attrs["scores"]), strict=True)
+    return found
+
+
 def group_scores(doc: Doc, spans_key: str, spans: Iterable[Span]) -> None:
     """Write those spans that have a score into `doc.spans[spans_key]`, with `attrs["scores"]`."""
     found = [(span, entry) for span in spans if (entry := find_entry(span)) is not None]

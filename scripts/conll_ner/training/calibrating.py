@@ -1,5 +1,5 @@
-"""Fit the calibration of a pipeline's confidence scores and a threshold for a wanted precision, and
-save them in the pipeline's folder."""
+"""Fit the calibration of a pipeline's confidence scores, and save it in the pipeline's folder, with
+the promises that depend on it."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy
 from confection import Config
-from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -17,16 +16,20 @@ from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import atomic_write, read_json, write_json
 from conll_ner.common.pipelines import find_heads, find_single_head, load_pipeline
 from conll_ner.evaluation.calibration_error import (
-    THRESHOLDS,
     ScoredMentions,
     measure_calibration,
     scored_mentions,
 )
+from conll_ner.evaluation.promises import Kind
 from conll_ner.evaluation.seqeval_scores import annotate_gold
+from conll_ner.training.promising import (
+    PROMISES,
+    SETTINGS,
+    Promises,
+    make_promises,
+    read_promises,
+)
 from token_ner import Calibration, is_unseen, log_odds, text_key
-
-CONFIDENCE = 0.9  # that the precision at the threshold is reached
-LEAST_MENTIONS = 100  # above the first threshold that is tested; fewer give wide intervals
 
 
 class Fit(NamedTuple):
@@ -46,12 +49,12 @@ class Result(NamedTuple):
     """What was fitted.
 
     calibration (Calibration | None): None if it doesn't help; the scores stay as they are.
-    threshold (float | None): For the wanted precision, on calibrated scores.
+    promises (dict[Kind, Any]): As of `make_promises`.
     measures (dict[str, tuple[float, float]]): Name of a measure to its value before and after.
     """
 
     calibration: Calibration | None
-    threshold: float | None
+    promises: dict[Kind, Any]
     measures: dict[str, tuple[float, float]]
 
 
@@ -59,41 +62,43 @@ def calibrate_folder(
     nlp: Language,
     folder: Path,
     gold: Sequence[Doc],
-    precision: float | None = None,
+    promises: Promises | None = None,
     seen: frozenset[int] | None = None,
+    name: str = "",
 ) -> Result:
     """Fit the calibration of a pipeline, and save it in the pipeline's folder.
 
     nlp (Language): The pipeline in the folder. Its settings are changed too.
     gold (Sequence[Doc]): Documents that the pipeline wasn't trained on.
-    precision (float | None): Also find and save the threshold for this precision.
+    promises (Promises | None): To make; those that the pipeline has made before are made again.
     seen (frozenset[int] | None): `text_keys` of the training data; None takes those that the
         pipeline was calibrated with before, if any.
+    name (str): Of the gold documents, for the record of promises.
     RAISES (InputError): If the pipeline has no single `token_ner`, gold has no mentions, there is
-        too little to fit on, or the precision is not reached.
+        too little to fit on, or a promise can't be made.
     """
-    name, head = find_single_head(nlp, str(folder), "a pipeline to calibrate")
+    component, head = find_single_head(nlp, str(folder), "a pipeline to calibrate")
     if not any(doc.ents for doc in gold):
         raise InputError("the gold documents contain no mentions")
     if seen is None:
         seen = head.calibration.seen if head.calibration else frozenset()
-    settings: dict[str, Any] = {"calibration": None, "threshold": head.cfg["threshold"]}
-    head.cfg |= {"calibration": None, "threshold": None}
+    kept = {setting: head.cfg[setting] for setting in SETTINGS.values()}
+    head.cfg |= {"calibration": None} | dict.fromkeys(kept)
     predicted = annotate_gold(nlp, gold)
     fit = fit_on_documents(gold, predicted, seen)
     scores, right, texts = scored_mentions(gold, predicted)
-    calibrated, threshold = scores, None
+    calibrated = scores
     if fit.calibration is not None:
         calibrated = fit.calibration.apply(scores, texts)
-        settings["calibration"] = fit.calibration.to_settings()
-    if precision is not None:
-        settings["threshold"] = threshold = find_threshold(calibrated, right, precision)
-    head.cfg |= settings
-    save_settings(folder, name, settings)
+        head.cfg["calibration"] = fit.calibration.to_settings()
+    head.cfg |= kept
+    wanted = read_promises(nlp.meta) | dict(promises or {})
+    nlp.meta[PROMISES] = made = make_promises(nlp, head, gold, name, wanted)
+    save_settings(folder, component, head.cfg["calibration"], made)
     measures = {"held-out negative log-likelihood": fit.likelihoods}
     before, after = (measure_calibration(s, right) for s in (scores, calibrated))
     measures |= {name.replace("_", " "): (before[name], after[name]) for name in before}
-    return Result(fit.calibration, threshold, measures)
+    return Result(fit.calibration, made, measures)
 
 
 def calibrate_on_dev(config: Config, folder: Path) -> dict[str, Any] | None:
@@ -141,16 +146,24 @@ def describe(calibration: Calibration) -> dict[str, float]:
     return calibration._asdict() | {"seen": len(calibration.seen)}
 
 
-def save_settings(folder: Path, name: str, settings: dict[str, Any]) -> None:
-    """Change a component's settings in a pipeline's folder. Weights and other files stay as they
-    are. The threshold is in the config too, where it wins."""
+def save_settings(
+    folder: Path, name: str, calibration: dict[str, Any] | None, promises: dict[Kind, Any]
+) -> None:
+    """Save a component's calibration in a pipeline's folder, and its promises. Weights and other
+    files stay as they are. Least scores are in the config too, where they win."""
+    settings = {SETTINGS[kind]: promise["least"] for kind, promise in promises.items()}
     config = Config().from_disk(folder / "config.cfg", interpolate=False)
-    if "threshold" in config["components"][name]:
-        config["components"][name]["threshold"] = settings["threshold"]
+    section = config["components"][name]
+    changed = {key: value for key, value in settings.items() if key in section}
+    if any(section[key] != value for key, value in changed.items()):
+        section.update(changed)
         with atomic_write(folder / "config.cfg") as temporary:
             config.to_disk(temporary)
-    path = folder / name / "cfg"
-    write_json(path, read_json(path, "train the pipeline again") | settings)
+    advice = "train the pipeline again"
+    path, meta = folder / name / "cfg", folder / "meta.json"
+    write_json(path, read_json(path, advice) | settings | {"calibration": calibration})
+    if promises:
+        write_json(meta, read_json(meta, advice) | {PROMISES: promises})
 
 
 def fit_platt(mentions: ScoredMentions, seen: frozenset[int] = frozenset()) -> Calibration:
@@ -215,32 +228,3 @@ def held_out_likelihood(halves: Sequence[ScoredMentions], seen: frozenset[int]) 
         calibrated = fit_platt(other, seen).apply(half.scores, half.texts)
         total += len(half.texts) * negative_log_likelihood(calibrated, half.right)
     return total / sum(len(half.texts) for half in halves)
-
-
-def find_threshold(scores: numpy.ndarray, right: numpy.ndarray, precision: float) -> float:
-    """Find the lowest threshold that reaches a precision with 90 % confidence.
-
-    Thresholds are tested from a high one down until the first failure, so that testing many of them
-    doesn't weaken the confidence (fixed-sequence testing, https://arxiv.org/abs/2110.01052, section
-    3.1). A test compares the exact lower bound (Clopper and Pearson 1934), which assumes
-    independent mentions.
-
-    RAISES (InputError): If the first threshold doesn't reach the precision.
-    """
-    best = None
-    enough = numpy.sort(scores)[-min(LEAST_MENTIONS, len(scores))]
-    for threshold in [t for t in reversed(THRESHOLDS) if t <= enough]:
-        kept = right[scores >= threshold]
-        n_right = int(kept.sum())
-        # Clopper-Pearson: the precision at which so many correct mentions have 10 % probability.
-        bound = beta.ppf(1 - CONFIDENCE, n_right, len(kept) - n_right + 1) if n_right else 0.0
-        if bound < precision:
-            break
-        best = threshold
-    if best is None:
-        raise InputError(
-            f"precision {precision:g} is not reached with {100 * CONFIDENCE:.0f} % confidence, "
-            f"even by the {min(LEAST_MENTIONS, len(scores))} mentions with the highest scores; "
-            "ask for less or use more documents"
-        )
-    return best

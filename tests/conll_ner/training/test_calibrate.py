@@ -17,7 +17,7 @@ from conll_ner.data.docs import read_gold
 from conll_ner.evaluation.seqeval_scores import annotate_gold
 from conll_ner.training import calibrate
 from tests.conftest import ROOT, SAMPLE
-from token_ner import Calibration, text_key
+from token_ner import Calibration, list_candidates, text_key
 
 app = typer.Typer()
 app.command()(calibrate.main)
@@ -33,7 +33,8 @@ def pipeline(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def predicted() -> list[Doc]:
     nlp = load_pipeline(str(KEPT))
-    return annotate_gold(nlp, read_gold(SAMPLE / "train.txt", nlp.vocab)[:8])
+    docs = read_gold(SAMPLE / "train.txt", nlp.vocab)[:24]
+    return annotate_gold(nlp, [sentence.as_doc() for doc in docs for sentence in doc.sents])
 
 
 @pytest.fixture(scope="module")
@@ -98,26 +99,62 @@ def test_calibrate_saves_the_fit_and_changes_nothing_else(
         assert [ent._.score for ent in new.ents] == pytest.approx(expected.tolist(), abs=1e-3)
 
 
+PROMISES = ("--precision", 0.7, "--recall", 0.6)
+
+
 def test_calibrate_twice_gives_the_same(pipeline: Path, gold: Path) -> None:
     """The second fit starts from scores without calibration and without threshold."""
-    run(pipeline, gold, "--precision", 0.7)
+    run(pipeline, gold, *PROMISES)
     once = settings(pipeline)
-    run(pipeline, gold, "--precision", 0.7)
+    run(pipeline, gold, *PROMISES)
     assert settings(pipeline) == once
 
 
-def test_calibrate_sets_a_threshold_for_a_precision(
-    pipeline: Path, gold: Path, scores: numpy.ndarray, right: numpy.ndarray
+def test_calibrate_makes_promises(
+    pipeline: Path,
+    gold: Path,
+    predicted: list[Doc],
+    scores: numpy.ndarray,
+    right: numpy.ndarray,
 ) -> None:
-    code, printed, _ = run(pipeline, gold, "--precision", 0.75)
+    code, printed, _ = run(pipeline, gold, *PROMISES, "--check", 5)
     assert code == 0
     saved = settings(pipeline)
-    assert f"threshold {saved['threshold']}" in " ".join(printed.split())
+    printed = " ".join(printed.split())
+    assert f"threshold: {saved['threshold']}; there" in printed
+    assert "not broken in %" in printed
+    made = json.loads((pipeline / "meta.json").read_text())["promises"]
+    assert made["precision"]["least"] == saved["threshold"]
+    assert made["recall"]["least"] == saved["candidates"]
+    assert (made["recall"]["gold"], made["recall"]["documents"]) == (gold.name, len(predicted))
     fit = Calibration.from_settings(saved["calibration"])  # type: ignore[arg-type]
     kept = fit.apply(scores, ()) >= saved["threshold"]
-    assert right[kept].mean() >= 0.75 > right.mean()
+    assert made["precision"]["share"] == pytest.approx(right[kept].mean(), abs=0.01)
+    nlp = load_pipeline(str(pipeline))
+    for kind, promise in made.items():
+        assert nlp.meta["promises"][kind] == pytest.approx(promise)
+    docs = annotate_gold(nlp, read_gold(gold, nlp.vocab))
+    least = made["recall"]["least"]
+    assert all(score >= least for doc in docs for _, score in list_candidates(doc))
+
+
+def test_calibrate_makes_the_promises_of_before_again(pipeline: Path, gold: Path) -> None:
+    run(pipeline, gold, "--precision", 0.5)
+    run(pipeline, gold, "--recall", 0.3, "--by-type", "--confidence", 0.6)
+    made = json.loads((pipeline / "meta.json").read_text())["promises"]
+    assert made["precision"]["least"] == settings(pipeline)["threshold"]
+    assert made["recall"]["least"] == settings(pipeline)["candidates"]
+    assert made["recall"]["least"].keys() == made["recall"]["share"].keys() > {"PER"}
+
+
+def test_calibrate_keeps_settings_that_no_promise_has_made(pipeline: Path, gold: Path) -> None:
+    nlp = load_pipeline(str(pipeline))
+    head = nlp.get_pipe("token_ner")
+    head.threshold, head.candidates = 0.25, 0.05  # type: ignore[attr-defined]
+    nlp.to_disk(pipeline)
     run(pipeline, gold)
-    assert settings(pipeline)["threshold"] == saved["threshold"]  # kept without --precision
+    after = settings(pipeline)
+    assert (after["threshold"], after["candidates"]) == (0.25, 0.05)
 
 
 def test_calibrate_with_the_training_data_and_again_without(
@@ -157,7 +194,8 @@ def test_calibrate_bad_input_is_one_line_and_writes_nothing(
         ([pipeline, tmp_path / "none.spacy"], "contain no mentions"),
         ([pipeline, tmp_path / "one.spacy"], "too few predicted mentions"),
         ([other, gold], "0 token_ner components"),
-        ([pipeline, gold, "--precision", 0.9999], "precision 0.9999 is not reached"),
+        ([pipeline, gold, "--precision", 0.9999], "a precision of 0.9999 can't be promised"),
+        ([pipeline, gold, "--recall", 0.9999], "a recall of 0.9999 can't be promised"),
         ([pipeline, gold, "--train", tmp_path / "nothing.spacy"], "no such file"),
     ]
     for arguments, words in cases:

@@ -6,15 +6,12 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from scipy.stats import binomtest
 from sklearn.metrics import log_loss
 from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
 from conll_ner.evaluation.calibration_error import ScoredMentions
 from conll_ner.training.calibrating import (
-    CONFIDENCE,
-    find_threshold,
     fit_on_documents,
     fit_platt,
     negative_log_likelihood,
@@ -131,36 +128,3 @@ def test_calibrated_scores_stay_as_they_are() -> None:
 def test_fit_needs_mentions_in_both_halves() -> None:
     with pytest.raises(InputError, match="too few predicted mentions"):
         fit_on_documents([plain("B-A"), plain("O")], [scored("B-A", [0.5]), plain("O")])
-
-
-def test_threshold_reaches_the_precision_with_confidence() -> None:
-    scores, right = sample(3000, 1.0, 0.0)
-    threshold = find_threshold(scores, right, 0.9)
-
-    def bound(at: float) -> float:
-        kept = right[scores >= at]
-        test = binomtest(int(kept.sum()), len(kept), alternative="greater")
-        return float(test.proportion_ci(CONFIDENCE, "exact").low)
-
-    assert bound(threshold) >= 0.9 > bound(round(threshold - 0.01, 2))
-    assert 0.5 < threshold < 0.9
-
-
-def test_threshold_holds_on_other_samples_as_often_as_promised() -> None:
-    """Thresholds are found on 200 samples; their true precision, known from the generating
-    function, is below the wanted one for at most a tenth of them, within sampling error."""
-    rng = numpy.random.default_rng(1)
-    large = rng.beta(4, 1, 200_000)
-    failures = 0
-    for _ in range(200):
-        scores = rng.beta(4, 1, 500)
-        right = rng.random(500) < scores
-        threshold = find_threshold(scores, right, 0.85)
-        failures += large[large >= threshold].mean() < 0.85
-    assert failures <= 200 * (1 - CONFIDENCE) + 2 * (200 * 0.09) ** 0.5
-
-
-def test_a_precision_that_is_not_reached_is_an_error() -> None:
-    scores, right = sample(50, 0.5, -2)
-    with pytest.raises(InputError, match=r"precision 0.99 is not reached with 90 % confidence"):
-        find_threshold(scores, right, 0.99)

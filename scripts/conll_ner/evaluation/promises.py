@@ -1,0 +1,178 @@
+"""Promises about new documents: that precision or recall reaches a level.
+
+A promise says: with a confidence of 90 %, as many new documents as gold has, of the same kind,
+reach the level. The documents are the sample: mentions of one document are right or wrong together.
+A step is a least score. For precision it is a threshold, from the level down to 0; for recall, a
+floor of candidates, from 0.001 up. In this order, which doesn't depend on gold, steps are tested,
+and the last one before the first failure is taken: so testing many of them doesn't weaken the
+confidence (fixed-sequence testing, https://arxiv.org/abs/2110.01052, section 3.1).
+
+A test is Student's prediction interval for the mean gain, `right - level * counted`, of as many
+further documents. A few documents have most of the errors, and gold may happen to lack such ones.
+So a document with a large loss is added to gold, as conformal risk control adds the worst one
+(https://arxiv.org/abs/2208.02814, equation 4). This is an approximation: `simulate` counts how
+often it holds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy
+from scipy.stats import t as student
+from spacy.tokens import Doc
+
+from conll_ner.data.mentions import Mention, to_mention, word_mentions
+from token_ner import list_candidates
+
+Kind = Literal["precision", "recall"]
+LEAST_FLOOR = 0.001  # the lowest that token_ner takes
+FLOORS = numpy.unique(numpy.round(numpy.geomspace(LEAST_FLOOR, 0.9, 120), 4))
+THRESHOLDS = numpy.append(numpy.arange(0, 100) / 100, [0.995, 0.999])
+MOST_DOCUMENTS = 100_000  # that are named as needed
+
+
+class Outcomes(NamedTuple):
+    """What happens at each step in each document.
+
+    steps (ndarray): Least scores, in the order of testing: (n_steps,).
+    right (ndarray): Mentions of gold with at least this score, (n_documents, n_steps).
+    counted (ndarray): Of which they are a share: for precision all mentions with at least this
+        score, for recall those of gold, (n_documents, n_steps).
+    """
+
+    steps: numpy.ndarray
+    right: numpy.ndarray
+    counted: numpy.ndarray
+
+    def select(self, documents: numpy.ndarray) -> "Outcomes":
+        return Outcomes(self.steps, self.right[documents], self.counted[documents])
+
+    def shares(self) -> numpy.ndarray:
+        """RETURNS (ndarray): Precision or recall of all documents together at each step; 1 where
+        nothing is counted: (n_steps,)."""
+        counted = self.counted.sum(axis=0)
+        return numpy.where(counted, self.right.sum(axis=0) / numpy.maximum(1, counted), 1.0)
+
+
+def count_outcomes(
+    kind: Kind, level: float, gold: Sequence[Doc], predicted: Sequence[Doc], label: str | None
+) -> Outcomes:
+    """Count what each step keeps.
+
+    level (float): The promised precision or recall.
+    predicted (Sequence[Doc]): For precision with the mentions of all scores, for recall with
+        candidates from LEAST_FLOOR on.
+    label (str | None): The type to count; None for all.
+    """
+    right, kept, expected = [], [], []
+    steps = THRESHOLDS[level >= THRESHOLDS][::-1] if kind == "precision" else FLOORS
+    for gold_doc, doc in zip(gold, predicted, strict=True):
+        mentions = {m for m in word_mentions(gold_doc) if label in (None, m.label)}
+        scored = scored_spans(kind, doc, label)
+        scores = numpy.array([score for _, score in scored])
+        is_right = numpy.array([mention in mentions for mention, _ in scored], dtype=bool)
+        at_least = scores[:, None] >= steps
+        right.append(at_least[is_right].sum(axis=0))
+        kept.append(at_least.sum(axis=0))
+        expected.append(numpy.full(len(steps), len(mentions)))
+    counted = kept if kind == "precision" else expected
+    return Outcomes(steps, numpy.array(right), numpy.array(counted))
+
+
+def scored_spans(kind: Kind, doc: Doc, label: str | None) -> list[tuple[Mention, float]]:
+    """RETURNS (list[tuple[Mention, float]]): For precision the mentions that have a score, for
+    recall the candidates."""
+    if kind == "precision":
+        scored = [(ent, ent._.score) for ent in doc.ents if ent.has_extension("score")]
+    else:
+        scored = list_candidates(doc)
+    return [
+        (to_mention(span), score)
+        for span, score in scored
+        if score is not None and label in (None, span.label_)
+    ]
+
+
+def lower_bounds(outcomes: Outcomes, kind: Kind, level: float, confidence: float) -> numpy.ndarray:
+    """RETURNS (ndarray): What the mean gain of as many new documents is at least, with a
+    confidence, at each step: (n_steps,)."""
+    gains, added = gains_of(outcomes, kind, level)
+    n = len(gains)
+    quantile = student.ppf(confidence, max(1, n - 1))
+    deviation = numpy.vstack([gains, added]).std(axis=0, ddof=1)
+    return (gains.sum(axis=0) + added) / n - quantile * deviation * numpy.sqrt(2 / n)  # type: ignore[no-any-return]
+
+
+def gains_of(outcomes: Outcomes, kind: Kind, level: float) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """RETURNS (tuple[ndarray, ndarray]): The gains, (n_documents, n_steps), and that of the added
+    document, (n_steps,). For precision it has as many wrong mentions as the worst one at the step.
+    For recall, where documents that miss many at a high floor may miss few at a low one, it misses
+    as many as the document of an average missed mention at the highest floor."""
+    losses = outcomes.counted - outcomes.right
+    if kind == "precision":
+        added = losses.max(axis=0)
+    else:
+        missed = losses[:, -1]
+        added = (missed**2).sum() / max(1, missed.sum()) * numpy.ones(len(outcomes.steps))
+    return outcomes.right - level * outcomes.counted, -numpy.maximum(1, added)
+
+
+def choose_step(outcomes: Outcomes, kind: Kind, level: float, confidence: float) -> int | None:
+    """RETURNS (int | None): The last step before the first failure; None if the first one fails."""
+    holds = lower_bounds(outcomes, kind, level, confidence) >= 0
+    return int(numpy.argmin([*holds, False])) - 1 if holds[0] else None
+
+
+def documents_needed(outcomes: Outcomes, kind: Kind, level: float, confidence: float) -> int | None:
+    """RETURNS (int | None): How many documents like these are enough for the first step; None if
+    none are, because it doesn't reach the level, or hardly."""
+    gains, added = gains_of(outcomes, kind, level)
+    mean, deviation = gains[:, 0].mean(), numpy.append(gains[:, 0], added[0]).std(ddof=1)
+    n = numpy.arange(2, MOST_DOCUMENTS)
+    quantiles = student.ppf(confidence, n - 1)
+    enough = mean + added[0] / n - quantiles * deviation * numpy.sqrt(2 / n) >= 0
+    return int(n[enough][0]) if enough.any() else None
+
+
+class Simulation(NamedTuple):
+    """How often a promise from one part of gold is kept by the same number of other documents.
+
+    made (float): The share of the draws in which a promise was made.
+    kept (float): The share of the draws in which none was broken.
+    """
+
+    made: float
+    kept: float
+
+
+def simulate(
+    outcomes: Outcomes, kind: Kind, level: float, confidence: float, draws: int, seed: int = 0
+) -> Simulation:
+    """Make promises from random halves of the documents, and look at the other halves."""
+    random = numpy.random.default_rng(seed)
+    made = broken = 0
+    half = len(outcomes.right) // 2
+    for _ in range(draws):
+        order = random.permutation(len(outcomes.right))
+        step = choose_step(outcomes.select(order[:half]), kind, level, confidence)
+        if step is not None:
+            made += 1
+            broken += bool(outcomes.select(order[half : 2 * half]).shares()[step] < level)
+    return Simulation(made / draws, 1 - broken / draws)
+
+
+def describe_promise(kind: str, promise: Mapping[str, Any]) -> str:
+    """RETURNS (str): A promise of a pipeline's `meta`, in words."""
+    setting = "threshold" if kind == "precision" else "least score of a candidate"
+    by_type = isinstance(promise["least"], Mapping)
+    least, share = (
+        ", ".join(f"{label} {value:.4g}" for label, value in promise[name].items())
+        if by_type
+        else f"{promise[name]:.4g}"
+        for name in ("least", "share")
+    )
+    return (
+        f"a {kind} of {promise['level']:g}{' of each type' if by_type else ''} on "
+        f"{promise['documents']:,} documents like {promise['gold']}, with "
+        f"{100 * promise['confidence']:g} % confidence; {setting}: {least}; there: {share}"
+    )
