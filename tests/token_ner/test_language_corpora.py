@@ -14,7 +14,8 @@ from conll_ner.common.languages import blank_pipeline
 from conll_ner.data.columns.conll import read_corpus
 from conll_ner.data.docs import make_doc
 from conll_ner.evaluation.perturbations import f1_on_gold_tokens
-from conll_ner.evaluation.raw_text_scores import score_raw
+from conll_ner.evaluation.raw_text_scores import annotate_raw, score_raw
+from conll_ner.evaluation.seqeval_scores import annotate_gold
 from tests.hf_helpers import save_bert
 from tests.token_ner.component_helpers import add_backbone
 
@@ -87,15 +88,15 @@ def test_gold_words_and_raw_text_read_the_same(lang: str, backbone: Path, tmp_pa
         find_library(lang)
     nlp = make_pipeline(lang, backbone)
     gold = learn(nlp, lang, tmp_path / "in.txt")
-    assert f1_on_gold_tokens(nlp, gold) == 1.0
-    assert score_raw(nlp, gold) == {"f1": 1.0, "unreachable": 0.0}
+    assert f1_on_gold_tokens(gold, annotate_gold(nlp, gold)) == 1.0
+    assert score_raw(*annotate_raw(nlp, gold)) == {"f1": 1.0, "unreachable": 0.0}
     nlp.to_disk(tmp_path / "model")
     loaded = spacy.load(tmp_path / "model")
-    assert score_raw(loaded, gold)["f1"] == 1.0
+    assert score_raw(*annotate_raw(loaded, gold))["f1"] == 1.0
 
 
 def test_chinese_needs_its_own_tokenizer(backbone: Path, tmp_path: Path) -> None:
     nlp = make_pipeline("zh", backbone, "spacy.Tokenizer.v1")
     gold = learn(nlp, "zh", tmp_path / "in.txt")
-    assert f1_on_gold_tokens(nlp, gold) == 1.0
-    assert score_raw(nlp, gold)["f1"] == 0.0
+    assert f1_on_gold_tokens(gold, annotate_gold(nlp, gold)) == 1.0
+    assert score_raw(*annotate_raw(nlp, gold))["f1"] == 0.0

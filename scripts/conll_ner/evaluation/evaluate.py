@@ -16,6 +16,7 @@ from conll_ner.common.options import Device, Pipeline
 from conll_ner.common.pipelines import describe_runtime, load_on_device
 from conll_ner.data.docs import is_empty_split, write_docs
 from conll_ner.data.splits import find_splits
+from conll_ner.evaluation.promises import format_share
 from conll_ner.evaluation.runs import read_record
 from conll_ner.evaluation.seqeval_scores import PROTOCOLS
 from conll_ner.evaluation.split_scores import evaluate_file, make_buckets
@@ -51,12 +52,26 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
         msg.text(f"F1 by wordpiece (as in the Hugging Face course) {f1:.2f}")
     if scores["calibration"] is not None:
         print_calibration(scores["calibration"])
+    print_promises(scores["promises"])
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in scores["errors"].items())
     msg.text(f"mistakes by kind: {kinds}")
     for by, rows in scores["f1_by"].items():
         parts = (f"{bucket} {100 * r['f1']:.2f} ({r['support']:,})" for bucket, r in rows.items())
         msg.text(f"F1 by {by}: {', '.join(parts)}")
     print()
+
+
+def print_promises(promises: dict[str, dict[str, Any]]) -> None:
+    """Print whether the pipeline's promises are kept, on each form of the text."""
+    for kind, own in promises["gold words"].items():
+        shares = ", ".join(
+            f"{format_share(found[kind]['share'])} on {text}" for text, found in promises.items()
+        )
+        message = f"the promised {kind} of {100 * own['level']:g}: {shares}"
+        if own["kept"]:
+            msg.good(f"{message}; kept")
+        else:
+            msg.warn(f"{message}; broken")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from conll_ner.evaluation.bootstrap import count_by_document, f1_score
-from conll_ner.evaluation.raw_text_scores import score_raw
+from conll_ner.evaluation.raw_text_scores import annotate_raw, score_raw
 from conll_ner.evaluation.seqeval_scores import annotate_gold
 from token_ner import copy_gold, final_punctuation
 from token_ner.training.augmentation import gets_typo, swap_letters
@@ -52,23 +52,27 @@ PERTURBATIONS: dict[str, Perturb] = {
 }
 
 
-def f1_on_gold_tokens(nlp: Language, gold: Sequence[Doc]) -> float:
-    right, n_predicted, n_gold = zip(
-        *count_by_document(gold, annotate_gold(nlp, gold)), strict=True
-    )
+def f1_on_gold_tokens(gold: Sequence[Doc], predicted: Sequence[Doc]) -> float:
+    right, n_predicted, n_gold = zip(*count_by_document(gold, predicted), strict=True)
     return float(f1_score(right, n_predicted, n_gold))
 
 
-def score_perturbed(nlp: Language, gold: Sequence[Doc], name: str) -> float:
-    """RETURNS (float): F1 on documents changed by one of PERTURBATIONS."""
+def annotate_perturbed(
+    nlp: Language, gold: Sequence[Doc], name: str
+) -> tuple[list[Doc], list[Doc]]:
+    """RETURNS (tuple[list[Doc], list[Doc]]): Gold documents changed by one of PERTURBATIONS, and
+    annotated copies of them."""
     rng = random.Random(SEED)
-    return f1_on_gold_tokens(nlp, [PERTURBATIONS[name](doc, rng) for doc in gold])
+    changed = [PERTURBATIONS[name](doc, rng) for doc in gold]
+    return changed, annotate_gold(nlp, changed)
 
 
 def score_variants(nlp: Language, gold: Sequence[Doc]) -> dict[str, float]:
     """RETURNS (dict[str, float]): F1 on gold tokens, on raw text and for each perturbation, and
     `unreachable` of score_raw."""
-    raw = score_raw(nlp, gold)
-    result = {"gold tokens": f1_on_gold_tokens(nlp, gold), "raw text": raw["f1"]}
-    result |= {name: score_perturbed(nlp, gold, name) for name in PERTURBATIONS}
+    raw = score_raw(*annotate_raw(nlp, gold))
+    own = f1_on_gold_tokens(gold, annotate_gold(nlp, gold))
+    result = {"gold tokens": own, "raw text": raw["f1"]}
+    for name in PERTURBATIONS:
+        result[name] = f1_on_gold_tokens(*annotate_perturbed(nlp, gold, name))
     return result | {"unreachable": raw["unreachable"]}

@@ -21,13 +21,15 @@ import numpy
 from scipy.stats import t as student
 from spacy.tokens import Doc
 
-from conll_ner.data.mentions import Mention, to_mention, word_mentions
+from conll_ner.data.mentions import CharMention, char_mentions
 from token_ner import list_candidates
 
 Kind = Literal["precision", "recall"]
 LEAST_FLOOR = 0.001  # the lowest that token_ner takes
 FLOORS = numpy.unique(numpy.round(numpy.geomspace(LEAST_FLOOR, 0.9, 120), 4))
 THRESHOLDS = numpy.append(numpy.arange(0, 100) / 100, [0.995, 0.999])
+STEP = numpy.array([0.0])  # what a pipeline predicts is from its least score on
+PROMISES = "promises"  # in a pipeline's meta: its promises, by kind
 MOST_DOCUMENTS = 100_000  # that are named as needed
 
 
@@ -54,20 +56,28 @@ class Outcomes(NamedTuple):
         return numpy.where(counted, self.right.sum(axis=0) / numpy.maximum(1, counted), 1.0)
 
 
+def steps_of(kind: Kind, level: float) -> numpy.ndarray:
+    """RETURNS (ndarray): The least scores to test, in order."""
+    return THRESHOLDS[level >= THRESHOLDS][::-1] if kind == "precision" else FLOORS
+
+
 def count_outcomes(
-    kind: Kind, level: float, gold: Sequence[Doc], predicted: Sequence[Doc], label: str | None
+    kind: Kind,
+    steps: numpy.ndarray,
+    gold: Sequence[Doc],
+    predicted: Sequence[Doc],
+    label: str | None,
 ) -> Outcomes:
     """Count what each step keeps.
 
-    level (float): The promised precision or recall.
+    steps (ndarray): Least scores, (n_steps,).
     predicted (Sequence[Doc]): For precision with the mentions of all scores, for recall with
         candidates from LEAST_FLOOR on.
     label (str | None): The type to count; None for all.
     """
     right, kept, expected = [], [], []
-    steps = THRESHOLDS[level >= THRESHOLDS][::-1] if kind == "precision" else FLOORS
     for gold_doc, doc in zip(gold, predicted, strict=True):
-        mentions = {m for m in word_mentions(gold_doc) if label in (None, m.label)}
+        mentions = {m for m in char_mentions(gold_doc) if label in (None, m.label)}
         scored = scored_spans(kind, doc, label)
         scores = numpy.array([score for _, score in scored])
         is_right = numpy.array([mention in mentions for mention, _ in scored], dtype=bool)
@@ -79,15 +89,15 @@ def count_outcomes(
     return Outcomes(steps, numpy.array(right), numpy.array(counted))
 
 
-def scored_spans(kind: Kind, doc: Doc, label: str | None) -> list[tuple[Mention, float]]:
-    """RETURNS (list[tuple[Mention, float]]): For precision the mentions that have a score, for
+def scored_spans(kind: Kind, doc: Doc, label: str | None) -> list[tuple[CharMention, float]]:
+    """RETURNS (list[tuple[CharMention, float]]): For precision the mentions that have a score, for
     recall the candidates."""
     if kind == "precision":
         scored = [(ent, ent._.score) for ent in doc.ents if ent.has_extension("score")]
     else:
         scored = list_candidates(doc)
     return [
-        (to_mention(span), score)
+        (CharMention(span.start_char, span.end_char, span.label_), score)
         for span, score in scored
         if score is not None and label in (None, span.label_)
     ]
@@ -176,3 +186,35 @@ def describe_promise(kind: str, promise: Mapping[str, Any]) -> str:
         f"{promise['documents']:,} documents like {promise['gold']}, with "
         f"{100 * promise['confidence']:g} % confidence; {setting}: {least}; there: {share}"
     )
+
+
+def check_promises(
+    meta: Mapping[str, Any], gold: Sequence[Doc], predicted: Sequence[Doc]
+) -> dict[str, dict[str, Any]]:
+    """Look whether the promises of a pipeline are kept on some documents.
+
+    meta (Mapping[str, Any]): The pipeline's, which has its promises.
+    predicted (Sequence[Doc]): By the pipeline.
+    RETURNS (dict[str, dict]): By kind its `level`, the `share` that is reached (by type if it was
+        promised by type), and whether it is `kept`.
+    """
+    found = {}
+    for kind, promise in meta.get(PROMISES, {}).items():
+        by_type = isinstance(promise["least"], Mapping)
+        shares = {
+            label: float(count_outcomes(kind, STEP, gold, predicted, label).shares()[0])
+            for label in (promise["least"] if by_type else [None])
+        }
+        found[kind] = {
+            "level": promise["level"],
+            "share": shares if by_type else shares[None],
+            "kept": min(shares.values()) >= promise["level"],
+        }
+    return found
+
+
+def format_share(share: float | Mapping[str, float]) -> str:
+    """RETURNS (str): A share, or those of types, in percent."""
+    if isinstance(share, Mapping):
+        return ", ".join(f"{label} {100 * value:.2f}" for label, value in share.items())
+    return f"{100 * share:.2f}"

@@ -10,18 +10,24 @@ from conll_ner.evaluation.bootstrap import f1_score
 from token_ner import detokenize
 
 
-def score_raw(nlp: Language, gold: Sequence[Doc]) -> dict[str, float]:
-    """Score a pipeline on detokenized documents, comparing mentions by character offsets.
+def annotate_raw(nlp: Language, gold: Sequence[Doc]) -> tuple[list[Doc], list[Doc]]:
+    """RETURNS (tuple[list[Doc], list[Doc]]): The gold documents, detokenized; and what the pipeline
+    makes of their texts."""
+    texts = [detokenize(doc, nlp.lang) for doc in gold]
+    return texts, list(nlp.pipe(doc.text for doc in texts))
+
+
+def score_raw(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, float]:
+    """Compare the documents of `annotate_raw` by character offsets.
 
     RETURNS (dict[str, float]): `f1`, and `unreachable`, the share of gold mentions that start or
         end inside a token of the pipeline, so that it can't predict them.
     """
-    texts = [detokenize(doc, nlp.lang) for doc in gold]
     counts, unreachable = [], 0
-    for doc, predicted in zip(texts, nlp.pipe(doc.text for doc in texts), strict=True):
-        expected, found = char_mentions(doc), char_mentions(predicted)
+    for doc, annotated in zip(gold, predicted, strict=True):
+        expected, found = char_mentions(doc), char_mentions(annotated)
         counts.append([len(expected & found), len(found), len(expected)])
-        unreachable += sum(predicted.char_span(*mention[:2]) is None for mention in expected)
+        unreachable += sum(annotated.char_span(*mention[:2]) is None for mention in expected)
     right, n_predicted, n_gold = zip(*counts, strict=True)
     return {
         "f1": float(f1_score(right, n_predicted, n_gold)),

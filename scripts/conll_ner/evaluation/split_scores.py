@@ -25,8 +25,9 @@ from conll_ner.evaluation.mistakes import (
     count_mistakes,
     f1_by,
 )
-from conll_ner.evaluation.perturbations import LOWER_CASE, score_perturbed
-from conll_ner.evaluation.raw_text_scores import score_raw
+from conll_ner.evaluation.perturbations import LOWER_CASE, annotate_perturbed, f1_on_gold_tokens
+from conll_ner.evaluation.promises import check_promises
+from conll_ner.evaluation.raw_text_scores import annotate_raw, score_raw
 from conll_ner.evaluation.seqeval_scores import annotate_gold, iob2_labels, score, unknown_types
 from conll_ner.evaluation.wordpiece_scores import (
     LabelledWordpieces,
@@ -54,8 +55,9 @@ def evaluate_file(
         interval of F1; `by_document`, the numbers of correct, predicted and gold mentions;
         `errors` by kind; `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the
         scores by wordpiece; `raw_text` and `lower_case`, F1 on text in these forms (not with gold
-        sentence boundaries); `unknown_types`, which the pipeline can't predict; the file, its
-        hash, its size, and the speed.
+        sentence boundaries); `promises` of the pipeline on gold words and on these forms, as of
+        `check_promises`; `unknown_types`, which the pipeline can't predict; the file, its hash,
+        its size, and the speed.
     RAISES (InputError): If the file can't be read or contains no mentions (F1 is undefined).
     """
     gold = read_gold(path, nlp.vocab)
@@ -73,6 +75,8 @@ def evaluate_file(
             group_scores(doc, "token_ner", doc.ents)  # kept without user data
         write_docs(predicted, predictions, user_data=False)
     counts = count_by_document(gold, predicted)
+    raw, lower = annotate_raw(nlp, gold), annotate_perturbed(nlp, gold, LOWER_CASE)
+    texts = {"gold words": (gold, predicted), "raw text": raw, "lower case": lower}
     return score(gold, predicted) | {
         "f1_interval": f1_interval(counts),
         "by_document": counts,
@@ -81,8 +85,9 @@ def evaluate_file(
         "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
         "calibration": assess_calibration(gold, predicted, find_calibration(nlp)),
         "wordpiece": wordpieces and score_wordpieces(gold, wordpieces, iob2_labels(gold)),
-        "raw_text": score_raw(nlp, gold)["f1"],
-        "lower_case": score_perturbed(nlp, gold, LOWER_CASE),
+        "raw_text": score_raw(*raw)["f1"],
+        "lower_case": f1_on_gold_tokens(*lower),
+        "promises": {name: check_promises(nlp.meta, *docs) for name, docs in texts.items()},
         "unknown_types": unknown,
         **describe_file(path, gold, seconds),
     }

@@ -12,7 +12,7 @@ from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import read_gold
 from conll_ner.evaluation.promises import Kind, Simulation, describe_promise
 from conll_ner.training.calibrating import calibrate_folder, describe, text_keys
-from conll_ner.training.promising import Wanted, check_promises, read_promises
+from conll_ner.training.promising import Wanted, read_promises, simulate_promises
 
 
 @command
@@ -86,7 +86,7 @@ def main(
         msg.good(f"{pipeline}: {describe_promise(kind, promise)}")
     if check is not None:
         _, head = find_single_head(nlp, str(pipeline), "a pipeline to calibrate")
-        print_check(check_promises(nlp, head, docs, read_promises(nlp.meta), check))
+        print_check(simulate_promises(nlp, head, docs, read_promises(nlp.meta), check))
 
 
 def print_check(found: dict[tuple[Kind, str | None], Simulation]) -> None:

@@ -20,10 +20,9 @@ from conll_ner.evaluation.calibration_error import (
     measure_calibration,
     scored_mentions,
 )
-from conll_ner.evaluation.promises import Kind
+from conll_ner.evaluation.promises import PROMISES, Kind
 from conll_ner.evaluation.seqeval_scores import annotate_gold
 from conll_ner.training.promising import (
-    PROMISES,
     SETTINGS,
     Promises,
     make_promises,

@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from conll_ner.common.console import InputError
 from conll_ner.evaluation.promises import (
     LEAST_FLOOR,
+    PROMISES,
     Kind,
     Outcomes,
     Simulation,
@@ -17,11 +18,11 @@ from conll_ner.evaluation.promises import (
     count_outcomes,
     documents_needed,
     simulate,
+    steps_of,
 )
 from conll_ner.evaluation.seqeval_scores import annotate_gold
 from token_ner import TokenNER
 
-PROMISES = "promises"  # in a pipeline's meta: its promises, by kind
 SETTINGS: dict[Kind, str] = {"precision": "threshold", "recall": "candidates"}
 
 
@@ -101,7 +102,7 @@ def choose(
     """RETURNS (tuple[float, float]): The least score, and the precision or recall with it.
     RAISES (InputError): If the promise can't be made."""
     level, confidence, _ = wanted
-    outcomes = count_outcomes(kind, level, gold, predicted, label)
+    outcomes = count_outcomes(kind, steps_of(kind, level), gold, predicted, label)
     step = choose_step(outcomes, kind, level, confidence)
     if step is None:
         raise InputError(explain(outcomes, kind, wanted, label))
@@ -120,7 +121,7 @@ def explain(outcomes: Outcomes, kind: Kind, wanted: Wanted, label: str | None) -
     return f"{message}, on {n:,} documents; about {needed:,} such documents would be enough"
 
 
-def check_promises(
+def simulate_promises(
     nlp: Language, head: TokenNER, gold: Sequence[Doc], promises: Promises, draws: int
 ) -> dict[tuple[Kind, str | None], Simulation]:
     """RETURNS (dict[tuple[Kind, str | None], Simulation]): How often each promise is kept, of all
@@ -129,7 +130,7 @@ def check_promises(
     labels = [None, *head.labels]
     return {
         (kind, label): simulate(
-            count_outcomes(kind, wanted.level, gold, predicted, label),
+            count_outcomes(kind, steps_of(kind, wanted.level), gold, predicted, label),
             kind,
             wanted.level,
             wanted.confidence,

@@ -1,5 +1,7 @@
 """Promises: what a step counts, which step is chosen, and how often new documents keep it."""
 
+from typing import Any
+
 import numpy
 import pytest
 from scipy.stats import t as student
@@ -10,11 +12,13 @@ from conll_ner.evaluation.promises import (
     FLOORS,
     Kind,
     Outcomes,
+    check_promises,
     choose_step,
     count_outcomes,
     documents_needed,
     lower_bounds,
     simulate,
+    steps_of,
 )
 from token_ner import ScoredMention
 from token_ner.span_scores import keep_scores
@@ -53,7 +57,7 @@ def at(outcomes: Outcomes, least: float) -> tuple[list[int], list[int]]:
 
 
 def test_precision_counts_the_mentions_from_the_threshold_on() -> None:
-    outcomes = count_outcomes("precision", 0.9, GOLD, PREDICTED, None)
+    outcomes = count_outcomes("precision", steps_of("precision", 0.9), GOLD, PREDICTED, None)
     assert outcomes.steps[0] == 0.9
     assert (numpy.diff(outcomes.steps) < 0).all()
     assert at(outcomes, 0.9) == ([1, 0, 0], [1, 0, 0])
@@ -63,7 +67,7 @@ def test_precision_counts_the_mentions_from_the_threshold_on() -> None:
 
 
 def test_recall_counts_what_candidates_find_of_gold() -> None:
-    outcomes = count_outcomes("recall", 0.9, GOLD, PREDICTED, None)
+    outcomes = count_outcomes("recall", steps_of("recall", 0.9), GOLD, PREDICTED, None)
     assert outcomes.steps.tolist() == FLOORS.tolist()
     assert at(outcomes, 0.001) == ([1, 0, 1], [2, 0, 1])
     assert at(outcomes, 0.7) == ([1, 0, 0], [2, 0, 1])
@@ -78,7 +82,7 @@ def test_recall_counts_what_candidates_find_of_gold() -> None:
     ],
 )
 def test_counts_of_a_type(kind: Kind, label: str, expected: tuple[list[int], list[int]]) -> None:
-    outcomes = count_outcomes(kind, 0.9, GOLD, PREDICTED, label)
+    outcomes = count_outcomes(kind, steps_of(kind, 0.9), GOLD, PREDICTED, label)
     assert at(outcomes, 0.001) == expected
 
 
@@ -147,3 +151,22 @@ def test_too_few_documents_promise_nothing_and_enough_of_them_do() -> None:
 
 def test_no_number_of_documents_helps_below_the_level() -> None:
     assert documents_needed(shares_right(0.9), "precision", 0.95, 0.9) is None
+
+
+@pytest.mark.parametrize(
+    ("level", "least", "expected"),
+    [
+        (0.4, 0.0, {"share": 0.4, "kept": True}),
+        (0.41, 0.0, {"share": 0.4, "kept": False}),
+        (0.4, {"PER": 0.0, "ORG": 0.0}, {"share": {"PER": 0.5, "ORG": 0.0}, "kept": False}),
+    ],
+)
+def test_a_promise_is_kept_if_its_level_is_reached(
+    level: float, least: Any, expected: dict[str, Any]
+) -> None:
+    meta = {"promises": {"precision": {"level": level, "least": least}}}
+    assert check_promises(meta, GOLD, PREDICTED) == {"precision": {"level": level, **expected}}
+
+
+def test_a_pipeline_without_promises_has_none_to_keep() -> None:
+    assert check_promises({}, GOLD, PREDICTED) == {}

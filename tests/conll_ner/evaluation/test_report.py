@@ -71,6 +71,10 @@ def make_files() -> None:
     ruler: Any = nlp.add_pipe("entity_ruler")
     ruler.add_patterns([{"label": label, "pattern": text} for label, text in patterns])
     nlp.add_pipe("test_report_page_scores")
+    nlp.meta["promises"] = {
+        "precision": {"level": 0.4, "least": 0.0},
+        "recall": {"level": 0.9, "least": {"PER": 0.1}},
+    }
     nlp.to_disk("rules")
     for name in ("dev", "test"):
         Path(f"{name}.txt").write_text(HOSTILE, encoding="utf-8")
@@ -112,6 +116,10 @@ def test_page_shows_the_metrics() -> None:
         low, high = scores["f1_interval"]
         assert f"{100 * low:.2f}–{100 * high:.2f}" in page
         assert scores["sha256"] in page
+    precision = 100 * metrics["splits"]["dev"]["conlleval"]["overall"]["precision"]
+    kept = f"<td>precision 40.00</td><td>gold words</td><td>{precision:.2f}</td><td>kept</td>"
+    assert kept in page
+    assert "<td>recall 90.00</td><td>lower case</td><td>PER 0.00</td><td>broken</td>" in page
     rows = [("gold tokens", "50.00"), ("typos", "25.00"), ("splits wrongly in raw text", "10.00")]
     for form, value in rows:
         assert f"{form}</th><td>{value}</td><td>{value}</td>" in page

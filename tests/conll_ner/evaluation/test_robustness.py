@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from conll_ner.evaluation import robustness
 from conll_ner.evaluation.perturbations import PERTURBATIONS
-from conll_ner.evaluation.raw_text_scores import score_raw
+from conll_ner.evaluation.raw_text_scores import annotate_raw, score_raw
 from token_ner import detokenize
 from token_ner.raw_text import trailing_spaces
 
@@ -91,11 +91,11 @@ def test_raw_text_is_scored_by_character_offsets() -> None:
     ruler.add_patterns([{"label": "LOC", "pattern": "Varnholm"}])  # type: ignore[attr-defined]
     words = ["(", "Varnholm", ")", "is", "n't", "Oslo", "."]
     doc = Doc(nlp.vocab, words=words, ents=["O", "B-LOC", "O", "O", "O", "B-LOC", "O"])
-    assert score_raw(nlp, [doc]) == {"f1": pytest.approx(2 / 3), "unreachable": 0.0}
+    assert score_raw(*annotate_raw(nlp, [doc])) == {"f1": pytest.approx(2 / 3), "unreachable": 0.0}
     # If the tokenizer only splits at spaces, "(Varnholm)" and "Oslo." are one token each.
     tokenizer: Any = nlp.tokenizer
     nlp.tokenizer = type(tokenizer)(nlp.vocab)
-    assert score_raw(nlp, [doc]) == {"f1": 0.0, "unreachable": 1.0}
+    assert score_raw(*annotate_raw(nlp, [doc])) == {"f1": 0.0, "unreachable": 1.0}
 
 
 def test_robustness_command(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from conll_ner.common.files import sha256
 from conll_ner.common.training_log import read_log
 from conll_ner.data.docs import read_docs, read_gold
 from conll_ner.evaluation.mistakes import KINDS
+from conll_ner.evaluation.promises import format_share
 from conll_ner.evaluation.report_page.charts import (
     STYLE,
     Curve,
@@ -91,6 +92,16 @@ def list_variants(robustness: dict[str, dict[str, Any]] | None) -> list[str]:
     return [name for name, value in first.items() if isinstance(value, float)]
 
 
+def list_promises(splits: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): A row for each split, form of the text, and promise."""
+    return [
+        {"split": split, "text": text, "kind": kind, **row, "share": format_share(row["share"])}
+        for split, scores in splits.items()
+        for text, found in scores.get("promises", {}).items()
+        for kind, row in found.items()
+    ]
+
+
 def percent(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{100 * value:.2f}"
 
@@ -117,6 +128,7 @@ def render_page(
         mistakes=mistakes,
         documents=documents,
         kinds=KINDS,
+        promises=list_promises(metrics["splits"]),
         variants=list_variants(metrics["robustness"]),
         types=sorted({type_ for mistake in mistakes for type_ in mistake.types}),
         suspect_score=SUSPECT_SCORE,
