@@ -49,6 +49,7 @@ STAGES: dict[str, dict[str, Entry]] = {
     },
     "Prediction": {
         "predict": Entry("prediction.predict", "Annotate files of any size"),
+        "redact": Entry("prediction.redact", "Replace the mentions in texts"),
         "review": Entry("prediction.review", "Choose the texts most worth annotating"),
         "annotate": Entry("prediction.annotate", "Annotate Parquet files on a Ray cluster"),
         "serve": Entry("serving.serve", "Serve a pipeline over HTTP, with a page to try it"),

@@ -17,7 +17,14 @@ from .checks import ONNX_CLASSIFIER
 from .component import TokenNER
 from .raw_text import detokenize, moses_doc
 from .registration import register
-from .span_scores import ScoredMention, group_scores, list_candidates, span_score
+from .span_scores import (
+    ScoredMention,
+    gives_candidates,
+    group_scores,
+    keep_candidates,
+    list_candidates,
+    span_score,
+)
 from .training.augmentation import copy_gold, final_punctuation
 from .training.soft_labels import SoftLabels, set_soft_labels
 from .training.targets import BIO_PREFIXES
@@ -36,8 +43,10 @@ __all__ = [
     "copy_gold",
     "detokenize",
     "final_punctuation",
+    "gives_candidates",
     "group_scores",
     "is_unseen",
+    "keep_candidates",
     "list_candidates",
     "log_odds",
     "moses_doc",

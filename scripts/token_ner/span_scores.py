@@ -69,6 +69,21 @@ def list_candidates(doc: Doc) -> list[tuple[Span, float]]:
     return found
 
 
+def gives_candidates(doc: Doc) -> bool:
+    """RETURNS (bool): Whether a component has written candidates, though there may be none."""
+    return any(key.endswith(CANDIDATES) for key in doc.spans)
+
+
+def keep_candidates(doc: Doc, labels: Sequence[str]) -> None:
+    """Drop the candidates of all components that have other labels."""
+    for key in [key for key in doc.spans if key.endswith(CANDIDATES)]:
+        group = doc.spans[key]
+        rows = zip(group, group.attrs.get("scores", ()), strict=False)
+        kept = [(span, score) for span, score in rows if span.label_ in labels]
+        scores = [score for _, score in kept]
+        doc.spans[key] = SpanGroup(doc, spans=[s for s, _ in kept], attrs={"scores": scores})
+
+
 def group_scores(doc: Doc, spans_key: str, spans: Iterable[Span]) -> None:
     """Write those spans that have a score into `doc.spans[spans_key]`, with `attrs["scores"]`."""
     found = [(span, entry) for span in spans if (entry := find_entry(span)) is not None]

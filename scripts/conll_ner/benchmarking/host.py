@@ -21,7 +21,7 @@ from spacy.util import registry
 
 from conll_ner.common.pipelines import find_components, find_heads
 from conll_ner.evaluation.seqeval_scores import copy_words
-from token_ner import TokenNER, component, lattice
+from token_ner import TokenNER, component, decoding
 from token_ner.checks import ONNX_CLASSIFIER
 from token_ner.onnx_model import onnx_classifier
 from token_ner.onnx_model.onnx_shim import OnnxShim
@@ -37,7 +37,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
         *((forward, name) for name in ("run_batches", "backward_batches", "split_by_doc")),
         (onnx_classifier, "classify_words"),
     ],
-    "lattice": [(lattice, "find_best_mentions")],
+    "lattice": [(decoding, "Paths"), *((decoding.Chain, name) for name in ("best", "candidates"))],
     "decoding": [(TokenNER, "decode_docs")],
     "annotations": [(TokenNER, "set_annotations")],
     "gold": [(component, "make_targets")],

@@ -21,6 +21,7 @@ import aiohttp
 from conll_ner.common.console import InputError
 from conll_ner.data.formats.annotated import Annotated
 from conll_ner.prediction.annotating import cut_parts, load_for_annotation
+from conll_ner.prediction.outputs import FORMATS
 from conll_ner.prediction.parts import Annotator
 from conll_ner.serving.auth import VARIABLE as TOKEN_VARIABLE
 
@@ -157,7 +158,7 @@ def alternate_with_predict(
     """
     nlp = load_for_annotation(pipeline, device, None, ())
     with TemporaryDirectory() as folder, serving(pipeline, device) as (_, url):
-        annotator = Annotator(nlp, (), Path(folder), ".jsonl")
+        annotator = Annotator(nlp, (), Path(folder), FORMATS[".jsonl"])
         try:
             asyncio.run(send_requests(url, texts, clients, WARM_UP_SECONDS))
             for _ in range(rounds):

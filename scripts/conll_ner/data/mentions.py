@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from spacy.tokens import Doc, Span
 
 from conll_ner.common.console import UNSAFE, InputError, shorten
+from token_ner import list_candidates
 
 # Schemes have 4 labels (CoNLL-2003), 18 (OntoNotes), 66 (Few-NERD), or a few hundred (fine-grained
 # ones, such as Sekine's extended hierarchy). With more, a field of texts was read as the labels.
@@ -47,15 +48,23 @@ def list_mentions(doc: Doc) -> list[dict[str, Any]]:
     """RETURNS (list[dict[str, Any]]): For each mention its text, label, confidence score (None if
     the pipeline has none), and start and end as character offsets; the end is exclusive."""
     return [
-        {
-            "text": ent.text,
-            "label": ent.label_,
-            "score": ent._.score if ent.has_extension("score") else None,
-            "start": ent.start_char,
-            "end": ent.end_char,
-        }
-        for ent in doc.ents
+        describe_span(ent, ent._.score if ent.has_extension("score") else None) for ent in doc.ents
     ]
+
+
+def describe_candidates(doc: Doc) -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): As of `list_mentions`, for each candidate."""
+    return [describe_span(span, score) for span, score in list_candidates(doc)]
+
+
+def describe_span(span: Span, score: float | None) -> dict[str, Any]:
+    return {
+        "text": span.text,
+        "label": span.label_,
+        "score": score,
+        "start": span.start_char,
+        "end": span.end_char,
+    }
 
 
 def label_problem(label: str) -> str:

@@ -11,28 +11,33 @@ from conll_ner.common.console import InputError
 from conll_ner.common.pipelines import find_heads, load_on_device
 from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.prediction.records import list_files, read_records, reject
+from token_ner import keep_candidates
 from token_ner.checks import TRF_DATA
 
 # Maximum size of a part. An interrupted run loses only the parts in progress.
 PART_RECORDS = 1000
 PART_CHARACTERS = 500_000
 BATCH_CHARACTERS = 50_000  # per call of the pipeline
-OUTPUT_FIELDS = ("text", "mentions")  # added to the fields of a record
 Part = list[Annotated | Issue]
 
 
 def load_for_annotation(
-    pipeline: str, device: str, threshold: float | None, labels: Sequence[str]
+    pipeline: str,
+    device: str,
+    threshold: float | None,
+    labels: Sequence[str],
+    candidates: float | None = None,
 ) -> Language:
-    """RETURNS (Language): The pipeline on the device, with the threshold set.
-    RAISES (InputError): If a threshold is given but the pipeline has no confidence scores, or if
-        it lacks one of the labels."""
+    """RETURNS (Language): The pipeline on the device, with the least scores set that are given.
+    RAISES (InputError): If one is given but the pipeline has no confidence scores, or if it lacks
+        one of the labels."""
     nlp, _ = load_on_device(pipeline, device)
     heads = find_heads(nlp)
-    if threshold is not None and not heads:
-        raise InputError(f"{pipeline} has no confidence scores; omit --threshold")
-    for head in heads.values() if threshold is not None else ():
-        head.threshold = threshold
+    for setting, value in (("threshold", threshold), ("candidates", candidates)):
+        if value is not None and not heads:
+            raise InputError(f"{pipeline} has no confidence scores, which --{setting} needs")
+        for head in heads.values() if value is not None else ():
+            setattr(head, setting, value)
     known = {label for values in nlp.pipe_labels.values() for label in values}
     unknown = sorted(set(labels) - known)
     if unknown:
@@ -67,9 +72,19 @@ def annotate_texts(nlp: Language, texts: Sequence[str], labels: Sequence[str]) -
         for i, doc in zip(batch, found, strict=True):
             drop_transformer_output(doc)
             if labels:
-                doc.set_ents([ent for ent in doc.ents if ent.label_ in labels], default="outside")
+                keep_labels(doc, labels)
             docs[i] = doc
     return [docs[i] for i in range(len(texts))]
+
+
+def keep_labels(doc: Doc, labels: Sequence[str]) -> None:
+    """Drop mentions and candidates with other labels."""
+    doc.set_ents([ent for ent in doc.ents if ent.label_ in labels], default="outside")
+    keep_candidates(doc, labels)
+
+
+def has_candidates(nlp: Language) -> bool:
+    return any(head.candidates is not None for head in find_heads(nlp).values())
 
 
 def drop_transformer_output(doc: Doc) -> None:
@@ -111,9 +126,9 @@ def name_first(rejects: Sequence[Issue]) -> str:
     return f"; the first is invalid: {rejects[0].reason}" if rejects else ""
 
 
-def reject_overwritten(item: Annotated | Issue) -> Annotated | Issue:
-    """Reject records with fields that the output would overwrite."""
-    taken = [name for name in OUTPUT_FIELDS if isinstance(item, Annotated) and name in item.fields]
+def reject_overwritten(item: Annotated | Issue, added: Sequence[str]) -> Annotated | Issue:
+    """Reject records with fields that the output would overwrite, which are `added`."""
+    taken = [name for name in added if isinstance(item, Annotated) and name in item.fields]
     if not taken:
         return item
     reason = f"the output would overwrite the field {taken[0]}; rename it"

@@ -16,9 +16,10 @@ from conll_ner.data.columns.conll import Document, format_corpus
 from conll_ner.data.columns.rows import DOCSTART
 from conll_ner.data.docs import to_sentence
 from conll_ner.data.formats.annotated import Annotated
-from conll_ner.data.mentions import list_mentions
-from token_ner import group_scores
+from conll_ner.data.mentions import describe_candidates, list_mentions
+from token_ner import gives_candidates, group_scores
 
+CANDIDATES = "candidates"  # a field that is added only if the pipeline gives some
 CSV_COLUMNS = ("record", "start", "end", "label", "score", "text")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that is a formula
 MARK = '<mark title="{score}">{text} <b>{label}</b></mark>'
@@ -39,25 +40,34 @@ mark b { font-size: .7em }
 PAGE_END = "</body>\n</html>\n"
 
 
+Join = Callable[[Sequence[Path], Path], None]
+
+
 class Format(NamedTuple):
     """An output format.
 
     write (Callable): Writes a part.
     join (Callable): Joins parts in order to a file.
     problem (Callable): The reason why the format can't contain a record; empty if it can.
+    adds (tuple[str, ...]): The fields that are added to those of a record.
     """
 
     write: Callable[[Sequence[Annotated], Sequence[Doc], Path], None]
-    join: Callable[[Sequence[Path], Path], None]
+    join: Join
     problem: Callable[[Annotated], str] = lambda _: ""
+    adds: tuple[str, ...] = ("text", "mentions", CANDIDATES)
 
 
 def list_rows(records: Sequence[Annotated], docs: Sequence[Doc]) -> list[dict[str, Any]]:
-    """RETURNS (list[dict[str, Any]]): For each record its fields, `text` and `mentions`."""
-    return [
-        dict(record.fields) | {"text": record.text, "mentions": list_mentions(doc)}
-        for record, doc in zip(records, docs, strict=True)
-    ]
+    """RETURNS (list[dict[str, Any]]): For each record its fields, `text`, `mentions`, and
+    `candidates` if the pipeline gives them."""
+    rows = []
+    for record, doc in zip(records, docs, strict=True):
+        row = dict(record.fields) | {"text": record.text, "mentions": list_mentions(doc)}
+        if gives_candidates(doc):
+            row[CANDIDATES] = describe_candidates(doc)
+        rows.append(row)
+    return rows
 
 
 def join_bytes(parts: Iterable[Path], target: Path, before: str = "", after: str = "") -> None:

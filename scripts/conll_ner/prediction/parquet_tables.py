@@ -25,7 +25,7 @@ def write_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
     names = dict.fromkeys(name for row in rows for name in row) or ("text", "mentions")
     columns: dict[str, Any] = {}
     for name in names:
-        type_ = pyarrow.list_(MENTION) if name == "mentions" else None
+        type_ = pyarrow.list_(MENTION) if name in ("mentions", "candidates") else None
         type_ = pyarrow.string() if name == "text" else type_
         values = [row.get(name) for row in rows]
         try:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from spacy.language import Language
 from spacy.util import get_package_path, is_package
@@ -27,16 +27,35 @@ from conll_ner.prediction.annotating import (
     PART_RECORDS,
     Part,
     annotate_texts,
+    has_candidates,
     load_for_annotation,
     reject_if_longer,
     reject_overwritten,
     reject_unwritable,
 )
-from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
-from conll_ner.prediction.outputs import join_bytes
+from conll_ner.prediction.outputs import CANDIDATES, Format, Join, join_bytes
 from conll_ner.prediction.records import REJECTS_SUFFIX, rejects_file
 
 COUNTS_SUFFIX = ".json"
+
+
+class Job(NamedTuple):
+    """What is done with each part. Worker processes compare jobs, so that each loads a pipeline
+    once.
+
+    least (tuple[float | None, float | None]): Threshold and least score of candidates; None for
+        the pipeline's own.
+    labels (tuple[str, ...]): The labels to keep; all if empty.
+    folder (Path): The folder of the parts.
+    format_ (Format): How parts are written.
+    """
+
+    pipeline: str
+    device: str
+    least: tuple[float | None, float | None]
+    labels: tuple[str, ...]
+    folder: Path
+    format_: Format
 
 
 class Annotator:
@@ -44,14 +63,13 @@ class Annotator:
 
     labels (Sequence[str]): The labels to keep; all if empty.
     folder (Path): The folder of the parts.
-    suffix (str): A key of outputs.FORMATS.
     """
 
-    def __init__(self, nlp: Language, labels: Sequence[str], folder: Path, suffix: str) -> None:
+    def __init__(self, nlp: Language, labels: Sequence[str], folder: Path, format_: Format) -> None:
         self.nlp = nlp
         self.labels = labels
         self.folder = folder
-        self.suffix = suffix
+        self.format = format_
 
     def write_part(self, number: int, part: Part) -> dict[str, int]:
         """Annotate a part. Write its documents, its rejects, and last its counts, which mark the
@@ -60,15 +78,15 @@ class Annotator:
         RETURNS (dict[str, int]): The numbers of texts, words, mentions and rejected records.
         RAISES (FloatingPointError): If the pipeline's weights are not finite.
         """
-        format_ = OUTPUT_FORMATS[self.suffix]
         limit = self.nlp.max_length
-        items = [reject_overwritten(reject_if_longer(item, limit)) for item in part]
-        items = [reject_unwritable(item, format_.problem) for item in items]
+        added = [x for x in self.format.adds if x != CANDIDATES or has_candidates(self.nlp)]
+        items = [reject_overwritten(reject_if_longer(item, limit), added) for item in part]
+        items = [reject_unwritable(item, self.format.problem) for item in items]
         rejects = [item for item in items if isinstance(item, Issue)]
         records = [item for item in items if isinstance(item, Annotated)]
         with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
             docs = annotate_texts(self.nlp, [record.text for record in records], self.labels)
-            format_.write(records, docs, self.folder / f"{number:06}{self.suffix}")
+            self.format.write(records, docs, self.folder / f"{number:06}")
             counts = {
                 "texts": len(docs),
                 "words": sum(map(len, docs)),
@@ -84,19 +102,18 @@ class Annotator:
 
 
 def write_parts(
-    parts: Iterable[Part], folder: Path, arguments: tuple[Any, ...], processes: int
+    parts: Iterable[Part], job: Job, processes: int
 ) -> Iterator[tuple[dict[str, int], bool]]:
     """Write the parts that are not complete yet.
 
-    arguments (tuple): The arguments of `make_annotator`, hashable.
     YIELDS (tuple[dict[str, int], bool]): The counts of each part, in order, and whether this run
         wrote it.
     RAISES (InputError): As `Annotator.write_part`, or if a worker process dies.
     """
     if processes == 1:
-        annotator = make_annotator(*arguments)
+        annotator = make_annotator(job)
         for number, part in enumerate(parts):
-            done = read_counts(folder, number, part)
+            done = read_counts(job.folder, number, part)
             yield (done, False) if done else (annotator.write_part(number, part), True)
         return
     waiting: deque[dict[str, int] | Future[dict[str, int]]] = deque()
@@ -106,8 +123,8 @@ def write_parts(
     try:
         for number, part in enumerate(parts):
             waiting.append(
-                read_counts(folder, number, part)
-                or pool.submit(write_part_in_worker, arguments, number, part)
+                read_counts(job.folder, number, part)
+                or pool.submit(write_part_in_worker, job, number, part)
             )
             if len(waiting) > 2 * processes:  # to limit the parts in memory
                 yield wait_for_counts(waiting.popleft())
@@ -151,17 +168,10 @@ def wait_for_counts(
     return (part, False) if isinstance(part, dict) else (part.result(), True)
 
 
-def make_annotator(
-    pipeline: str,
-    device: str,
-    threshold: float | None,
-    labels: Sequence[str],
-    folder: Path,
-    suffix: str,
-) -> Annotator:
-    return Annotator(
-        load_for_annotation(pipeline, device, threshold, labels), labels, folder, suffix
-    )
+def make_annotator(job: Job) -> Annotator:
+    threshold, candidates = job.least
+    nlp = load_for_annotation(job.pipeline, job.device, threshold, job.labels, candidates)
+    return Annotator(nlp, job.labels, job.folder, job.format_)
 
 
 make_annotator_once = cache(make_annotator)
@@ -187,10 +197,10 @@ def end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def write_part_in_worker(arguments: tuple[Any, ...], number: int, part: Part) -> dict[str, int]:
-    """RETURNS (dict[str, int]): As Annotator.write_part, of the annotator with these arguments,
-    which a process makes for its first part."""
-    return make_annotator_once(*arguments).write_part(number, part)
+def write_part_in_worker(job: Job, number: int, part: Part) -> dict[str, int]:
+    """RETURNS (dict[str, int]): As Annotator.write_part, of the annotator that a process makes for
+    its first part."""
+    return make_annotator_once(job).write_part(number, part)
 
 
 def fingerprint_run(
@@ -236,19 +246,19 @@ def prepare_parts(folder: Path, run: dict[str, Any], resume: bool) -> None:
     write_json(settings, run)
 
 
-def join_parts(folder: Path, output: Path, n_parts: int, rejected: int) -> Path:
+def join_parts(folder: Path, output: Path, totals: Mapping[str, int], join: Join) -> Path:
     """Join the parts to the output, and delete them.
 
+    totals (Mapping[str, int]): The numbers of `parts` and of `rejected` records.
     RETURNS (Path): The file of the rejected records. It is written only if there are any.
     RAISES (InputError): If the parts can't be joined.
     """
-    numbers = range(n_parts)
+    numbers = range(totals["parts"])
     with atomic_write(output) as temporary:
-        parts = [folder / f"{number:06}{output.suffix}" for number in numbers]
-        OUTPUT_FORMATS[output.suffix].join(parts, temporary)
+        join([folder / f"{number:06}" for number in numbers], temporary)
     rejects = rejects_file(output)
     delete_output(rejects)
-    if rejected:
+    if totals["rejected"]:
         with atomic_write(rejects) as temporary:
             join_bytes([folder / f"{number:06}{REJECTS_SUFFIX}" for number in numbers], temporary)
     shutil.rmtree(folder)

@@ -1,61 +1,19 @@
 """Annotate files of any size. The work is saved in parts, so an interrupted run can be resumed."""
 
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from conll_ner.common.command import Writes, command
-from conll_ner.common.console import EXIT_REJECTED, InputError, first_line, msg
-from conll_ner.common.files import lock, partial_path
+from conll_ner.common.console import InputError
+from conll_ner.common.files import partial_path
 from conll_ner.common.options import Device, Pipeline, TextField, WholeFiles
-from conll_ner.prediction.annotating import Part, cut_parts
 from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
-from conll_ner.prediction.parts import fingerprint_run, join_parts, prepare_parts, write_parts
+from conll_ner.prediction.parts import Job, fingerprint_run
 from conll_ner.prediction.records import FORMATS as INPUT_FORMATS
 from conll_ner.prediction.records import REJECTS_SUFFIX, list_files, read_records
-
-
-def write_all_parts(
-    parts: Iterable[Part], folder: Path, arguments: tuple[Any, ...], processes: int
-) -> Counter[str]:
-    """Annotate and write all parts, with a progress bar. If interrupted, exit with code 130.
-
-    arguments (tuple): The arguments of `texts.parts.make_annotator`.
-    RETURNS (Counter[str]): The numbers of parts, texts, words, mentions and rejected records, and
-        under "new words" the words that this run annotated.
-    RAISES (InputError): If a part can't be annotated or written.
-    """
-    totals: Counter[str] = Counter()
-    try:
-        with tqdm(unit=" words", unit_scale=True, disable=None) as progress:
-            for counts, is_new in write_parts(parts, folder, arguments, processes):
-                totals.update(counts, parts=1)
-                totals["new words"] += counts["words"] if is_new else 0
-                progress.update(counts["words"])
-    except KeyboardInterrupt:
-        print(f"Interrupted. {folder} is kept: continue with --resume", file=sys.stderr)
-        sys.exit(130)
-    except OSError as error:  # such as a full disk
-        reason = first_line(error)
-        raise InputError(f"{reason}; {folder} is kept: continue with --resume") from None
-    return totals
-
-
-def report_totals(output: Path, totals: Counter[str], rejects: Path, seconds: float) -> None:
-    """Print the totals of a complete run. If records were rejected, exit with code 3."""
-    msg.good(
-        f"{output}: {totals['texts']:,} texts, {totals['words']:,} words, "
-        f"{totals['mentions']:,} mentions, {totals['new words'] / seconds:,.0f} words/s"
-    )
-    if totals["rejected"]:
-        msg.warn(f"{totals['rejected']:,} records rejected; the reasons are in {rejects}")
-        sys.exit(EXIT_REJECTED)
+from conll_ner.prediction.running import run_job
 
 
 @command
@@ -80,6 +38,14 @@ def main(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Minimum confidence score of a mention")
     ] = None,
+    candidates: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=1,
+            help="Also write all spans with at least this score to .jsonl, .parquet or .spacy",
+        ),
+    ] = None,
     labels: Annotated[str, typer.Option(help="Labels to keep, comma-separated; default: all")] = "",
     processes: Annotated[int, typer.Option(min=1, help="Number of worker processes")] = 1,
     device: Device = "auto",
@@ -95,15 +61,21 @@ def main(
         raise InputError(f"--format {format_} is not one of {', '.join(known)}")
     files = list_files(source, format_)
     types = [label for label in labels.split(",") if label]
-    options = {"format": format_, "text_field": text_field, "threshold": threshold}
-    folder = partial_path(output)
-    run = fingerprint_run(pipeline, files, options | {"labels": types, "whole_files": whole_files})
-    arguments = (pipeline, device, threshold, tuple(types), folder, output.suffix)
-    with lock(output):
-        prepare_parts(folder, run, resume)
-        parts = cut_parts(read_records(files, text_field, format_, whole_files=whole_files))
-        start = time.perf_counter()
-        totals = write_all_parts(parts, folder, arguments, processes)
-        seconds = time.perf_counter() - start
-        rejects = join_parts(folder, output, totals["parts"], totals["rejected"])
-    report_totals(output, totals, rejects, seconds)
+    options = {
+        "format": format_,
+        "text_field": text_field,
+        "whole_files": whole_files,
+        "threshold": threshold,
+        "candidates": candidates,
+        "labels": types,
+    }
+    least, written = (threshold, candidates), OUTPUT_FORMATS[output.suffix]
+    job = Job(pipeline, device, least, tuple(types), partial_path(output), written)
+    run_job(
+        job,
+        fingerprint_run(pipeline, files, options),
+        read_records(files, text_field, format_, whole_files=whole_files),
+        output,
+        processes=processes,
+        resume=resume,
+    )

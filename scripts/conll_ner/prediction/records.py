@@ -77,7 +77,12 @@ def list_files(path: Path, format_: str | None) -> list[Path]:
 
 
 def read_records(
-    files: list[Path], text_field: str, format_: str | None = None, *, whole_files: bool = False
+    files: list[Path],
+    text_field: str,
+    format_: str | None = None,
+    *,
+    whole_files: bool = False,
+    keep_text: bool = False,
 ) -> Iterator[Annotated | Issue]:
     """Read lines of text, JSON records, or rows of a table, one by one. Blank lines are skipped.
 
@@ -85,19 +90,20 @@ def read_records(
     format_ (str | None): A value of FORMATS. None: by each file's suffix; "text" for standard
         input.
     whole_files (bool): Whether a text file is one text, instead of a text per line.
+    keep_text (bool): Whether the text stays among the fields of a record, in its place.
     RAISES (InputError): If a table has no such column, or a file can't be read.
     """
     for path in files:
         kind = format_ or ("text" if path == STDIN else FORMATS[text_suffix(path)])
         if kind == "parquet":
-            yield from read_parquet(path, text_field)
+            yield from read_parquet(path, text_field, keep_text)
             continue
         try:
             with open_binary(path) as binary, decode(binary) as file:
                 if kind == "csv":
-                    yield from read_csv(file, path, text_field)
+                    yield from read_csv(file, path, text_field, keep_text)
                 elif kind == "jsonl":
-                    yield from read_json(file, path, text_field)
+                    yield from read_json(file, path, text_field, keep_text)
                 else:
                     yield from (read_whole if whole_files else read_text)(file, path)
         except UnicodeDecodeError:  # all other invalid bytes become surrogates
@@ -163,17 +169,21 @@ def check_line(text: str, source: Path, number: int) -> Annotated | Issue:
     return check_text(text, {"source": name, "line": number}, where)
 
 
-def read_json(file: TextIO, source: Path, text_field: str) -> Iterator[Annotated | Issue]:
+def read_json(
+    file: TextIO, source: Path, text_field: str, keep_text: bool
+) -> Iterator[Annotated | Issue]:
     for where, row in parse_records(file, source):
         if isinstance(row, Issue):
             yield row._replace(text="")
         elif not isinstance(row, dict) or text_field not in row:
             yield reject(where, f'no field "{text_field}"')
         else:
-            yield check_text(row.pop(text_field), row, where)
+            yield take_text(row, text_field, keep_text, where)
 
 
-def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Annotated | Issue]:
+def read_csv(
+    file: TextIO, source: Path, text_field: str, keep_text: bool
+) -> Iterator[Annotated | Issue]:
     header = next(file, "")
     delimiter = find_delimiter(header, "\t" if text_suffix(source) == ".tsv" else ",")
     rows = read_rows(chain([header] if header else [], file), delimiter)
@@ -189,10 +199,10 @@ def read_csv(file: TextIO, source: Path, text_field: str) -> Iterator[Annotated 
             yield reject(where, f"{len(row)} columns where the header has {len(names)}")
         else:
             fields = dict(zip(names, row, strict=True))
-            yield check_text(fields.pop(text_field), fields, where)
+            yield take_text(fields, text_field, keep_text, where)
 
 
-def read_parquet(source: Path, text_field: str) -> Iterator[Annotated | Issue]:
+def read_parquet(source: Path, text_field: str, keep_text: bool) -> Iterator[Annotated | Issue]:
     from conll_ner.data.parquet_rows import open_parquet, read_fields  # pyarrow is an extra
 
     with open_parquet(source) as table:
@@ -202,7 +212,15 @@ def read_parquet(source: Path, text_field: str) -> Iterator[Annotated | Issue]:
             if isinstance(fields, str):
                 yield reject(where, fields)
             else:
-                yield check_text(fields.pop(text_field), fields, where)
+                yield take_text(fields, text_field, keep_text, where)
+
+
+def take_text(
+    fields: dict[str, Any], text_field: str, keep_text: bool, where: str
+) -> Annotated | Issue:
+    """RETURNS (Annotated | Issue): As of `check_text`, for the text of a record."""
+    text = fields[text_field] if keep_text else fields.pop(text_field)
+    return check_text(text, fields, where)
 
 
 def check_column(name: str, columns: list[str], source: Path) -> None:

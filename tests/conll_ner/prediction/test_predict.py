@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.data.mentions import list_mentions
-from conll_ner.prediction import annotating, parts, predict
+from conll_ner.prediction import annotating, parts, predict, running
 from conll_ner.prediction.outputs import FORMATS
 from tests.stress_helpers import Process, complete
 
@@ -154,7 +154,7 @@ def test_predict_resumes_only_with_the_same_input(
     small_parts(monkeypatch)
     output = source.with_suffix(".jsonl")
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "join_parts", lambda *_: sys.exit(9))
+        patch.setattr(running, "join_parts", lambda *_: sys.exit(9))
         assert run(pipeline, source, "-o", output).exit_code == 9
     stat = source.stat()
     text = source.read_text(encoding="utf-8")
