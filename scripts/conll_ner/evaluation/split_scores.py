@@ -71,9 +71,7 @@ def evaluate_file(
     predicted, wordpieces = annotate_with_wordpieces(nlp, gold, gold_sentences)
     seconds = time.perf_counter() - start
     if predictions is not None:
-        for doc in predicted:
-            group_scores(doc, "token_ner", doc.ents)  # kept without user data
-        write_docs(predicted, predictions, user_data=False)
+        write_predictions(predicted, predictions)
     counts = count_by_document(gold, predicted)
     raw, lower = annotate_raw(nlp, gold), annotate_perturbed(nlp, gold, LOWER_CASE)
     texts = {"gold words": (gold, predicted), "raw text": raw, "lower case": lower}
@@ -91,6 +89,12 @@ def evaluate_file(
         "unknown_types": unknown,
         **describe_file(path, gold, seconds),
     }
+
+
+def write_predictions(predicted: Sequence[Doc], path: Path) -> None:
+    for doc in predicted:
+        group_scores(doc, "token_ner", doc.ents)  # kept without user data
+    write_docs(predicted, path, user_data=False)
 
 
 def annotate_with_wordpieces(

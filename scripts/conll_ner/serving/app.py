@@ -16,8 +16,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from conll_ner.evaluation.promises import PROMISES
 from conll_ner.serving.auth import TokenBackend, bearer, refuse
-from conll_ner.serving.batcher import STOPPED, Batcher
+from conll_ner.serving.batcher import STOPPED, Batcher, Found
 from conll_ner.serving.bodies import BodyLimits
 from conll_ner.serving.exact_requests import ExactRoute
 from conll_ner.serving.hosts import LOCAL_HOSTS
@@ -47,7 +48,7 @@ def check_size(texts: Sequence[str], limits: Limits) -> None:
 
 def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): The response of /info."""
-    fields = ("lang", "name", "version", "description", "license", "performance")
+    fields = ("lang", "name", "version", "description", "license", "performance", PROMISES)
     labels = {label for values in nlp.pipe_labels.values() for label in values}
     return {key: nlp.meta.get(key) for key in fields} | {
         "labels": sorted(labels),
@@ -155,14 +156,21 @@ def add_predict(router: APIRouter, batcher: Batcher, limits: Limits) -> None:
         threshold = body.threshold or 0.0
         gone = asyncio.ensure_future(request.receive())  # after the body, only the end can come
         try:
-            rows = await batcher.submit(texts, gone) if texts else []
+            found = await batcher.submit(texts, gone, body.candidates) if texts else []
         finally:
             gone.cancel()
-        documents = [
-            {"mentions": [m for m in row if m["score"] is None or m["score"] >= threshold]}
-            for row in rows
-        ]
+        documents = [select(document, threshold, body.candidates) for document in found]
         return JSONResponse({"documents": documents})
+
+
+def select(document: Found, threshold: float, least: float | None) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): A document's mentions and, if they were asked for, its candidates
+    with at least these scores."""
+    mentions, candidates = document
+    response = {"mentions": [m for m in mentions if m["score"] is None or m["score"] >= threshold]}
+    if least is not None:
+        response["candidates"] = [c for c in candidates if c["score"] >= least]
+    return response
 
 
 def add_reports(router: APIRouter, service: dict[str, Any], metrics: Metrics) -> None:

@@ -6,14 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import HTTPException
 from spacy.language import Language
 
 from conll_ner.common.device import inherit_device
-from conll_ner.common.pipelines import try_pipeline
-from conll_ner.data.mentions import list_mentions
+from conll_ner.common.pipelines import find_heads, try_pipeline
+from conll_ner.data.mentions import describe_candidates, list_mentions
 from conll_ner.prediction.annotating import BATCH_CHARACTERS, annotate_texts
 from conll_ner.serving.bodies import ClientGone
 from conll_ner.serving.metrics import Metrics
@@ -24,19 +24,31 @@ from conll_ner.serving.schema import Limits
 # only 0.02 ms, but 6 kB of memory, as much as hundreds of characters.
 TEXT_COST = 75
 STOPPED = "texts aren't annotated any more; restart the service"
-Rows = list[list[dict[str, Any]]]  # the mentions of each text
-Job = Future[Rows]
 log = logging.getLogger("uvicorn.error")
 
 
-class PendingRequest:
-    """A request in the queue. The result is the mentions of each text.
+class Found(NamedTuple):
+    """What is found in a text: rows of `list_mentions`. Candidates have the least score of all
+    requests of the batch, so a request must drop those below its own."""
 
+    mentions: list[dict[str, Any]]
+    candidates: list[dict[str, Any]]
+
+
+Rows = list[Found]
+Job = Future[Rows]
+
+
+class PendingRequest:
+    """A request in the queue.
+
+    least (float | None): Least score of a candidate; None for no candidates.
     cost (int): The characters that the request counts in the queue and in a batch.
     """
 
-    def __init__(self, texts: list[str]) -> None:
+    def __init__(self, texts: list[str], least: float | None) -> None:
         self.texts = texts
+        self.least = least
         self.cost = sum(map(len, texts)) + TEXT_COST * len(texts)
         self.result: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
 
@@ -52,12 +64,13 @@ class Batcher:
 
     def __init__(self, nlp: Language, limits: Limits, metrics: Metrics) -> None:
         self.nlp = nlp
+        self.heads = list(find_heads(nlp).values())
         self.limits = limits
         self.metrics = metrics
         self.queue: OrderedDict[PendingRequest, None] = OrderedDict()  # removal at any place
         self.arrived = asyncio.Event()
         self.waiting = 0  # cost of the queue
-        self.jobs: SimpleQueue[tuple[Job, Sequence[str]] | None] = SimpleQueue()
+        self.jobs: SimpleQueue[tuple[Job, Sequence[str], float | None] | None] = SimpleQueue()
         self.task: asyncio.Task[None] | None = None
         self.failure: asyncio.Future[None] | None = None
         self.on_failure: Callable[[], None] = lambda: None
@@ -92,17 +105,20 @@ class Batcher:
             self.failure.set_result(None)
             self.on_failure()
 
-    async def submit(self, texts: list[str], gone: "asyncio.Future[Any]") -> Rows:
+    async def submit(
+        self, texts: list[str], gone: "asyncio.Future[Any]", least: float | None = None
+    ) -> Rows:
         """Queue a request, and wait for its result. A request that nobody waits for any more leaves
         the queue.
 
         gone (asyncio.Future[Any]): Is done when the client closes the connection.
-        RETURNS (Rows): The mentions of each text.
+        least (float | None): Least score of a candidate; None for no candidates.
+        RETURNS (Rows): What is found in each text.
         RAISES (HTTPException): 503 if the queue is full or texts aren't annotated any more, 504
             after the timeout, 499 if the client has gone.
         """
         assert self.failure is not None  # by start
-        request = PendingRequest(texts)
+        request = PendingRequest(texts, least)
         if self.waiting and self.waiting + request.cost > self.limits.max_waiting:
             raise HTTPException(503, "the queue is full; retry later", {"Retry-After": "1"})
         self.queue[request] = None
@@ -170,7 +186,8 @@ class Batcher:
             return
         texts = [text for request in batch for text in request.texts]
         job = Job()
-        self.jobs.put((job, texts))
+        least = min((r.least for r in batch if r.least is not None), default=None)
+        self.jobs.put((job, texts, least))
         rows = await asyncio.wrap_future(job)
         for request in batch:
             own, rows = rows[: len(request.texts)], rows[len(request.texts) :]
@@ -179,25 +196,27 @@ class Batcher:
 
     def run_jobs(self) -> None:
         """In the thread: annotate batches until None arrives."""
-        for job, texts in iter(self.jobs.get, None):
+        for job, texts, least in iter(self.jobs.get, None):
             if not job.set_running_or_notify_cancel():
                 continue
             try:
-                job.set_result(self.run_batch(texts))
+                job.set_result(self.run_batch(texts, least))
             except Exception as error:
                 job.set_exception(error)
             except BaseException as error:  # such as a panic in the tokenizer, which is in Rust
                 job.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
 
-    def run_batch(self, texts: Sequence[str]) -> Rows:
+    def run_batch(self, texts: Sequence[str], least: float | None) -> Rows:
+        for head in self.heads:
+            head.candidates = least
         with self.nlp.memory_zone():  # otherwise the vocabulary grows with every new word
             docs = annotate_texts(self.nlp, texts, ())
             self.metrics.texts.inc(len(docs))
             self.metrics.batch.observe(len(docs))
             self.metrics.words.inc(sum(map(len, docs)))
-            rows = [list_mentions(doc) for doc in docs]
+            rows = [Found(list_mentions(doc), describe_candidates(doc)) for doc in docs]
             del docs
         for row in rows:
-            for mention in row:
+            for mention in row.mentions:
                 self.metrics.mentions.labels(mention["label"]).inc()
         return rows

@@ -48,6 +48,13 @@ class PredictRequest(BaseModel):
         default=None, ge=0, le=1, description="Minimum confidence score of a mention"
     )
 
+    candidates: float | None = Field(
+        default=None,
+        ge=0.001,
+        le=1,
+        description="Also give all spans with at least this score, overlapping ones too",
+    )
+
     @field_validator("text")
     @classmethod
     def check_unicode(cls, value: str | list[str]) -> str | list[str]:
@@ -72,6 +79,9 @@ class MentionResponse(BaseModel):
 
 class DocumentResponse(BaseModel):
     mentions: list[MentionResponse]
+    candidates: list[MentionResponse] | None = Field(
+        default=None, description="If the request asks for them"
+    )
 
 
 class PredictResponse(BaseModel):

@@ -1,5 +1,6 @@
 """The service: responses, limits, headers."""
 
+import asyncio
 import json
 import re
 import statistics
@@ -14,7 +15,9 @@ from spacy.language import Language
 
 from conll_ner.common.machine import peak_memory_mb
 from conll_ner.data.mentions import list_mentions
-from conll_ner.serving.app import create_app
+from conll_ner.serving.app import create_app, select
+from conll_ner.serving.batcher import Batcher, Found
+from conll_ner.serving.metrics import Metrics
 from conll_ner.serving.schema import Limits
 from tests.conll_ner.evaluation.test_report import browser  # noqa: F401  the fixture
 from tests.serve_helpers import TEXT, nlp, serving, wait_for  # noqa: F401  the fixture
@@ -61,6 +64,40 @@ def test_predict_threshold(client: httpx.Client) -> None:
     assert post(client, text=TEXT, threshold=1).json()["documents"][0]["mentions"] == []
 
 
+def test_predict_gives_candidates_on_request(client: httpx.Client, nlp: Language) -> None:  # noqa: F811
+    assert "candidates" not in post(client, text=TEXT).json()["documents"][0]
+    low, high = (
+        post(client, text=TEXT, candidates=least).json()["documents"][0] for least in (0.01, 0.2)
+    )
+    assert low["mentions"] == high["mentions"]
+    assert high["candidates"] == [c for c in low["candidates"] if c["score"] >= 0.2]
+    assert 0 < len(high["candidates"]) < len(low["candidates"])
+    for candidate in low["candidates"]:
+        assert TEXT[candidate["start"] : candidate["end"]] == candidate["text"]
+    nlp.get_pipe("token_ner").candidates = 0.01  # type: ignore[attr-defined]
+    assert "candidates" not in post(client, text=TEXT).json()["documents"][0]
+
+
+def test_requests_of_one_batch_get_the_candidates_that_they_asked_for(nlp: Language) -> None:  # noqa: F811
+    batcher = Batcher(nlp, Limits(), Metrics())
+    floors = (None, 0.3, 0.05)
+
+    async def ask() -> list[list[Found]]:
+        gone = asyncio.get_running_loop().create_future()
+        await batcher.start()
+        try:
+            return list(await asyncio.gather(*(batcher.submit([TEXT], gone, x) for x in floors)))
+        finally:
+            batcher.stop()
+
+    found = [document for (document,) in asyncio.run(ask())]
+    nothing, few, many = (select(*row) for row in zip(found, (0.0, 0.0, 0.0), floors, strict=True))
+    assert "candidates" not in nothing
+    assert 0 < len(few["candidates"]) < len(many["candidates"])
+    assert min(c["score"] for c in few["candidates"]) >= 0.3
+    assert min(c["score"] for c in many["candidates"]) < 0.3
+
+
 def test_offsets_count_code_points(client: httpx.Client) -> None:
     text = f"\U0001f600 {TEXT}"
     for mention in post(client, text=text).json()["documents"][0]["mentions"]:
@@ -83,6 +120,7 @@ def test_offsets_count_code_points(client: httpx.Client) -> None:
         (b'{"text": null}', 422, "valid string"),
         (b'{"text": ["a", 5]}', 422, "valid string"),
         (b'{"text": "a", "threshold": 2}', 422, "less than or equal to 1"),
+        (b'{"text": "a", "candidates": 0}', 422, "greater than or equal to 0.001"),
         (b'{"text": "a", "other": 1}', 422, "Extra inputs are not permitted"),
         (rb'{"text": "\ud800"}', 422, "unpaired surrogate"),
         (rb'{"text": ["\ud800", 5]}', 422, "valid string"),

@@ -55,6 +55,18 @@ def test_page_in_a_browser(nlp: Language, browser: Any, width: int) -> None:  # 
         page.fill("#threshold", "0")
         assert len(page.query_selector_all("mark")) == every
         assert len(page.query_selector_all("tbody tr")) == every
+        page.fill("#threshold", "-1")
+        assert len(page.query_selector_all("mark.candidate")) > 0
+        assert len(page.query_selector_all("tbody tr")) > every
+        assert "0.01, with candidates" in page.locator("label:has(#threshold)").inner_text()
+        shown = page.locator("#status").inner_text()
+        assert shown.startswith(f"Showing {every} of {every} entities and ")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        text = page.eval_on_selector(
+            "#result", "e => [...e.childNodes].map(n => n.firstChild?.data ?? n.data).join('')"
+        )
+        assert text == page.input_value("#text")
+        page.fill("#threshold", "0")
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.click("#copy")
         page.get_by_text("Copied", exact=True).wait_for()
