@@ -55,9 +55,8 @@ def evaluate_file(
         interval of F1; `by_document`, the numbers of correct, predicted and gold mentions;
         `errors` by kind; `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the
         scores by wordpiece; `raw_text` and `lower_case`, F1 on text in these forms (not with gold
-        sentence boundaries); `promises` of the pipeline on gold words and on these forms, as of
-        `check_promises`; `unknown_types`, which the pipeline can't predict; the file, its hash,
-        its size, and the speed.
+        sentence boundaries); `promises` on these forms, as of `check_promises`; `unknown_types`,
+        which the pipeline can't predict; the file, its hash, its size, and the speed.
     RAISES (InputError): If the file can't be read or contains no mentions (F1 is undefined).
     """
     gold = read_gold(path, nlp.vocab)
@@ -65,16 +64,16 @@ def evaluate_file(
         raise InputError(f"{path} contains no mentions, so F1 is undefined; pass an annotated file")
     unknown = unknown_types(nlp, gold)
     if unknown:
-        types = shorten(", ".join(unknown))
-        msg.warn(f"{path}: the pipeline doesn't know {types}; all their mentions are missed")
+        listed = shorten(", ".join(unknown))
+        msg.warn(f"{path}: the pipeline doesn't know {listed}; all their mentions are missed")
     start = time.perf_counter()
     predicted, wordpieces = annotate_with_wordpieces(nlp, gold, gold_sentences)
     seconds = time.perf_counter() - start
     if predictions is not None:
         write_predictions(predicted, predictions)
-    counts = count_by_document(gold, predicted)
     raw, lower = annotate_raw(nlp, gold), annotate_perturbed(nlp, gold, LOWER_CASE)
     texts = {"gold words": (gold, predicted), "raw text": raw, "lower case": lower}
+    counts = count_by_document(gold, predicted)
     return score(gold, predicted) | {
         "f1_interval": f1_interval(counts),
         "by_document": counts,
