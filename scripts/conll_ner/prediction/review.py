@@ -15,7 +15,7 @@ from conll_ner.data.formats.annotated import Issue
 from conll_ner.data.formats.writing import WRITERS, find_target, write_target
 from conll_ner.prediction.annotating import name_first, read_texts
 from conll_ner.prediction.records import REJECTS_SUFFIX, write_rejects
-from conll_ner.prediction.uncertainty import most_uncertain
+from conll_ner.prediction.uncertainty import By, most_uncertain
 from token_ner import group_scores
 
 
@@ -38,6 +38,13 @@ def main(
     source: Texts,
     output: Annotated[Path, typer.Argument(help="File to write"), Writes(lists=(REJECTS_SUFFIX,))],
     documents: Annotated[int, typer.Option(min=1, help="Number of texts to choose")] = 100,
+    by: Annotated[
+        By,
+        typer.Option(
+            help="By the best label sequence's probability, or by the number of spans that may "
+            "well be mentions or not"
+        ),
+    ] = "sequence",
     to: Annotated[
         str, typer.Option(help=f"Format: auto (by suffix), {', '.join(WRITERS)}")
     ] = "auto",
@@ -62,7 +69,7 @@ def main(
     rejects: list[Issue] = []
     found = read_texts(Path(source), text_field, nlp.max_length, rejects, whole_files=whole_files)
     texts = new_texts(found, known)
-    chosen = most_uncertain(nlp, head, texts, documents)
+    chosen = most_uncertain(nlp, head, texts, documents, by)
     if not chosen:
         raise InputError(f"{source} contains no new texts{name_first(rejects)}")
     for candidate in chosen:  # a text in which nothing was found is a prediction too

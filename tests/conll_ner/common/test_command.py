@@ -103,6 +103,7 @@ def test_command_lists_are_known() -> None:
     assert {(name, suffix) for name, _, suffix in LISTS} == {
         ("convert", ".issues.jsonl"),
         ("predict", ".rejects.jsonl"),
+        ("redact", ".rejects.jsonl"),
         ("review", ".rejects.jsonl"),
         ("teach", ".rejects.jsonl"),
     }

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from conll_ner.common.pipelines import find_heads, load_pipeline
 from conll_ner.data.docs import write_docs
 from conll_ner.prediction import review
+from token_ner import list_candidates
 from token_ner.lattice import Paths, find_best_mentions, log_softmax
 
 app = typer.Typer()
@@ -52,6 +53,25 @@ def test_the_least_certain_texts_come_first(
     found = [item["value"]["text"] for item in tasks[0]["predictions"][0]["result"]]
     assert found == [ent.text for ent in nlp(chosen[0]).ents]
     assert all(0 <= item["score"] <= 1 for item in tasks[0]["predictions"][0]["result"])
+
+
+def test_texts_with_many_doubtful_spans_come_first(
+    texts: Path, pipeline: Path, sentences: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    code, _ = run(pipeline, texts, out, "--documents", 5, "--by", "candidates")
+    assert code == 0
+    nlp = load_pipeline(str(pipeline))
+    (head,) = find_heads(nlp).values()
+    head.candidates = 0.001
+    expected = []
+    for i, text in enumerate(sentences[:30]):
+        doc = nlp(text)
+        doubtful = [score for _, score in list_candidates(doc) if 0.2 <= score <= 0.8]
+        expected.append((-len(doubtful) / (len(doc) + 50), i, text))
+    written = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["text"] for row in written] == [text for *_, text in sorted(expected)[:5]]
+    assert any(row["mentions"] for row in written)
 
 
 def test_a_text_without_mentions_is_a_prediction(pipeline: Path, tmp_path: Path) -> None:
