@@ -18,10 +18,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from scipy.stats import t as student
 from spacy.tokens import Doc
 
+from conll_ner.common.console import InputError
 from conll_ner.data.mentions import CharMention, char_mentions
+from conll_ner.evaluation.metrics_schema import Share
 from token_ner import list_candidates
 
 Kind = Literal["precision", "recall"]
@@ -31,6 +34,41 @@ THRESHOLDS = numpy.append(numpy.arange(0, 100) / 100, [0.995, 0.999])
 STEP = numpy.array([0.0])  # what a pipeline predicts is from its least score on
 PROMISES = "promises"  # in a pipeline's meta: its promises, by kind
 MOST_DOCUMENTS = 100_000  # that are named as needed
+
+
+class Promise(BaseModel):
+    """What a pipeline's `meta` saves of a promise.
+
+    level (float): The precision or recall.
+    confidence (float): That as many new documents as gold has reach it.
+    least (float | dict[str, float]): The least score of a mention or candidate, or one by type.
+    share (float | dict[str, float]): What gold reaches, by type as `least`.
+    gold (str): The file of the gold documents.
+    documents (int): Their number.
+    date (str): When it was made.
+    """
+
+    level: Share
+    confidence: Share
+    least: Share | dict[str, Share]
+    share: Share | dict[str, Share]
+    gold: str
+    documents: int
+    date: str
+
+    @property
+    def by_type(self) -> bool:
+        return isinstance(self.least, dict)
+
+    def describe(self, kind: str) -> str:
+        """RETURNS (str): The promise in words. kind: of which it is."""
+        setting = "threshold" if kind == "precision" else "least score of a candidate"
+        each = " for each type" if self.by_type else ""
+        return (
+            f"a {kind} of {100 * self.level:g} %{each}, kept by {100 * self.confidence:g} % of "
+            f"samples of {self.documents:,} documents like {self.gold}, which reach "
+            f"{format_share(self.share)}; {setting}: {format_least(self.least)}"
+        )
 
 
 class Outcomes(NamedTuple):
@@ -171,21 +209,16 @@ def simulate(
     return Simulation(made / draws, 1 - broken / draws)
 
 
-def describe_promise(kind: str, promise: Mapping[str, Any]) -> str:
-    """RETURNS (str): A promise of a pipeline's `meta`, in words."""
-    setting = "threshold" if kind == "precision" else "least score of a candidate"
-    by_type = isinstance(promise["least"], Mapping)
-    least, share = (
-        ", ".join(f"{label} {value:.4g}" for label, value in promise[name].items())
-        if by_type
-        else f"{promise[name]:.4g}"
-        for name in ("least", "share")
-    )
-    return (
-        f"a {kind} of {promise['level']:g}{' of each type' if by_type else ''} on "
-        f"{promise['documents']:,} documents like {promise['gold']}, with "
-        f"{100 * promise['confidence']:g} % confidence; {setting}: {least}; there: {share}"
-    )
+def read_promises(meta: Mapping[str, Any]) -> dict[Kind, Promise]:
+    """RETURNS (dict[Kind, Promise]): The promises of a pipeline, by kind. meta: the pipeline's.
+    RAISES (InputError): If they aren't what calibrate saves."""
+    try:
+        return TypeAdapter(dict[Kind, Promise]).validate_python(meta.get(PROMISES, {}))
+    except ValidationError:
+        raise InputError(
+            f'the {PROMISES} in the pipeline\'s meta.json are damaged; delete "{PROMISES}" there, '
+            "and run spacy ner calibrate again"
+        ) from None
 
 
 def check_promises(
@@ -198,19 +231,25 @@ def check_promises(
     RETURNS (dict[str, dict]): By kind its `level`, the `share` that is reached (by type if it was
         promised by type), and whether it is `kept`.
     """
-    found = {}
-    for kind, promise in meta.get(PROMISES, {}).items():
-        by_type = isinstance(promise["least"], Mapping)
+    found: dict[str, dict[str, Any]] = {}
+    for kind, promise in read_promises(meta).items():
+        labels = promise.least if isinstance(promise.least, dict) else [None]
         shares = {
             label: float(count_outcomes(kind, STEP, gold, predicted, label).shares()[0])
-            for label in (promise["least"] if by_type else [None])
+            for label in labels
         }
         found[kind] = {
-            "level": promise["level"],
-            "share": shares if by_type else shares[None],
-            "kept": min(shares.values()) >= promise["level"],
+            "level": promise.level,
+            "share": shares if promise.by_type else shares[None],
+            "kept": min(shares.values()) >= promise.level,
         }
     return found
+
+
+def format_least(least: float | Mapping[str, float]) -> str:
+    if isinstance(least, Mapping):
+        return ", ".join(f"{label} {value:.4g}" for label, value in least.items())
+    return f"{least:.4g}"
 
 
 def format_share(share: float | Mapping[str, float]) -> str:

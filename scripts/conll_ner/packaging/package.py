@@ -12,6 +12,7 @@ from conll_ner.common.console import UNSAFE, InputError, msg, shorten
 from conll_ner.common.files import atomic_write, read_json
 from conll_ner.common.markdown import escape_markdown
 from conll_ner.common.overwriting import check_outputs
+from conll_ner.evaluation.promises import read_promises
 from conll_ner.evaluation.runs import read_run
 from conll_ner.evaluation.tables import add_layers, format_table
 from conll_ner.packaging.wheel import build_wheel, has_token_ner
@@ -182,6 +183,8 @@ def model_card(meta: dict[str, Any], metrics: dict[str, Any]) -> str:
     rows = {key: escape_markdown(value) for key, value in facts.items()}
     if "slim" in meta:
         rows |= slim_facts(meta["slim"])
+    for kind, promise in read_promises(meta).items():
+        rows[f"Promised {kind}"] = escape_markdown(promise.describe(kind))
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     return f"""# {package}
 

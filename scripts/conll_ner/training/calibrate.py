@@ -10,9 +10,9 @@ from conll_ner.common.console import InputError, msg
 from conll_ner.common.options import Device
 from conll_ner.common.pipelines import find_single_head, load_on_device
 from conll_ner.data.docs import read_gold
-from conll_ner.evaluation.promises import Kind, Simulation, describe_promise
+from conll_ner.evaluation.promises import Kind, Simulation
 from conll_ner.training.calibrating import calibrate_folder, describe, text_keys
-from conll_ner.training.promising import Wanted, read_promises, simulate_promises
+from conll_ner.training.promising import Wanted, list_made, simulate_promises
 
 
 @command
@@ -83,10 +83,10 @@ def main(
         fitted = ", ".join(f"{k} {v:.6g}" for k, v in describe(result.calibration).items())
         msg.good(f"{pipeline}: {fitted}")
     for kind, promise in result.promises.items():
-        msg.good(f"{pipeline}: {describe_promise(kind, promise)}")
+        msg.good(f"{pipeline}: {promise.describe(kind)}")
     if check is not None:
         _, head = find_single_head(nlp, str(pipeline), "a pipeline to calibrate")
-        print_check(simulate_promises(nlp, head, docs, read_promises(nlp.meta), check))
+        print_check(simulate_promises(nlp, head, docs, list_made(nlp.meta), check))
 
 
 def print_check(found: dict[tuple[Kind, str | None], Simulation]) -> None:

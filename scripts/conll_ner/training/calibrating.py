@@ -20,13 +20,13 @@ from conll_ner.evaluation.calibration_error import (
     measure_calibration,
     scored_mentions,
 )
-from conll_ner.evaluation.promises import PROMISES, Kind
+from conll_ner.evaluation.promises import PROMISES, Kind, Promise
 from conll_ner.evaluation.seqeval_scores import annotate_gold
 from conll_ner.training.promising import (
     SETTINGS,
     Promises,
+    list_made,
     make_promises,
-    read_promises,
 )
 from token_ner import Calibration, is_unseen, log_odds, text_key
 
@@ -48,12 +48,12 @@ class Result(NamedTuple):
     """What was fitted.
 
     calibration (Calibration | None): None if it doesn't help; the scores stay as they are.
-    promises (dict[Kind, Any]): As of `make_promises`.
+    promises (dict[Kind, Promise]): As of `make_promises`.
     measures (dict[str, tuple[float, float]]): Name of a measure to its value before and after.
     """
 
     calibration: Calibration | None
-    promises: dict[Kind, Any]
+    promises: dict[Kind, Promise]
     measures: dict[str, tuple[float, float]]
 
 
@@ -91,8 +91,9 @@ def calibrate_folder(
         calibrated = fit.calibration.apply(scores, texts)
         head.cfg["calibration"] = fit.calibration.to_settings()
     head.cfg |= kept
-    wanted = read_promises(nlp.meta) | dict(promises or {})
-    nlp.meta[PROMISES] = made = make_promises(nlp, head, gold, name, wanted)
+    wanted = list_made(nlp.meta) | dict(promises or {})
+    made = make_promises(nlp, head, gold, name, wanted)
+    nlp.meta[PROMISES] = {kind: promise.model_dump() for kind, promise in made.items()}
     save_settings(folder, component, head.cfg["calibration"], made)
     measures = {"held-out negative log-likelihood": fit.likelihoods}
     before, after = (measure_calibration(s, right) for s in (scores, calibrated))
@@ -146,11 +147,11 @@ def describe(calibration: Calibration) -> dict[str, float]:
 
 
 def save_settings(
-    folder: Path, name: str, calibration: dict[str, Any] | None, promises: dict[Kind, Any]
+    folder: Path, name: str, calibration: dict[str, Any] | None, promises: dict[Kind, Promise]
 ) -> None:
     """Save a component's calibration in a pipeline's folder, and its promises. Weights and other
     files stay as they are. Least scores are in the config too, where they win."""
-    settings = {SETTINGS[kind]: promise["least"] for kind, promise in promises.items()}
+    settings = {SETTINGS[kind]: promise.least for kind, promise in promises.items()}
     config = Config().from_disk(folder / "config.cfg", interpolate=False)
     section = config["components"][name]
     changed = {key: value for key, value in settings.items() if key in section}
@@ -162,7 +163,8 @@ def save_settings(
     path, meta = folder / name / "cfg", folder / "meta.json"
     write_json(path, read_json(path, advice) | settings | {"calibration": calibration})
     if promises:
-        write_json(meta, read_json(meta, advice) | {PROMISES: promises})
+        saved = {kind: promise.model_dump() for kind, promise in promises.items()}
+        write_json(meta, read_json(meta, advice) | {PROMISES: saved})
 
 
 def fit_platt(mentions: ScoredMentions, seen: frozenset[int] = frozenset()) -> Calibration:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -10,13 +10,14 @@ from spacy.tokens import Doc
 from conll_ner.common.console import InputError
 from conll_ner.evaluation.promises import (
     LEAST_FLOOR,
-    PROMISES,
     Kind,
     Outcomes,
+    Promise,
     Simulation,
     choose_step,
     count_outcomes,
     documents_needed,
+    read_promises,
     simulate,
     steps_of,
 )
@@ -41,48 +42,45 @@ class Wanted(NamedTuple):
 Promises = Mapping[Kind, Wanted]
 
 
-def read_promises(meta: Mapping[str, Any]) -> dict[Kind, Wanted]:
-    """RETURNS (dict[Kind, Wanted]): The promises that a pipeline has made."""
-    saved = cast(dict[Kind, dict[str, Any]], meta.get(PROMISES, {}))
+def list_made(meta: Mapping[str, Any]) -> dict[Kind, Wanted]:
+    """RETURNS (dict[Kind, Wanted]): The promises that a pipeline has made, as `read_promises`."""
     return {
-        kind: Wanted(row["level"], row["confidence"], isinstance(row["least"], Mapping))
-        for kind, row in saved.items()
+        kind: Wanted(promise.level, promise.confidence, promise.by_type)
+        for kind, promise in read_promises(meta).items()
     }
 
 
 def make_promises(
     nlp: Language, head: TokenNER, gold: Sequence[Doc], name: str, promises: Promises
-) -> dict[Kind, Any]:
+) -> dict[Kind, Promise]:
     """Choose the pipeline's settings, which are changed.
 
     nlp (Language): The pipeline, with calibrated scores.
     name (str): Of the gold documents, for the record.
-    RETURNS (dict[Kind, Any]): What `meta` saves under PROMISES: by kind the level, the confidence,
-        the `least` scores, the `share` that is reached on gold (both may be by type), the name of
-        gold, its number of documents, and the date.
+    RETURNS (dict[Kind, Promise]): What `meta` saves under PROMISES.
     RAISES (InputError): If a promise can't be made from gold.
     """
     if not promises:
         return {}
     predicted = annotate_all(nlp, head, gold)
-    record: dict[Kind, Any] = {}
+    made: dict[Kind, Promise] = {}
     for kind, wanted in promises.items():
         chosen = {
-            label: choose(gold, predicted, kind, wanted, label)
-            for label in ([None] if not wanted.by_type else head.labels)
+            label: choose(gold, predicted, kind, wanted, label or None)
+            for label in (head.labels if wanted.by_type else [""])
         }
         least, share = ({label: row[i] for label, row in chosen.items()} for i in (0, 1))
-        record[kind] = {
-            "level": wanted.level,
-            "confidence": wanted.confidence,
-            "least": least if wanted.by_type else least[None],
-            "share": share if wanted.by_type else share[None],
-            "gold": name,
-            "documents": len(gold),
-            "date": date.today().isoformat(),
-        }
-        head.cfg[SETTINGS[kind]] = record[kind]["least"]
-    return record
+        made[kind] = Promise(
+            level=wanted.level,
+            confidence=wanted.confidence,
+            least=least if wanted.by_type else least[""],
+            share=share if wanted.by_type else share[""],
+            gold=name,
+            documents=len(gold),
+            date=date.today().isoformat(),
+        )
+        head.cfg[SETTINGS[kind]] = made[kind].least
+    return made
 
 
 def annotate_all(nlp: Language, head: TokenNER, gold: Sequence[Doc]) -> list[Doc]:

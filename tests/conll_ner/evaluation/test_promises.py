@@ -8,6 +8,7 @@ from scipy.stats import t as student
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
+from conll_ner.common.console import InputError
 from conll_ner.evaluation.promises import (
     FLOORS,
     Kind,
@@ -164,8 +165,17 @@ def test_no_number_of_documents_helps_below_the_level() -> None:
 def test_a_promise_is_kept_if_its_level_is_reached(
     level: float, least: Any, expected: dict[str, Any]
 ) -> None:
-    meta = {"promises": {"precision": {"level": level, "least": least}}}
+    promise = {"level": level, "least": least, "confidence": 0.9, "share": 0.5}
+    meta = {"promises": {"precision": promise | {"gold": "a", "documents": 3, "date": "today"}}}
     assert check_promises(meta, GOLD, PREDICTED) == {"precision": {"level": level, **expected}}
+
+
+@pytest.mark.parametrize(
+    "damaged", ["all", {"precision": 1}, {"precision": {"level": 0.9}}, {"speed": {}}]
+)
+def test_damaged_promises_are_one_line(damaged: Any) -> None:
+    with pytest.raises(InputError, match=r"the promises in the pipeline's meta\.json are damaged"):
+        check_promises({"promises": damaged}, GOLD, PREDICTED)
 
 
 def test_a_pipeline_without_promises_has_none_to_keep() -> None:

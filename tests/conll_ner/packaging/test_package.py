@@ -202,6 +202,8 @@ def test_package_model_card_shows_texts_as_they_are(made: Path) -> None:
         changed["splits"]["test"]["conlleval"]["types"] = {text: score}
         meta = json.loads((made / "run/model-best/meta.json").read_text())
         package.fill_meta(meta, changed, "ner_x", "1", description=text)
+        made_of = {"gold": text, "documents": 3, "date": "today", "confidence": 0.9}
+        meta["promises"] = {"recall": {"level": 0.95, "least": 0.02, "share": 0.96, **made_of}}
         html = (
             MarkdownIt("commonmark")
             .enable(["table", "strikethrough"])
@@ -212,6 +214,8 @@ def test_package_model_card_shows_texts_as_they_are(made: Path) -> None:
         for cell in (f"<td>Labels</td>\n<td>{shown}", f"<td>Config</td>\n<td>{shown}"):
             assert cell in html
         assert f">F1 {shown}</th>" in html
+        promise = f"a recall of 95 %, kept by 90 % of samples of 3 documents like {shown}, which"
+        assert f"<td>Promised recall</td>\n<td>{promise}" in html
         assert f"<td>{shown}</td>\n<td>test</td>" in html
 
 

@@ -121,7 +121,8 @@ def test_calibrate_makes_promises(
     assert code == 0
     saved = settings(pipeline)
     printed = " ".join(printed.split())
-    assert f"threshold: {saved['threshold']}; there" in printed
+    assert f"samples of {len(predicted)} documents like {gold.name}" in printed
+    assert f"; threshold: {saved['threshold']}" in printed
     assert "not broken in %" in printed
     made = json.loads((pipeline / "meta.json").read_text())["promises"]
     assert made["precision"]["least"] == saved["threshold"]
