@@ -91,7 +91,7 @@ def test_bound_is_students_prediction_interval_with_one_more_document() -> None:
     """By hand: 3 documents with gains 1, 1 and 0 at a level of 0.5, and one that is wrong once."""
     outcomes = Outcomes(STEPS[:1], numpy.array([[2], [2], [1]]), numpy.array([[2], [2], [2]]))
     deviation = numpy.std([1, 1, 0, -1], ddof=1)
-    expected = (2 - 1) / 3 - student.ppf(0.9, 2) * deviation * (2 / 3) ** 0.5
+    expected = (2 - 1) / 3 - student.ppf(0.95, 2) * deviation * (2 / 3) ** 0.5
     assert lower_bounds(outcomes, "precision", 0.5, 0.9).tolist() == pytest.approx([expected])
 
 
@@ -115,29 +115,52 @@ def test_the_last_step_before_the_first_failure_is_chosen(
     assert choose_step(shares_right(*shares), "precision", 0.95, 0.9) == expected
 
 
-def draw(documents: int, seed: int) -> Outcomes:
+def draw(documents: int, seed: int, kind: Kind = "precision") -> Outcomes:
     """Documents of very different sizes, a few of which are much worse than the others."""
     random = numpy.random.default_rng(seed)
-    sizes = random.geometric(0.05, documents)
-    bad = random.random(documents) < 0.03
-    steps = numpy.linspace(0.98, 0.0, 50)
+    steps = numpy.linspace(0.98, 0.0, 50) if kind == "precision" else FLOORS
     right, counted = [], []
-    for size, is_bad in zip(sizes, bad, strict=True):
-        scores = random.beta(8, 1, size)
+    for size, is_bad in zip(
+        random.geometric(0.05, documents), random.random(documents) < 0.03, strict=True
+    ):
+        # Mentions, of which a score is the probability to be right; or the best spans of names.
+        scores = random.beta(8, 1, size) if kind == "precision" else random.beta(2, 0.2, size)
         is_right = random.random(size) < (scores * (0.8 if is_bad else 1.0))
+        if kind == "recall":
+            scores, is_right = scores * (0.4 if is_bad else 1.0), numpy.ones(size, dtype=bool)
         kept = scores[:, None] >= steps
         right.append(kept[is_right].sum(axis=0))
-        counted.append(kept.sum(axis=0))
+        counted.append(kept.sum(axis=0) if kind == "precision" else numpy.full(len(steps), size))
     return Outcomes(steps, numpy.array(right), numpy.array(counted))
 
 
-@pytest.mark.parametrize("level", [0.85, 0.9, 0.93])
-def test_promises_are_kept_by_new_documents_as_often_as_stated(level: float) -> None:
-    kept = [
-        simulate(draw(200, seed), "precision", level, 0.9, draws=10, seed=seed).kept
-        for seed in range(20)
+PROMISES: list[tuple[Kind, float]] = [
+    *(("precision", level) for level in (0.85, 0.9, 0.93)),
+    *(("recall", level) for level in (0.93, 0.95, 0.98)),
+]
+
+
+def share_kept(kind: Kind, level: float, corpora: int, draws: int) -> tuple[float, float]:
+    """RETURNS: The shares of promises that are made and not broken."""
+    found = [
+        simulate(draw(200, seed, kind), kind, level, 0.9, draws, seed) for seed in range(corpora)
     ]
-    assert numpy.mean(kept) >= 0.9
+    made, kept = numpy.mean(found, axis=0).tolist()
+    return made, kept
+
+
+@pytest.mark.parametrize(("kind", "level"), PROMISES)
+def test_promises_are_kept_by_new_documents_as_often_as_stated(kind: Kind, level: float) -> None:
+    made, kept = share_kept(kind, level, corpora=20, draws=10)
+    assert kept >= 0.9 - 2 * (0.9 * 0.1 / 200) ** 0.5  # sampling error
+    assert made >= 0.3
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize(("kind", "level"), PROMISES)
+def test_promises_are_kept_in_a_thousand_draws(kind: Kind, level: float, stress: int) -> None:
+    _, kept = share_kept(kind, level, corpora=10 * stress, draws=1000)
+    assert kept >= 0.9
 
 
 def test_too_few_documents_promise_nothing_and_enough_of_them_do() -> None:
