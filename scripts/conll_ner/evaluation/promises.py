@@ -194,18 +194,28 @@ class Simulation(NamedTuple):
 
 
 def simulate(
-    outcomes: Outcomes, kind: Kind, level: float, confidence: float, draws: int, seed: int = 0
+    outcomes: Outcomes,
+    kind: Kind,
+    level: float,
+    confidence: float,
+    draws: int,
+    seed: int = 0,
+    documents: int | None = None,
 ) -> Simulation:
-    """Make promises from random halves of the documents, and look at the other halves."""
+    """Make promises from random documents, and look at the others.
+
+    documents (int | None): From how many. None is half of them, and as many others are looked at.
+    """
     random = numpy.random.default_rng(seed)
     made = broken = 0
     half = len(outcomes.right) // 2
+    size, end = (half, 2 * half) if documents is None else (documents, None)
     for _ in range(draws):
         order = random.permutation(len(outcomes.right))
-        step = choose_step(outcomes.select(order[:half]), kind, level, confidence)
+        step = choose_step(outcomes.select(order[:size]), kind, level, confidence)
         if step is not None:
             made += 1
-            broken += bool(outcomes.select(order[half : 2 * half]).shares()[step] < level)
+            broken += bool(outcomes.select(order[size:end]).shares()[step] < level)
     return Simulation(made / draws, 1 - broken / draws)
 
 

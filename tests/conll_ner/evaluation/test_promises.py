@@ -203,3 +203,10 @@ def test_damaged_promises_are_one_line(damaged: Any) -> None:
 
 def test_a_pipeline_without_promises_has_none_to_keep() -> None:
     assert check_promises({}, GOLD, PREDICTED) == {}
+
+
+def test_a_simulation_from_few_documents_looks_at_all_others() -> None:
+    few = simulate(draw(200, 0), "precision", 0.9, 0.9, draws=50, documents=20)
+    half = simulate(draw(200, 0), "precision", 0.9, 0.9, draws=50)
+    assert few.made < half.made
+    assert few.kept >= 0.9
