@@ -110,7 +110,7 @@ def main(
         with open_binary(source) as binary, decode(binary) as file:
             delimiter = find_delimiter(file.readline(), delimiter)
     target = Target(text_field if kind != "text" else TEXT, delimiter, replaced, whole_files)
-    options = {"style": style, "candidates": floor, "labels": types, **target._asdict()}
+    options = {"style": style, "candidates": floor, "labels": list(types), **target._asdict()}
     run_job(
         Job(pipeline, device, (0.0, floor), types, partial_path(output), STYLES[style]),
         fingerprint_run(pipeline, files, options | {"replaced": str(replaced)}),

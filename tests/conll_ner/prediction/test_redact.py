@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from conll_ner.prediction import redact
+from conll_ner.prediction import annotating, redact, running
 
 app = typer.Typer()
 app.command()(redact.main)
@@ -129,3 +130,25 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert len(result.stderr.splitlines()) == 1
     assert (tmp_path / "in.txt").read_text() == "it rains\n"
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["in.txt"]
+
+
+def test_an_interrupted_run_is_resumed(
+    pipeline: Path, tmp_path: Path, sentences: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotating, "PART_RECORDS", 10)
+    source = tmp_path / "in.txt"
+    source.write_text("\n".join(sentences[:40]) + "\n", encoding="utf-8")
+    options = ("--candidates", 0.3, "--labels", "PER", "--style", "number", "--replaced")
+    whole, resumed = tmp_path / "whole.txt", tmp_path / "resumed.txt"
+    assert run(pipeline, source, "-o", whole, *options, tmp_path / "whole.jsonl").exit_code == 0
+    arguments = (pipeline, source, "-o", resumed, *options, tmp_path / "resumed.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "join_parts", lambda *_: sys.exit(9))
+        assert run(*arguments).exit_code == 9
+    (tmp_path / "resumed.txt.partial" / "000002.json").unlink()
+    result = run(*arguments, "--resume")
+    assert result.exit_code == 0, result.output
+    assert resumed.read_bytes() == whole.read_bytes()
+    listed = [tmp_path / f"{name}.jsonl" for name in ("whole", "resumed")]
+    assert listed[0].read_bytes() == listed[1].read_bytes()
+    assert not (tmp_path / "resumed.txt.partial").exists()
