@@ -15,10 +15,10 @@ confidence allows. That is then enough in practice: `simulate` counts how often 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from scipy.stats import t as student
 from spacy.tokens import Doc
 
@@ -36,6 +36,9 @@ PROMISES = "promises"  # in a pipeline's meta: its promises, by kind
 MOST_DOCUMENTS = 100_000  # that are named as needed
 
 
+ByType = Annotated[dict[str, Share], Field(min_length=1)]
+
+
 class Promise(BaseModel):
     """What a pipeline's `meta` saves of a promise.
 
@@ -50,8 +53,8 @@ class Promise(BaseModel):
 
     level: Share
     confidence: Share
-    least: Share | dict[str, Share]
-    share: Share | dict[str, Share]
+    least: Share | ByType
+    share: Share | ByType
     gold: str
     documents: int
     date: str
@@ -66,8 +69,8 @@ class Promise(BaseModel):
         each = " for each type" if self.by_type else ""
         return (
             f"a {kind} of {100 * self.level:g} %{each}, kept by {100 * self.confidence:g} % of "
-            f"samples of {self.documents:,} documents like {self.gold}, which reach "
-            f"{format_share(self.share)}; {setting}: {format_least(self.least)}"
+            f"samples of {self.documents:,} documents like {self.gold} (which has "
+            f"{format_share(self.share)} %); {setting}: {format_least(self.least)}"
         )
 
 
@@ -208,6 +211,8 @@ def simulate(
     """
     random = numpy.random.default_rng(seed)
     made = broken = 0
+    if len(outcomes.right) < 2:
+        return Simulation(0.0, 1.0)
     half = len(outcomes.right) // 2
     size, end = (half, 2 * half) if documents is None else (documents, None)
     for _ in range(draws):

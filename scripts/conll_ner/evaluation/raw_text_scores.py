@@ -1,6 +1,7 @@
 """F1 on raw text: gold documents, detokenized and then tokenized by the pipeline."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -8,13 +9,20 @@ from spacy.tokens import Doc
 from conll_ner.data.mentions import char_mentions
 from conll_ner.evaluation.bootstrap import f1_score
 from token_ner import detokenize
+from token_ner.checks import TRF_DATA
 
 
 def annotate_raw(nlp: Language, gold: Sequence[Doc]) -> tuple[list[Doc], list[Doc]]:
     """RETURNS (tuple[list[Doc], list[Doc]]): The gold documents, detokenized; and what the pipeline
     makes of their texts."""
     texts = [detokenize(doc, nlp.lang) for doc in gold]
-    return texts, list(nlp.pipe(doc.text for doc in texts))
+    predicted = []
+    for doc in nlp.pipe(doc.text for doc in texts):
+        cast(dict[Any, Any], doc.user_data).pop(
+            TRF_DATA, None
+        )  # that of all documents would not fit on a GPU
+        predicted.append(doc)
+    return texts, predicted
 
 
 def score_raw(gold: Sequence[Doc], predicted: Sequence[Doc]) -> dict[str, float]:

@@ -37,10 +37,11 @@ def print_loss(loss: dict[str, Any], precision: str, dev: Path) -> None:
         )
 
 
-def recalibrate(slim: Language, folder: Path, gold: list[Doc]) -> None:
-    """Fit the calibration to the scores of the slim pipeline, if it has one."""
+def recalibrate(slim: Language, folder: Path, gold: list[Doc], name: str) -> None:
+    """Fit the calibration to the scores of the slim pipeline, if it has one, and make its promises
+    again. name: of the gold documents."""
     try:
-        result = calibrate_folder(slim, folder, gold)
+        result = calibrate_folder(slim, folder, gold, name=name)
     except InputError as error:
         msg.warn(f"confidence scores keep the calibration of the torch pipeline: {error}")
         return
@@ -81,6 +82,6 @@ def main(
         if dev is not None:
             print_loss(loss, precision, dev)
             if source.head.calibration is not None:
-                recalibrate(slim, temporary, gold)
+                recalibrate(slim, temporary, gold, dev.name)
     size = slim.meta["slim"]["megabytes"]
     msg.good(f"{output}: a model of {size} MB in {precision}, without torch")

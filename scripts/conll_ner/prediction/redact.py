@@ -13,7 +13,7 @@ from conll_ner.common.files import partial_path, read_json
 from conll_ner.common.options import Device, Pipeline, TextField, WholeFiles
 from conll_ner.data.csv_rows import find_delimiter
 from conll_ner.data.encodings import text_suffix
-from conll_ner.evaluation.promises import PROMISES
+from conll_ner.evaluation.promises import read_promises
 from conll_ner.prediction.parts import Job, fingerprint_run
 from conll_ner.prediction.records import (
     FORMATS,
@@ -53,7 +53,7 @@ def find_floor(pipeline: str, candidates: float | None) -> float | None:
     if not folder.is_dir() and is_package(pipeline):
         folder = get_package_path(pipeline)
     meta = folder / "meta.json"
-    if meta.is_file() and "recall" in read_json(meta, "train it again").get(PROMISES, {}):
+    if meta.is_file() and "recall" in read_promises(read_json(meta, "train it again")):
         return None
     msg.warn(
         f"{pipeline} has promised no recall, so it isn't known how much is missed: all spans with "

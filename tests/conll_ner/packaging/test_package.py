@@ -214,7 +214,7 @@ def test_package_model_card_shows_texts_as_they_are(made: Path) -> None:
         for cell in (f"<td>Labels</td>\n<td>{shown}", f"<td>Config</td>\n<td>{shown}"):
             assert cell in html
         assert f">F1 {shown}</th>" in html
-        promise = f"a recall of 95 %, kept by 90 % of samples of 3 documents like {shown}, which"
+        promise = f"a recall of 95 %, kept by 90 % of samples of 3 documents like {shown} (which"
         assert f"<td>Promised recall</td>\n<td>{promise}" in html
         assert f"<td>{shown}</td>\n<td>test</td>" in html
 

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 
 from conll_ner.prediction import annotating, redact, running
 
+NUMBERS = {"level": 0.9, "confidence": 0.9, "least": 0.99, "share": 0.95}
+PROMISE = {**NUMBERS, "gold": "dev.spacy", "documents": 20, "date": "2026-01-01"}
 app = typer.Typer()
 app.command()(redact.main)
 
@@ -24,7 +26,7 @@ def promising(pipeline: Path, tmp_path: Path) -> Path:
     """The pipeline, with a promise that was made with very probable candidates only."""
     copy = Path(shutil.copytree(pipeline, tmp_path / "promising"))
     for path, change in (
-        (copy / "meta.json", {"promises": {"recall": {"least": 0.99}}}),
+        (copy / "meta.json", {"promises": {"recall": PROMISE}}),
         (copy / "token_ner" / "cfg", {"candidates": 0.99}),
     ):
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
