@@ -103,7 +103,8 @@ def logits(nlp: Language, words: list[list[str]]) -> tuple[numpy.ndarray, list[A
     transformer.set_annotations(docs, transformer.predict(docs))
     scores = head.model.predict(docs)
     found = head.decode_docs(docs, scores)
-    return numpy.concatenate([host(s) for s in scores]), [[m[:3] for m in each.mentions] for each in found]
+    mentions = [[m[:3] for m in each.mentions] for each in found]
+    return numpy.concatenate([host(s) for s in scores]), mentions
 
 
 def gradients(nlp: Language, gold: Path, drop: float) -> dict[str, numpy.ndarray]:
