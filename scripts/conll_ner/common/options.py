@@ -11,6 +11,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU number")]
 WholeFiles = Annotated[
     bool, typer.Option("--whole-files", help="A text file is one text, not one per line")
 ]
+Processes = Annotated[int, typer.Option(min=1, help="Number of worker processes")]
+Resume = Annotated[bool, typer.Option(help="Resume from OUTPUT.partial")]
 MAX_SEED = 2**32 - 1  # as NumPy has it
 Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Random seed")]
 TextField = Annotated[str, typer.Option(help="Field or column of the text")]

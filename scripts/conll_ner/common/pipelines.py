@@ -3,15 +3,17 @@
 import traceback
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import spacy
 from spacy.language import Language
+from spacy.tokens import Doc
 from thinc.api import Model, require_gpu
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.common.device import resolve_device
 from token_ner import ONNX_CLASSIFIER, WINDOWED_TRANSFORMER, TokenNER
+from token_ner.checks import TRF_DATA
 
 
 def load_pipeline(path: str) -> Language:
@@ -46,6 +48,12 @@ def try_pipeline(nlp: Language) -> None:
     error that it has is raised."""
     with nlp.memory_zone():
         deque(nlp.pipe(["Ada left.\n", "Varnholm"]), maxlen=0)
+
+
+def drop_transformer_output(doc: Doc) -> None:
+    """Delete what takes a hundred times the text's size, and leave the scores of mentions. That of
+    many documents would not fit on a GPU."""
+    cast(dict[Any, Any], doc.user_data).pop(TRF_DATA, None)
 
 
 def find_file(error: BaseException, folder: Path) -> Path:

@@ -14,7 +14,7 @@ So a document with a large loss is added to gold, as conformal risk control adds
 confidence allows. That is then enough in practice: `simulate` counts how often a promise holds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy
@@ -34,8 +34,6 @@ THRESHOLDS = numpy.append(numpy.arange(0, 100) / 100, [0.995, 0.999])
 STEP = numpy.array([0.0])  # what a pipeline predicts is from its least score on
 PROMISES = "promises"  # in a pipeline's meta: its promises, by kind
 MOST_DOCUMENTS = 100_000  # that are named as needed
-
-
 ByType = Annotated[dict[str, Share], Field(min_length=1)]
 
 
@@ -66,11 +64,12 @@ class Promise(BaseModel):
     def describe(self, kind: str) -> str:
         """RETURNS (str): The promise in words. kind: of which it is."""
         setting = "threshold" if kind == "precision" else "least score of a candidate"
+        least = format_by_type(self.least, "{:.4g}".format)
         each = " for each type" if self.by_type else ""
         return (
             f"a {kind} of {100 * self.level:g} %{each}, kept by {100 * self.confidence:g} % of "
             f"samples of {self.documents:,} documents like {self.gold} (which has "
-            f"{format_share(self.share)} %); {setting}: {format_least(self.least)}"
+            f"{format_share(self.share)} %); {setting}: {least}"
         )
 
 
@@ -149,9 +148,15 @@ def lower_bounds(outcomes: Outcomes, kind: Kind, level: float, confidence: float
     confidence, at each step: (n_steps,)."""
     gains, added = gains_of(outcomes, kind, level)
     n = len(gains)
-    quantile = student.ppf((1 + confidence) / 2, max(1, n - 1))
     deviation = numpy.vstack([gains, added]).std(axis=0, ddof=1)
-    return (gains.sum(axis=0) + added) / n - quantile * deviation * numpy.sqrt(2 / n)  # type: ignore[no-any-return]
+    return (gains.sum(axis=0) + added) / n - margin(deviation, n, confidence)  # type: ignore[no-any-return]
+
+
+def margin(deviation: Any, documents: Any, confidence: float) -> Any:
+    """RETURNS (ndarray): By how much the means of two samples of documents differ at most. The
+    rest of the confidence is kept for what the method neglects."""
+    quantile = student.ppf((1 + confidence) / 2, numpy.maximum(1, documents - 1))
+    return quantile * deviation * numpy.sqrt(2 / documents)
 
 
 def gains_of(outcomes: Outcomes, kind: Kind, level: float) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -180,8 +185,7 @@ def documents_needed(outcomes: Outcomes, kind: Kind, level: float, confidence: f
     gains, added = gains_of(outcomes, kind, level)
     mean, deviation = gains[:, 0].mean(), numpy.append(gains[:, 0], added[0]).std(ddof=1)
     n = numpy.arange(2, MOST_DOCUMENTS)
-    quantiles = student.ppf((1 + confidence) / 2, n - 1)
-    enough = mean + added[0] / n - quantiles * deviation * numpy.sqrt(2 / n) >= 0
+    enough = mean + added[0] / n - margin(deviation, n, confidence) >= 0
     return int(n[enough][0]) if enough.any() else None
 
 
@@ -261,14 +265,13 @@ def check_promises(
     return found
 
 
-def format_least(least: float | Mapping[str, float]) -> str:
-    if isinstance(least, Mapping):
-        return ", ".join(f"{label} {value:.4g}" for label, value in least.items())
-    return f"{least:.4g}"
-
-
 def format_share(share: float | Mapping[str, float]) -> str:
     """RETURNS (str): A share, or those of types, in percent."""
-    if isinstance(share, Mapping):
-        return ", ".join(f"{label} {100 * value:.2f}" for label, value in share.items())
-    return f"{100 * share:.2f}"
+    return format_by_type(share, lambda value: f"{100 * value:.2f}")
+
+
+def format_by_type(number: float | Mapping[str, float], write: Callable[[float], str]) -> str:
+    """RETURNS (str): A number, or those of types with their names."""
+    if isinstance(number, Mapping):
+        return ", ".join(f"{label} {write(value)}" for label, value in number.items())
+    return write(number)

@@ -1,15 +1,14 @@
 """F1 on raw text: gold documents, detokenized and then tokenized by the pipeline."""
 
 from collections.abc import Sequence
-from typing import Any, cast
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from conll_ner.common.pipelines import drop_transformer_output
 from conll_ner.data.mentions import char_mentions
 from conll_ner.evaluation.bootstrap import f1_score
 from token_ner import detokenize
-from token_ner.checks import TRF_DATA
 
 
 def annotate_raw(nlp: Language, gold: Sequence[Doc]) -> tuple[list[Doc], list[Doc]]:
@@ -18,9 +17,7 @@ def annotate_raw(nlp: Language, gold: Sequence[Doc]) -> tuple[list[Doc], list[Do
     texts = [detokenize(doc, nlp.lang) for doc in gold]
     predicted = []
     for doc in nlp.pipe(doc.text for doc in texts):
-        cast(dict[Any, Any], doc.user_data).pop(
-            TRF_DATA, None
-        )  # that of all documents would not fit on a GPU
+        drop_transformer_output(doc)
         predicted.append(doc)
     return texts, predicted
 

@@ -11,6 +11,8 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from conll_ner.common.pipelines import drop_transformer_output
+
 # seqeval's default mode follows conlleval.pl. Strict mode needs both arguments.
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "conlleval": {},
@@ -50,8 +52,7 @@ def annotate_gold(
     for doc in nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold):
         if visit is not None:
             visit(doc)
-        if Doc.has_extension("trf_data"):
-            doc._.trf_data = None
+        drop_transformer_output(doc)
         docs.append(doc)
     return docs
 

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
-from conll_ner.common.pipelines import find_heads, load_on_device
+from conll_ner.common.pipelines import drop_transformer_output, find_heads, load_on_device
 from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.prediction.records import list_files, read_records, reject
 from token_ner import keep_candidates
-from token_ner.checks import TRF_DATA
 
 # Maximum size of a part. An interrupted run loses only the parts in progress.
 PART_RECORDS = 1000
@@ -85,11 +83,6 @@ def keep_labels(doc: Doc, labels: Sequence[str]) -> None:
 
 def has_candidates(nlp: Language) -> bool:
     return any(head.candidates is not None for head in find_heads(nlp).values())
-
-
-def drop_transformer_output(doc: Doc) -> None:
-    """Delete what takes a hundred times the text's size, and leave the scores of mentions."""
-    cast(dict[Any, Any], doc.user_data).pop(TRF_DATA, None)
 
 
 def reject_if_longer(item: Annotated | Issue, limit: int) -> Annotated | Issue:

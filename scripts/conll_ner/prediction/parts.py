@@ -218,12 +218,17 @@ def fingerprint_run(
     }
 
 
+def pipeline_folder(pipeline: str) -> Path:
+    """RETURNS (Path): A pipeline's folder, or that of an installed package."""
+    folder = Path(pipeline)
+    is_installed = not folder.is_dir() and is_package(pipeline)
+    return get_package_path(pipeline) if is_installed else folder
+
+
 def pipeline_files(pipeline: str) -> list[Path]:
     """RETURNS (list[Path]): All files of a pipeline's folder or of an installed package, which
     change when the package is upgraded."""
-    folder = Path(pipeline)
-    if not folder.is_dir() and is_package(pipeline):
-        folder = get_package_path(pipeline)
+    folder = pipeline_folder(pipeline)
     found = (path for path in folder.rglob("*") if "__pycache__" not in path.parts)
     return sorted(found) if folder.is_dir() else []
 

@@ -8,7 +8,7 @@ import typer
 from conll_ner.common.command import Writes, command
 from conll_ner.common.console import InputError
 from conll_ner.common.files import partial_path
-from conll_ner.common.options import Device, Pipeline, TextField, WholeFiles
+from conll_ner.common.options import Device, Pipeline, Processes, Resume, TextField, WholeFiles
 from conll_ner.prediction.outputs import FORMATS as OUTPUT_FORMATS
 from conll_ner.prediction.parts import Job, fingerprint_run
 from conll_ner.prediction.records import FORMATS as INPUT_FORMATS
@@ -47,9 +47,9 @@ def main(
         ),
     ] = None,
     labels: Annotated[str, typer.Option(help="Labels to keep, comma-separated; default: all")] = "",
-    processes: Annotated[int, typer.Option(min=1, help="Number of worker processes")] = 1,
+    processes: Processes = 1,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option(help="Resume from OUTPUT.partial")] = False,
+    resume: Resume = False,
 ) -> None:
     """Annotate any number of texts. Invalid records are written to OUTPUT.rejects.jsonl, and the
     exit code is then 3. An interrupted run keeps its work in OUTPUT.partial; --resume continues it,

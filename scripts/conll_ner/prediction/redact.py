@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from spacy.util import get_package_path, is_package
 
 from conll_ner.common.command import Writes, command
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import partial_path, read_json
-from conll_ner.common.options import Device, Pipeline, TextField, WholeFiles
+from conll_ner.common.options import Device, Pipeline, Processes, Resume, TextField, WholeFiles
 from conll_ner.data.csv_rows import find_delimiter
 from conll_ner.data.encodings import text_suffix
 from conll_ner.evaluation.promises import read_promises
-from conll_ner.prediction.parts import Job, fingerprint_run
+from conll_ner.prediction.parts import Job, fingerprint_run, pipeline_folder
 from conll_ner.prediction.records import (
     FORMATS,
     REJECTS_SUFFIX,
@@ -49,10 +48,7 @@ def find_floor(pipeline: str, candidates: float | None) -> float | None:
     which it has promised a recall."""
     if candidates is not None:
         return candidates
-    folder = Path(pipeline)
-    if not folder.is_dir() and is_package(pipeline):
-        folder = get_package_path(pipeline)
-    meta = folder / "meta.json"
+    meta = pipeline_folder(pipeline) / "meta.json"
     if meta.is_file() and "recall" in read_promises(read_json(meta, "train it again")):
         return None
     msg.warn(
@@ -94,9 +90,9 @@ def main(
     labels: Annotated[
         str, typer.Option(help="Labels to replace, comma-separated; default: all")
     ] = "",
-    processes: Annotated[int, typer.Option(min=1, help="Number of worker processes")] = 1,
+    processes: Processes = 1,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option(help="Resume from OUTPUT.partial")] = False,
+    resume: Resume = False,
 ) -> None:
     """Replace all mentions in texts, and all other spans that may be mentions: those from the least
     score on with which the pipeline has promised a recall (spacy ner calibrate --recall). Rejects

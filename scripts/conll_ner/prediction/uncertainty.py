@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from conll_ner.prediction.annotating import batch_by_length, drop_transformer_output
+from conll_ner.common.pipelines import drop_transformer_output
+from conll_ner.prediction.annotating import batch_by_length
 from token_ner import TokenNER, keep_candidates, list_candidates
 
 CHUNK = 500  # texts that are sorted by length together

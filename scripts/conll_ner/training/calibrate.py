@@ -86,7 +86,8 @@ def main(
         msg.good(f"{pipeline}: {promise.describe(kind)}")
     if check is not None:
         _, head = find_single_head(nlp, str(pipeline), "a pipeline to calibrate")
-        print_check(simulate_promises(nlp, head, docs, list_made(nlp.meta), check))
+        made = list_made(nlp.meta)
+        print_check(simulate_promises(head.labels, docs, result.predicted, made, check))
 
 
 def print_check(found: dict[tuple[Kind, str | None], Simulation]) -> None:

@@ -25,6 +25,7 @@ from conll_ner.evaluation.seqeval_scores import annotate_gold
 from conll_ner.training.promising import (
     SETTINGS,
     Promises,
+    annotate_all,
     list_made,
     make_promises,
 )
@@ -49,11 +50,13 @@ class Result(NamedTuple):
 
     calibration (Calibration | None): None if it doesn't help; the scores stay as they are.
     promises (dict[Kind, Promise]): As of `make_promises`.
+    predicted (list[Doc]): As of `annotate_all`; empty without promises.
     measures (dict[str, tuple[float, float]]): Name of a measure to its value before and after.
     """
 
     calibration: Calibration | None
     promises: dict[Kind, Promise]
+    predicted: list[Doc]
     measures: dict[str, tuple[float, float]]
 
 
@@ -92,13 +95,14 @@ def calibrate_folder(
         head.cfg["calibration"] = fit.calibration.to_settings()
     head.cfg |= kept
     wanted = list_made(nlp.meta) | dict(promises or {})
-    made = make_promises(nlp, head, gold, name, wanted)
+    every = annotate_all(nlp, head, gold) if wanted else []
+    made = make_promises(head, gold, every, name, wanted)
     nlp.meta[PROMISES] = {kind: promise.model_dump() for kind, promise in made.items()}
     save_settings(folder, component, head.cfg["calibration"], made)
     measures = {"held-out negative log-likelihood": fit.likelihoods}
     before, after = (measure_calibration(s, right) for s in (scores, calibrated))
     measures |= {name.replace("_", " "): (before[name], after[name]) for name in before}
-    return Result(fit.calibration, made, measures)
+    return Result(fit.calibration, made, every, measures)
 
 
 def calibrate_on_dev(config: Config, folder: Path) -> dict[str, Any] | None:

@@ -51,18 +51,15 @@ def list_made(meta: Mapping[str, Any]) -> dict[Kind, Wanted]:
 
 
 def make_promises(
-    nlp: Language, head: TokenNER, gold: Sequence[Doc], name: str, promises: Promises
+    head: TokenNER, gold: Sequence[Doc], predicted: Sequence[Doc], name: str, promises: Promises
 ) -> dict[Kind, Promise]:
     """Choose the pipeline's settings, which are changed.
 
-    nlp (Language): The pipeline, with calibrated scores.
+    predicted (Sequence[Doc]): As of `annotate_all`, with calibrated scores.
     name (str): Of the gold documents, for the record.
     RETURNS (dict[Kind, Promise]): What `meta` saves under PROMISES.
     RAISES (InputError): If a promise can't be made from gold.
     """
-    if not promises:
-        return {}
-    predicted = annotate_all(nlp, head, gold)
     made: dict[Kind, Promise] = {}
     for kind, wanted in promises.items():
         chosen = {
@@ -120,12 +117,14 @@ def explain(outcomes: Outcomes, kind: Kind, wanted: Wanted, label: str | None) -
 
 
 def simulate_promises(
-    nlp: Language, head: TokenNER, gold: Sequence[Doc], promises: Promises, draws: int
+    labels: Sequence[str],
+    gold: Sequence[Doc],
+    predicted: Sequence[Doc],
+    promises: Promises,
+    draws: int,
 ) -> dict[tuple[Kind, str | None], Simulation]:
     """RETURNS (dict[tuple[Kind, str | None], Simulation]): How often each promise is kept, of all
-    mentions and of each type."""
-    predicted = annotate_all(nlp, head, gold)
-    labels = [None, *head.labels]
+    mentions and of each type. predicted: as of `annotate_all`."""
     return {
         (kind, label): simulate(
             count_outcomes(kind, steps_of(kind, wanted.level), gold, predicted, label),
@@ -135,5 +134,5 @@ def simulate_promises(
             draws,
         )
         for kind, wanted in promises.items()
-        for label in labels
+        for label in (None, *labels)
     }
