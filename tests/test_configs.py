@@ -7,13 +7,12 @@ import pytest
 import spacy
 from spacy.cli.train import train
 from spacy.schemas import ConfigSchemaTraining
-from spacy.util import dot_to_object, load_config, load_model_from_config, registry
+from spacy.util import load_config, load_model_from_config, registry
 
 import token_ner  # noqa: F401  to register the component
 from conll_ner.data.converting import Conversion, convert_files
 from conll_ner.data.formats.aligning import GOLD
 from conll_ner.data.formats.annotated import Reading
-from conll_ner.huggingface.importing import DEFAULTS
 from tests.conftest import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
@@ -44,11 +43,6 @@ def test_configs_are_complete(config_path: Path, tiny_backbone: Path) -> None:
 def test_configs_leave_paths_to_the_command_line(config_path: Path) -> None:
     config = load_config(config_path, interpolate=False)
     assert set(config["paths"].values()) == {None}
-
-
-def test_configs_and_imported_pipelines_have_the_same_settings() -> None:
-    config = load_config(ROOT / "configs" / "token_ner.cfg", interpolate=False)
-    assert {name: dot_to_object(config, name) for name in DEFAULTS} == DEFAULTS
 
 
 @pytest.mark.slow

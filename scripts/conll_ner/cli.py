@@ -33,6 +33,7 @@ STAGES: dict[str, dict[str, Entry]] = {
         "convert": Entry("data.convert", "Convert annotations of any format to DocBin, and back"),
     },
     "Training": {
+        "init-config": Entry("training.init_config", "Write a complete config for your project"),
         "train": Entry("training.train", "Train a pipeline from a config, with resume and a log"),
         "teach": Entry("training.teach", "Annotate texts as training data for a smaller pipeline"),
         "curve": Entry("training.curve", "Train on growing parts of the documents"),

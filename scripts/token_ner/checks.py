@@ -114,10 +114,15 @@ def check_prediction(name: str, model: Model[Any, Any], width: int) -> None:
         raise ValueError(f"{name}: the saved model doesn't give finite logits for {width} labels")
 
 
+def has_transformer(model: Model[Any, Any]) -> bool:
+    """RETURNS (bool): Whether a model listens to a transformer."""
+    return any(node.name == LISTENER for node in model.walk())
+
+
 def warn_without_transformer(name: str, model: Model[Any, Any], docs: Iterable[Doc]) -> None:
     """Warn if a component listens to a transformer that is disabled or excluded: the listener then
     gives zeros, without an error."""
-    if not any(node.name == LISTENER for node in model.walk()):
+    if not has_transformer(model):
         return
     if any(len(doc) and cast(Any, doc.user_data).get(TRF_DATA) is None for doc in docs):
         warnings.warn(

@@ -27,12 +27,14 @@ from .checks import (
     check_scheme,
     check_settings,
     check_trainable,
+    has_transformer,
     warn_without_score,
     warn_without_transformer,
 )
 from .decoding import Chain, Prediction, floor_by_type, score_mentions, undo_floors
 from .lattice import Lattice, best_log_probability, log_softmax
 from .span_scores import find_entries, group_candidates, keep_scores
+from .training.loss import Watch, check_weights, cross_entropy, weigh_columns
 from .training.targets import list_labels, make_targets
 from .types import Array, ModelArray
 
@@ -60,6 +62,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     spans_key (str | None): Where the mentions are in `doc.spans` too, in the same order, with
         `attrs["scores"]` parallel to them; None for nowhere.
     learn_rate_factor (float): The head's learning rate, as a multiple of the optimizer's.
+    label_weights (dict[str, float] | None): Weights in the loss of words by the type of their
+        mention, or "O" for those outside; 1 for others. None for all alike.
     scorer (Callable | None): Scores `doc.ents`.
     """
 
@@ -73,14 +77,17 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         threshold: Floor | None = None,
         candidates: Floor | None = None,
         spans_key: str | None = None,
-        learn_rate_factor: float = 1.0,
+        learn_rate_factor: float = 5.0,
+        label_weights: dict[str, float] | None = None,
         scorer: Callable[..., Any] | None = None,
     ) -> None:
         check_scheme(name, scheme)
+        check_weights(name, label_weights, ())
         self.vocab = vocab
         self.model = model
         self.name = name
         self.scorer = scorer
+        self.label_weights, self.watch = label_weights, Watch()
         self.cfg: dict[str, Any] = {
             "labels": [],
             "scheme": scheme,
@@ -243,7 +250,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         self, examples: Iterable[Example], scores: Sequence[ModelArray]
     ) -> tuple[float, list[ModelArray]]:
         """Cross-entropy of the gold labels, or of a teacher's distributions over labels
-        (`soft_labels`), its mean over the words that have one.
+        (`soft_labels`), its mean over the words that have one, by `label_weights`.
 
         scores (Sequence[ModelArray]): For each document logits (n_words, n_labels).
         RETURNS (tuple[float, list[ModelArray]]): The loss, and its gradients by the logits.
@@ -252,12 +259,10 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         check_trainable(self.name, self.model)
         bilou = self.cfg["scheme"] == "bilou"
         targets = numpy.concatenate([make_targets(eg, self.labels, bilou) for eg in examples])
-        log_probabilities = log_softmax(self.flatten(scores).astype("float64"))
-        rows = numpy.flatnonzero(targets.any(axis=1))
-        gradient = numpy.zeros(log_probabilities.shape, dtype="float32")
-        n = max(1, len(rows))
-        gradient[rows] = (numpy.exp(log_probabilities[rows]) - targets[rows]) / n
-        loss = -float((targets[rows] * log_probabilities[rows]).sum()) / n
+        logits = self.flatten(scores)
+        self.watch.see(logits, targets)
+        weights = weigh_columns(self.label_weights, self.word_labels)
+        loss, gradient = cross_entropy(logits, targets, weights)
         ends = numpy.cumsum([len(s) for s in scores])[:-1].tolist()
         on_device: ModelArray = self.model.ops.asarray(cast(Any, gradient))
         return loss, self.model.ops.xp.split(on_device, ends)
@@ -291,6 +296,8 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
     def finish_update(self, sgd: Optimizer) -> None:
         """Update the weights; those of the head with its own learning rate and no weight decay."""
         check_trainable(self.name, self.model)
+        width = self.model.get_ref("output").get_dim("nI") if has_transformer(self.model) else 0
+        self.watch.warn(self.name, sgd.learn_rate, width)
         self.model.get_ref("tok2vec").finish_update(sgd)
         at_own_rate = partial(sgd, lr_scale=self.cfg["learn_rate_factor"])
         decay, sgd.L2 = sgd.L2, 0.0
@@ -324,6 +331,7 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             self.add_label(label)
         if not self.labels:
             raise ValueError(Errors.E143.format(name=self.name))
+        check_weights(self.name, self.label_weights, self.labels)
         if not sample:
             raise ValueError(Errors.E923.format(name=self.name))
         self.set_columns()

@@ -11,7 +11,15 @@ from thinc.types import Floats2d
 from .checks import Floor, Scheme
 from .component import TokenNER
 
-DEFAULT_CONFIG = Config().from_str(
+DEFAULT_CONFIG: dict[str, Any] = {
+    "scheme": "bio",
+    "threshold": None,
+    "candidates": None,
+    "spans_key": None,
+    "learn_rate_factor": 5.0,
+    "label_weights": None,
+    "scorer": {"@scorers": "spacy.ner_scorer.v1"},
+} | Config().from_str(
     """
 [model]
 @architectures = "conll_ner.TokenClassifier.v1"
@@ -21,6 +29,17 @@ DEFAULT_CONFIG = Config().from_str(
 upstream = "*"
 """
 )
+# Zeros for sentences: the sentencizer, which a pipeline has for its windows, would otherwise count
+# as much as the mentions when training chooses the best pipeline.
+SCORE_WEIGHTS = {
+    "ents_f": 1.0,
+    "ents_p": 0.0,
+    "ents_r": 0.0,
+    "ents_per_type": None,
+    "sents_f": 0.0,
+    "sents_p": 0.0,
+    "sents_r": 0.0,
+}
 
 
 def make_token_ner(
@@ -32,6 +51,7 @@ def make_token_ner(
     candidates: Floor | None,
     spans_key: str | None,
     learn_rate_factor: float,
+    label_weights: dict[str, float] | None,
     scorer: Callable[..., Any] | None,
 ) -> TokenNER:
     return TokenNER(
@@ -43,5 +63,6 @@ def make_token_ner(
         candidates=candidates,
         spans_key=spans_key,
         learn_rate_factor=learn_rate_factor,
+        label_weights=label_weights,
         scorer=scorer,
     )

@@ -26,7 +26,7 @@ from spacy.util import registry
 
 from .about import __version__
 from .checks import has_own_score
-from .factory import DEFAULT_CONFIG, make_token_ner
+from .factory import DEFAULT_CONFIG, SCORE_WEIGHTS, make_token_ner
 from .onnx_model.onnx_classifier import build_onnx_token_classifier
 from .span_scores import refuse_score, span_score
 from .tokenizer import create_linear_tokenizer
@@ -57,16 +57,8 @@ def register() -> None:
     Language.factory(
         FACTORY,
         assigns=["doc.ents", "token.ent_iob", "token.ent_type", "span._.score"],
-        default_config={
-            "model": DEFAULT_CONFIG["model"],
-            "scheme": "bio",
-            "threshold": None,
-            "candidates": None,
-            "spans_key": None,
-            "learn_rate_factor": 1.0,
-            "scorer": {"@scorers": "spacy.ner_scorer.v1"},
-        },
-        default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+        default_config=DEFAULT_CONFIG,
+        default_score_weights=SCORE_WEIGHTS,
         func=make_token_ner,
     )
     register_score()

@@ -6,7 +6,6 @@ from typing import Any
 import numpy
 import pytest
 import spacy
-import torch
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
@@ -79,23 +78,6 @@ def test_token_ner_head_has_a_rate_of_its_own_and_no_decay(tiny_backbone: Path) 
 
 
 # --- The loss ---
-
-
-def test_loss_gradient_equals_torchs(head: TokenNER) -> None:
-    nlp = spacy.blank("en", vocab=head.vocab)
-    examples = make_examples(nlp)
-    random = numpy.random.default_rng(0)
-    scores = [random.normal(size=(len(eg.x), 7)).astype("float32") for eg in examples]
-    loss, gradients = head.get_loss(examples, scores)
-    # O, B-LOC, B-ORG, B-PER, I-LOC, I-ORG, I-PER: types in the order of the alphabet.
-    assert head.word_labels == ["O", "B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER"]
-    gold = torch.tensor([3, 6, 0, 1, 0] + [0, 2, 5, 0, 0] + [0] * 6)
-    logits = torch.tensor(numpy.concatenate(scores), requires_grad=True)
-    expected = torch.nn.functional.cross_entropy(logits, gold)
-    expected.backward()
-    assert loss == pytest.approx(expected.item(), rel=1e-6)
-    assert logits.grad is not None
-    numpy.testing.assert_allclose(numpy.concatenate(gradients), logits.grad.numpy(), atol=1e-7)
 
 
 @pytest.mark.parametrize(

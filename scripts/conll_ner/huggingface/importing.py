@@ -8,29 +8,14 @@ from confection import Config
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy.util import dot_to_dict, load_model_from_config
+from spacy.util import load_model_from_config, set_dot_to_object
 
 from conll_ner.common.pipelines import find_heads
 from conll_ner.huggingface.labels import read_labels
 from conll_ner.huggingface.loading import as_input_error, load_checkpoint
 from conll_ner.huggingface.settings import SPACY_CONFIG, read_settings
+from conll_ner.training.init_config import render_config
 
-# As in configs/token_ner.cfg (a test compares).
-DEFAULTS: dict[str, Any] = {
-    "nlp.pipeline": ["sentencizer", "transformer", "token_ner"],
-    "nlp.batch_size": 16,
-    "nlp.tokenizer.@tokenizers": "conll_ner.Tokenizer.v1",
-    "components.sentencizer.factory": "sentencizer",
-    "components.transformer.factory": "transformer",
-    "components.transformer.max_batch_items": 16384,
-    "components.transformer.model.@architectures": "conll_ner.WindowedTransformer.v1",
-    "components.transformer.model.case_learn_rate_factor": 40.0,
-    "components.token_ner.factory": "token_ner",
-    "components.token_ner.learn_rate_factor": 5.0,
-    "components.token_ner.model.@architectures": "conll_ner.TokenClassifier.v1",
-    "components.token_ner.model.tok2vec.@architectures": "conll_ner.FirstWordpiece.v1",
-    "components.token_ner.model.tok2vec.upstream": "transformer",
-}
 IMPOSSIBLE = -1e4  # logit of a label that the checkpoint doesn't have
 
 
@@ -38,19 +23,23 @@ def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) ->
     """RETURNS (Config): The pipeline's config with the settings that an exported checkpoint keeps;
     for other checkpoints, with windows of one sentence or of the model's maximum length."""
     saved = Path(checkpoint) / SPACY_CONFIG
+    settings: dict[str, Any] = {"components.transformer.model.transformer_config": {}}
     if saved.is_file():
-        overrides = read_settings(saved)
+        settings |= read_settings(saved)
     else:
-        overrides = {
+        settings |= {
             "nlp.lang": lang,
             "components.transformer.model.window": None,
             "components.transformer.model.sentence_windows": sentences,
             "components.transformer.model.case_embedding": False,
-            "components.transformer.model.transformer_config": {},
             "components.token_ner.scheme": scheme,
         }
-    overrides["components.transformer.model.name"] = checkpoint
-    return Config(dot_to_dict(DEFAULTS | overrides))
+    settings["components.transformer.model.name"] = checkpoint
+    default = Config().from_str(render_config(), interpolate=False)
+    config = Config({section: default[section] for section in ("nlp", "components")})
+    for name, value in settings.items():
+        set_dot_to_object(config, name, value)
+    return config
 
 
 def import_checkpoint(checkpoint: str, lang: str = "en", *, sentences: bool = True) -> Language:

@@ -1,5 +1,6 @@
 """Training settings that follow the backbone or the device: the value "auto" of an option."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 from confection import Config
 from spacy.util import dot_to_object
 
-from conll_ner.common.console import InputError
+from conll_ner.common.console import InputError, first_line
 from conll_ner.common.files import read_json
+from conll_ner.data.fetching.origins import go_offline_without_hub
 
 AUTO = "auto"
 BACKBONE = "paths.backbone"
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 SMALL = 512  # models with narrower hidden states are small
 LEARN_RATE = "training.optimizer.learn_rate.initial_rate"
 WINDOW = "components.transformer.model.window"
@@ -30,14 +33,37 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def backbone_size(folder: Path) -> str:
-    """RETURNS (str): "small" or "base".
-    RAISES (InputError): If the folder has no config.json of a model."""
+def backbone_size(backbone: str | Path) -> str:
+    """RETURNS (str): "small" or "base", by the config.json in a folder, or of a hub id.
+    RAISES (InputError): If there is none."""
+    folder = Path(backbone)
+    if is_hub_id(backbone):
+        folder = download_config(str(backbone)).parent
     config = read_json(folder / "config.json", "fetch the backbone")
     # DistilBERT and Funnel call the width dim and d_model; it is base size if unknown.
     widths = [config.get(name) for name in ("hidden_size", "dim", "d_model")]
     width = next((w for w in widths if isinstance(w, int)), SMALL)
     return "small" if width < SMALL else "base"
+
+
+def is_hub_id(backbone: str | Path) -> bool:
+    """RETURNS (bool): Whether a backbone that is no folder may be one on the hub."""
+    return not Path(backbone).exists() and bool(HUB_ID.fullmatch(str(backbone)))
+
+
+def download_config(name: str) -> Path:
+    """RETURNS (Path): The config.json of a model on the hub, in the cache.
+    RAISES (InputError): If it can't be had."""
+    go_offline_without_hub()
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, "config.json"))
+    except (OSError, ValueError) as error:  # of the network, and of the hub's own kinds
+        raise InputError(
+            f"{name} is neither a folder nor a model on the hub that can be reached "
+            f"({first_line(error)}); fetch it: python -m spacy ner fetch backbone {name} FOLDER"
+        ) from None
 
 
 def resolve_auto(config_path: Path, overrides: dict[str, Any], gpu: int) -> dict[str, Any]:
@@ -56,7 +82,7 @@ def resolve_auto(config_path: Path, overrides: dict[str, Any], gpu: int) -> dict
     backbone = overrides.get(BACKBONE) or config.get("paths", {}).get("backbone")
     if backbone is None:
         raise InputError(f"{config_path}: paths.backbone is not set; give --{BACKBONE} PATH")
-    defaults = DEFAULTS[backbone_size(Path(backbone))]
+    defaults = DEFAULTS[backbone_size(backbone)]
     defaults = defaults | {BATCH_WORDS: WORDS_ON_CPU if gpu < 0 else WORDS_ON_GPU}
     result = {}
     for name, value in overrides.items():

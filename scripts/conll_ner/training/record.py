@@ -52,13 +52,16 @@ def describe_training(
 ) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): Config, overrides, seed, backbone, data, hardware and versions."""
     resolved = config.interpolate()
-    backbone = Path(resolved["paths"]["backbone"]) / "source.json"
+    name = resolved["paths"]["backbone"]
+    backbone = Path(name) / "source.json"
     return {
         "config": config_path.stem,
         "config_sha256": sha256(config_path),
         "overrides": overrides,
         "seed": resolved["training"]["seed"],
-        "backbone": read_json(backbone, "fetch the backbone again") if backbone.is_file() else {},
+        "backbone": read_json(backbone, "fetch the backbone again")
+        if backbone.is_file()
+        else {"name": name},
         "data_sha256": hash_data(config),
         "hardware": describe_hardware(gpu),
         "versions": package_versions() | {"token_ner": token_ner.__version__},

@@ -32,9 +32,9 @@ def build_windowed_transformer(
     precision: Precision = "auto",
     sentence_windows: bool = False,
     case_embedding: bool | None = None,
-    case_learn_rate_factor: float = 1.0,
+    case_learn_rate_factor: float = 40.0,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
-    transformer_config: dict[str, Any] = {},  # noqa: B006
+    transformer_config: dict[str, Any] = {"attention_probs_dropout_prob": 0.0},  # noqa: B006
 ) -> Model[list[Doc], FullTransformerBatch]:
     """A pretrained model for the `transformer` factory that reads documents of any length.
 

@@ -12,6 +12,8 @@ from conll_ner.common.console import InputError
 def go_offline_without_hub() -> None:
     """Set the Hugging Face libraries to offline mode if the hub can't be reached, so that they use
     their cache at once instead of retrying for a minute. Call this before importing them."""
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        return
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
         requests.head(endpoint, timeout=10)
