@@ -93,16 +93,21 @@ def link_packages(folder: Path, left_out: tuple[str, ...]) -> Path:
 
 
 def run_cases(
-    cases: list[dict[str, Any]], folder: Path, *, installed: bool = True
+    cases: list[dict[str, Any]],
+    folder: Path,
+    *,
+    installed: bool = True,
+    python: Path = Path(sys.executable),
 ) -> subprocess.CompletedProcess[str]:
     """Run code in fresh interpreters, as a new user's process would: each case has `code`,
     `arguments` for it and a `path` in front of sys.path.
 
     installed (bool): Whether `conll-ner` is installed there.
+    python (Path): Of the interpreter.
     """
     path = "" if installed else str(link_packages(folder / "installed", ("conll_ner",)))
     return subprocess.run(
-        [sys.executable, *([] if installed else ["-S"]), "-c", FORKING, json.dumps(cases)],
+        [str(python), *([] if installed else ["-S"]), "-c", FORKING, json.dumps(cases)],
         cwd=folder,
         capture_output=True,
         text=True,

