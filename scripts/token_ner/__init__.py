@@ -28,7 +28,7 @@ from .span_scores import (
 from .training.augmentation import copy_gold, final_punctuation
 from .training.soft_labels import SoftLabels, set_soft_labels
 from .training.targets import BIO_PREFIXES
-from .untrusted import refuse_code
+from .untrusted import refuse_code, refuse_kernels
 from .windows import WINDOWED_TRANSFORMER, sentence_starts
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "log_odds",
     "moses_doc",
     "refuse_code",
+    "refuse_kernels",
     "sentence_starts",
     "set_soft_labels",
     "span_score",

@@ -6,6 +6,8 @@ from typing import Any
 
 # Settings of transformers' from_pretrained that import or fetch code.
 CODE_SETTINGS = ("trust_remote_code", "auto_map", "code_revision", "custom_generate", "use_kernels")
+# Settings of a config.json that can name a repository of kernels, which are code (CVE-2026-4372).
+ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 SAVED_TOKENIZER_SETTINGS = ("use_fast",)  # what HFShim.to_bytes saves
 TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 
@@ -18,6 +20,18 @@ def refuse_code(settings: Mapping[str, Any], where: str) -> None:
             f"{where}: {', '.join(found)} would run code that comes with the model; only models "
             "that transformers itself contains can be used"
         )
+    refuse_kernels(settings, where)
+
+
+def refuse_kernels(settings: Mapping[str, Any], where: str) -> None:
+    """RAISES (ValueError): If a model's config, or one in it, names attention of a repository."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            refuse_kernels(value, where)
+        elif name in ATTENTION and "/" in str(value):
+            raise ValueError(
+                f"{where}: {name} = {value} would download and run code; delete this setting"
+            )
 
 
 def check_saved(saved: Mapping[str, Any]) -> None:

@@ -53,6 +53,10 @@ def with_auto_map(hf: dict[str, Any], _: Path) -> None:
     hf["config"]["auto_map"] = {"AutoModel": "own.OwnModel"}
 
 
+def with_kernels(hf: dict[str, Any], _: Path) -> None:
+    hf["config"]["_attn_implementation_internal"] = "stranger/attention:forward"
+
+
 def with_file(name: str) -> Change:
     def change(hf: dict[str, Any], mark: Path) -> None:
         hf["tokenizer"][name.format(mark=mark)] = b"x"
@@ -65,6 +69,7 @@ def with_file(name: str) -> Change:
     [
         (with_own_code, "the saved tokenizer has the settings trust_remote_code"),
         (with_auto_map, "the model's config: auto_map would run code"),
+        (with_kernels, "the model's config: _attn_implementation_internal = stranger/attention"),
         (with_file("../../mark"), r"a file '\.\./\.\./mark'"),
         (with_file("{mark}"), "a file '.*mark'"),
         (with_file("..\\mark.json"), "a file "),
@@ -157,6 +162,11 @@ def test_import_of_a_checkpoint_with_own_code_asks_nothing_and_runs_nothing(
             "token_ner.model.@architectures can't be imported",
         ),
         ('factory = "token_ner"', 'factory = "other"', "other, "),
+        (
+            "threshold = null",
+            'threshold = {"@misc": "spacy.LowercaseName.v1"}',
+            "token_ner.threshold.@misc can't be imported",
+        ),
     ],
 )
 def test_import_reads_only_known_settings_of_a_checkpoints_config(

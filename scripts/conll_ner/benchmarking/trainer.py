@@ -11,6 +11,7 @@ from typing import Any
 
 import transformers
 
+from conll_ner.common.hf_loading import load_model
 from conll_ner.common.training_log import LogRow, append_row
 from conll_ner.data.wordpiece_labels import (
     encode,
@@ -92,9 +93,8 @@ def train(
         for name, sentences in splits.items()
     }
     transformers.set_seed(arguments.seed)
-    model = transformers.AutoModelForTokenClassification.from_pretrained(
-        backbone, id2label=dict(enumerate(names)), label2id=label_ids
-    )
+    kind = transformers.AutoModelForTokenClassification
+    model = load_model(kind, backbone, id2label=dict(enumerate(names)), label2id=label_ids)
     current = encoded["valid"]  # the sentences that compute_metrics scores
     trainer = transformers.Trainer(
         model=model,

@@ -11,7 +11,7 @@ import transformers
 from safetensors import SafetensorError
 
 from conll_ner.common.console import InputError
-from conll_ner.common.hf_tokenizer import load_tokenizer
+from conll_ner.common.hf_loading import load_model, load_tokenizer
 
 # Raised by transformers for broken files. ImportError: the tokenizer needs a missing package.
 LOADING_ERRORS = (
@@ -66,8 +66,8 @@ def load_checkpoint(checkpoint: str) -> Any:
                 f"{checkpoint} contains {', '.join(architectures)}, not a token classifier; train "
                 "one with spacy ner hf-train, or give another checkpoint"
             )
-        model, loading = transformers.AutoModelForTokenClassification.from_pretrained(
-            checkpoint, output_loading_info=True, trust_remote_code=False
+        model, loading = load_model(
+            transformers.AutoModelForTokenClassification, checkpoint, output_loading_info=True
         )
     if loading["missing_keys"] or loading["mismatched_keys"]:
         wrong = [*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])]

@@ -19,6 +19,7 @@ from accelerate.utils import set_seed
 from torch.utils.data import DataLoader
 
 from conll_ner.common.console import msg
+from conll_ner.common.hf_loading import load_model
 from conll_ner.data.columns.conll import Sentence
 from conll_ner.data.wordpiece_labels import IGNORED, Encoded, encode, score
 from conll_ner.huggingface.loading import as_input_error
@@ -107,7 +108,8 @@ def load_classifier(backbone: Path, names: Sequence[str], seed: int) -> tuple[An
     with as_input_error(f"{backbone} contains no backbone"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(backbone, add_prefix_space=True)
         set_seed(seed)
-        model = transformers.AutoModelForTokenClassification.from_pretrained(
+        model = load_model(
+            transformers.AutoModelForTokenClassification,
             backbone,
             id2label=dict(enumerate(names)),
             label2id={name: i for i, name in enumerate(names)},

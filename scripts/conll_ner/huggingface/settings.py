@@ -1,9 +1,12 @@
 """The settings of a pipeline that a checkpoint keeps, in spacy.cfg, from export to import."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from spacy.util import load_config, walk_dict
+from confection import Config
+from spacy.util import dot_to_object, load_config, walk_dict
 
 from conll_ner.common.console import InputError
 from conll_ner.huggingface.loading import as_input_error
@@ -24,7 +27,14 @@ SETTINGS = {
         "model.case_embedding",
         "model.case_learn_rate_factor",
     ),
-    "token_ner": ("scheme", "threshold", "candidates", "learn_rate_factor", "spans_key"),
+    "token_ner": (
+        "scheme",
+        "threshold",
+        "candidates",
+        "learn_rate_factor",
+        "label_weights",
+        "spans_key",
+    ),
 }
 OF_TRANSFORMERS = ("model.tokenizer_config", "model.transformer_config")  # settings of any name
 # What export saves and import sets itself.
@@ -64,15 +74,24 @@ def read_settings(path: Path) -> dict[str, Any]:
             if parent in OF_TRANSFORMERS:
                 with as_input_error(str(path)):
                     refuse_code({keys[-1]: value}, f"{name}.{parent}")
-            elif key not in SETTINGS.get(factory, ()):
+                result[f"components.{factory}.{key}"] = value
+            elif not is_known(keys, SETTINGS.get(factory, ())):
                 allowed = SET_BY_IMPORT.get(key, ())
                 if allowed is not None and value not in allowed:
                     refused.append(f"{name}.{key}")
-                continue
-            result[f"components.{factory}.{key}"] = value
+        for key in SETTINGS.get(factory, ()):
+            with suppress(KeyError):  # one that a newer version added
+                result[f"components.{factory}.{key}"] = dot_to_object(Config(section), key)
     if refused:
         raise InputError(
             f"{path}: {', '.join(refused)} can't be imported; delete {SPACY_CONFIG} to import the "
             "checkpoint with this project's settings"
         )
     return result
+
+
+def is_known(keys: Sequence[str], settings: Sequence[str]) -> bool:
+    """RETURNS (bool): Whether a value is that of a setting, or one by type of it. "@" would call a
+    function."""
+    names = (".".join(keys), ".".join(keys[:-1]))
+    return not keys[-1].startswith("@") and any(name in settings for name in names)

@@ -24,7 +24,7 @@ from spacy.util import registry, resolve_dot_names
 from thinc.api import fix_random_seed
 
 import token_ner  # noqa: F401  to register the component
-from conll_ner.common.console import InputError
+from conll_ner.common.console import InputError, first_line
 from conll_ner.common.device import peak_gpu_memory
 from conll_ner.common.machine import peak_memory_mb
 from conll_ner.common.training_log import TimedLog, cut_log, read_log
@@ -168,8 +168,11 @@ def run_training(
     if state.evaluations:
         cut_log(log_path, state.step + 1)
         start -= read_log(log_path)[-1].seconds
-    with one_line_errors("the config"):
-        nlp = init_nlp(config, use_gpu=gpu)
+    try:
+        with one_line_errors("the config"):
+            nlp = init_nlp(config, use_gpu=gpu)
+    except ValueError as error:  # a setting that a component or the backbone refuses
+        raise InputError(first_line(error)) from error
     try:
         train_pipeline(nlp, output, state)
     except FloatingPointError as error:

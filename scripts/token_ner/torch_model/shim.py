@@ -11,11 +11,17 @@ import torch
 from spacy_transformers.data_classes import HFObjects
 from spacy_transformers.layers.hf_shim import HFShim
 from thinc.api import Optimizer
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging
 
 from ..saving import write_blob, write_map
-from ..untrusted import check_saved, refuse_code
+from ..untrusted import check_saved, refuse_code, refuse_kernels
 from ..windows import Windowing, window_size
 from ..wordpieces import N_CASES, Specials, WordEncoder, largest_id, special_tokens
 
@@ -58,8 +64,10 @@ class TransformerClass:
 
     @staticmethod
     def from_pretrained(source: str, **settings: Any) -> Any:
+        refuse_kernels(PretrainedConfig.get_config_dict(source)[0], f"{source}/config.json")
         with without_progress_bar():
-            return AutoModel.from_pretrained(source, **settings, trust_remote_code=False)
+            model = AutoModel.from_pretrained(source, **settings, trust_remote_code=False)
+        return model.float()  # transformers 5 keeps the precision of the checkpoint
 
     @staticmethod
     def from_config(config: Any) -> Any:

@@ -247,9 +247,13 @@ def test_export_and_import_give_the_same_pipeline(tmp_path: Path, names: list[st
     settings = {"window": 24, "context": 3, "sentence_windows": False}
     nlp.config["components"]["transformer"]["model"] |= settings
     nlp.config["components"]["transformer"]["model"]["precision"] = "float32"
-    pipe(nlp, "token_ner").cfg["threshold"] = 0.2
+    type_ = pipe(nlp, "token_ner").labels[0]
+    pipe(nlp, "token_ner").cfg["threshold"] = {type_: 0.2}
+    nlp._pipe_configs["token_ner"]["label_weights"] = {type_: 2.0}
     export_pipeline(nlp, "pipeline", tmp_path / "out")
     again = import_checkpoint(str(tmp_path / "out"))
+    assert pipe(again, "token_ner").threshold == {type_: 0.2}
+    assert pipe(again, "token_ner").label_weights == {type_: 2.0}
     assert again.lang == "de"
     assert again.pipe_names == nlp.pipe_names
     words = WORDS * 30

@@ -66,11 +66,11 @@ def save_backbone(
     # Slow to import, and not needed if the backbone is already fetched.
     import transformers
 
-    from conll_ner.common.hf_tokenizer import load_tokenizer
+    from conll_ner.common.hf_loading import load_model, load_tokenizer
 
     transformers.logging.set_verbosity_error()  # don't warn about a missing pooler
     tokenizer = load_tokenizer(source)
-    model = transformers.AutoModel.from_pretrained(source, trust_remote_code=False)
+    model = load_model(transformers.AutoModel, source)
     if layers is not None:
         keep_first_layers(model, layers)
         origin["layers"] = layers
