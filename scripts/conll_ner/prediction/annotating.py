@@ -9,6 +9,7 @@ from spacy.tokens import Doc
 from conll_ner.common.console import InputError
 from conll_ner.common.pipelines import drop_transformer_output, find_heads, load_on_device
 from conll_ner.data.formats.annotated import Annotated, Issue
+from conll_ner.prediction.long_texts import join_pieces, split_text
 from conll_ner.prediction.records import list_files, read_records, reject
 from token_ner import keep_candidates
 
@@ -59,20 +60,23 @@ def batch_by_length(texts: Sequence[str]) -> Iterator[list[int]]:
 
 
 def annotate_texts(nlp: Language, texts: Sequence[str], labels: Sequence[str]) -> list[Doc]:
-    """Annotate texts in batches of similar length.
+    """Annotate texts in batches of similar length, and long ones in pieces.
 
     labels (Sequence[str]): The labels to keep; all if empty.
     RETURNS (list[Doc]): In the order of the texts, without the transformer's output.
     """
+    pieces = [list(split_text(text, nlp.max_length)) for text in texts]
+    flat = [piece for parts in pieces for piece in parts]
     docs: dict[int, Doc] = {}
-    for batch in batch_by_length(texts):
-        found = nlp.pipe([texts[i] for i in batch], batch_size=len(batch))
+    for batch in batch_by_length(flat):
+        found = nlp.pipe([flat[i] for i in batch], batch_size=len(batch))
         for i, doc in zip(batch, found, strict=True):
             drop_transformer_output(doc)
             if labels:
                 keep_labels(doc, labels)
             docs[i] = doc
-    return [docs[i] for i in range(len(texts))]
+    in_order = (docs[i] for i in range(len(flat)))
+    return [join_pieces([next(in_order) for _ in parts]) for parts in pieces]
 
 
 def keep_labels(doc: Doc, labels: Sequence[str]) -> None:
@@ -85,13 +89,6 @@ def has_candidates(nlp: Language) -> bool:
     return any(head.candidates is not None for head in find_heads(nlp).values())
 
 
-def reject_if_longer(item: Annotated | Issue, limit: int) -> Annotated | Issue:
-    if isinstance(item, Issue) or len(item.text) <= limit:
-        return item
-    reason = f"{len(item.text):,} characters, more than the pipeline's max_length of {limit:,}"
-    return reject(item.record, reason)
-
-
 def read_texts(
     source: Path,
     text_field: str,
@@ -102,15 +99,14 @@ def read_texts(
 ) -> Iterator[str]:
     """YIELDS (str): The texts of a file or folder, in any format of predict. Rejects are added to
     the list.
-    limit (int): The most characters of a text.
+    limit (int): The most characters of a text; longer ones are cut into several.
     whole_files (bool): As for `read_records`.
     RAISES (InputError): If a file can't be read."""
     for item in read_records(list_files(source, None), text_field, whole_files=whole_files):
-        item = reject_if_longer(item, limit)
         if isinstance(item, Issue):
             rejects.append(item)
         else:
-            yield item.text
+            yield from split_text(item.text, limit)
 
 
 def name_first(rejects: Sequence[Issue]) -> str:

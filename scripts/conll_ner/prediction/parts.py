@@ -29,7 +29,6 @@ from conll_ner.prediction.annotating import (
     annotate_texts,
     has_candidates,
     load_for_annotation,
-    reject_if_longer,
     reject_overwritten,
     reject_unwritable,
 )
@@ -78,9 +77,8 @@ class Annotator:
         RETURNS (dict[str, int]): The numbers of texts, words, mentions and rejected records.
         RAISES (FloatingPointError): If the pipeline's weights are not finite.
         """
-        limit = self.nlp.max_length
         added = [x for x in self.format.adds if x != CANDIDATES or has_candidates(self.nlp)]
-        items = [reject_overwritten(reject_if_longer(item, limit), added) for item in part]
+        items = [reject_overwritten(item, added) for item in part]
         items = [reject_unwritable(item, self.format.problem) for item in items]
         rejects = [item for item in items if isinstance(item, Issue)]
         records = [item for item in items if isinstance(item, Annotated)]

@@ -198,14 +198,12 @@ def test_predict_writes_rejects_to_a_file_and_exits_with_3(pipeline: Path, tmp_p
     assert not (tmp_path / "out.jsonl.rejects.jsonl").exists()  # from the previous run
 
 
-def test_predict_rejects_texts_longer_than_max_length(pipeline: Path, tmp_path: Path) -> None:
+def test_predict_annotates_texts_longer_than_max_length(pipeline: Path, tmp_path: Path) -> None:
     source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    source.write_text(f"Ada\n{'x' * 1_000_001}\n{'y' * 100_000}\n")
-    assert run(pipeline, source, "-o", output).exit_code == 3
-    assert [len(row["text"]) for row in read(output)] == [3, 100_000]
-    (reject,) = read(tmp_path / "out.jsonl.rejects.jsonl")
-    assert reject["record"].endswith(":2")
-    assert "1,000,001 characters, more than the pipeline's max_length" in reject["reason"]
+    source.write_text(f"Ada\n{'x' * 1_000_001}\n")
+    assert run(pipeline, source, "-o", output).exit_code == 0
+    rows = read(output)
+    assert [len(row["text"]) for row in rows] == [3, 1_000_001]
 
 
 def test_predict_threshold_and_labels(pipeline: Path, source: Path) -> None:

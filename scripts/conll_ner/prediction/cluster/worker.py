@@ -14,7 +14,6 @@ from conll_ner.prediction.annotating import (
     annotate_texts,
     cut_parts,
     load_for_annotation,
-    reject_if_longer,
 )
 from conll_ner.prediction.cluster.partitions import (
     COUNTS_KEY,
@@ -85,7 +84,6 @@ class Worker:
             for number, text in enumerate(read_texts(table[self.job.text_field]))
         ]
         for part in cut_parts(items):
-            part = [reject_if_longer(item, nlp.max_length) for item in part]
             texts = [item.text for item in part if isinstance(item, Annotated)]
             try:
                 docs = iter(annotate_texts(nlp, texts, self.job.labels))
