@@ -43,6 +43,7 @@ STAGES: dict[str, dict[str, Entry]] = {
     "Evaluation": {
         "evaluate": Entry("evaluation.evaluate", "Score a pipeline on gold with seqeval"),
         "robustness": Entry("evaluation.robustness", "Score raw text, changed case and typos"),
+        "info": Entry("evaluation.info", "Print versions, and what a pipeline is"),
         "compare": Entry("evaluation.compare", "Compare two pipelines by the paired bootstrap"),
         "scores": Entry("evaluation.scores", "Print the scores of runs as a Markdown table"),
         "report": Entry("evaluation.report", "Write the report page of a run"),
