@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 from conll_ner.common.console import EXIT_REJECTED, InputError, msg
 from conll_ner.common.files import atomic_write
 from conll_ner.common.overwriting import check_file, check_replaceable
+from conll_ner.common.progress import track
 from conll_ner.data.docs import write_docs
 from conll_ner.data.formats.aligning import make_docs
 from conll_ner.data.formats.annotated import Reading, strictly
@@ -78,6 +79,7 @@ def convert_files(
         open_sources(sources, how.reading) as (format_, records),
     ):
         found = check_labels(make_docs(summary.count_copies(records), how.reading), name)
+        found = track(found, "documents")
         docs = summary.keep_documents(strictly(found) if how.strict else found, name)
         if how.split:
             splits = how.split(list(docs))

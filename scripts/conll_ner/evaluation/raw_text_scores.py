@@ -6,6 +6,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from conll_ner.common.pipelines import drop_transformer_output
+from conll_ner.common.progress import track_words
 from conll_ner.data.mentions import char_mentions
 from conll_ner.evaluation.bootstrap import f1_score
 from token_ner import detokenize
@@ -16,7 +17,7 @@ def annotate_raw(nlp: Language, gold: Sequence[Doc]) -> tuple[list[Doc], list[Do
     makes of their texts."""
     texts = [detokenize(doc, nlp.lang) for doc in gold]
     predicted = []
-    for doc in nlp.pipe(doc.text for doc in texts):
+    for doc in track_words(nlp.pipe(doc.text for doc in texts), texts):
         drop_transformer_output(doc)
         predicted.append(doc)
     return texts, predicted

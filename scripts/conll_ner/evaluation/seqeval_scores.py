@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from conll_ner.common.pipelines import drop_transformer_output
+from conll_ner.common.progress import track_words
 
 # seqeval's default mode follows conlleval.pl. Strict mode needs both arguments.
 PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -49,7 +50,8 @@ def annotate_gold(
     RAISES (FloatingPointError): If the pipeline's weights give non-finite scores.
     """
     docs = []
-    for doc in nlp.pipe(copy_words(doc, nlp, gold_sentences) for doc in gold):
+    copies = (copy_words(doc, nlp, gold_sentences) for doc in gold)
+    for doc in track_words(nlp.pipe(copies), gold):
         if visit is not None:
             visit(doc)
         drop_transformer_output(doc)

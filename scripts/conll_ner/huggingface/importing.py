@@ -14,7 +14,7 @@ from conll_ner.common.pipelines import find_heads
 from conll_ner.huggingface.labels import read_labels
 from conll_ner.huggingface.loading import as_input_error, load_checkpoint
 from conll_ner.huggingface.settings import SPACY_CONFIG, read_settings
-from conll_ner.training.init_config import render_config
+from conll_ner.training.config_template import render_config
 
 IMPOSSIBLE = -1e4  # logit of a label that the checkpoint doesn't have
 

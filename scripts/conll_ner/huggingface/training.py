@@ -10,10 +10,10 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from tqdm import tqdm
 
 from conll_ner.common.console import InputError
 from conll_ner.common.machine import peak_memory_mb
+from conll_ner.common.progress import show_progress
 from conll_ner.common.training_log import LogRow
 from conll_ner.data.splits import find_splits
 from conll_ner.data.wordpiece_labels import (
@@ -136,11 +136,11 @@ def train(
     trained = rows[-1].training_seconds if rows else 0.0
     start = time.perf_counter() - (rows[-1].seconds if rows else 0.0)
     n_steps = len(setup.loader)
-    progress = tqdm(
-        total=settings.epochs * n_steps,
+    progress = show_progress(
+        "steps",
+        settings.epochs * n_steps,
         initial=len(rows) * n_steps,
-        unit="step",
-        disable=None if accelerator.is_main_process else True,  # None: show on a terminal only
+        disable=not accelerator.is_main_process,
     )
     for epoch in range(len(rows) + 1, settings.epochs + 1):
         epoch_start = time.perf_counter()

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 from thinc.util import gpu_is_available
-from tqdm import tqdm
 
 from conll_ner.common.command import READS, Writes, command
 from conll_ner.common.console import EXIT_REJECTED, InputError, first_line, msg
+from conll_ner.common.progress import show_progress
 from conll_ner.prediction.annotating import load_for_annotation
 from conll_ner.prediction.cluster.driver import annotate_partitions, check_address
 from conll_ner.prediction.cluster.output import (
@@ -65,7 +65,7 @@ def run_job(
     names: Counter[str] = Counter()
     new: Counter[str] = Counter()
     try:
-        with tqdm(unit=" words", unit_scale=True, disable=None) as progress:
+        with show_progress("words") as progress:
             for counts in annotate_partitions(job, partitions, workers, gpus, address):
                 names[counts.pop("name")] += 1
                 totals.update(counts)

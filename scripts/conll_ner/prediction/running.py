@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from conll_ner.common.console import EXIT_REJECTED, InputError, first_line, msg
 from conll_ner.common.files import lock
+from conll_ner.common.progress import show_progress
 from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.prediction.annotating import Part, cut_parts
 from conll_ner.prediction.outputs import Join
@@ -51,7 +50,7 @@ def write_all_parts(parts: Iterable[Part], job: Job, processes: int) -> Counter[
     """
     totals: Counter[str] = Counter()
     try:
-        with tqdm(unit=" words", unit_scale=True, disable=None) as progress:
+        with show_progress("words") as progress:
             for counts, is_new in write_parts(parts, job, processes):
                 totals.update(counts, parts=1)
                 totals["new words"] += counts["words"] if is_new else 0

@@ -9,6 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from conll_ner.common.pipelines import drop_transformer_output
+from conll_ner.common.progress import show_progress
 from conll_ner.prediction.annotating import batch_by_length
 from token_ner import TokenNER, keep_candidates, list_candidates
 
@@ -50,6 +51,7 @@ def annotate(nlp: Language, head: TokenNER, texts: Iterable[str]) -> Iterator[Ca
     measure = by_sequence if head.candidates is None else by_candidates
     remaining = iter(texts)
     first = 0
+    progress = show_progress("texts")
     while chunk := list(islice(remaining, CHUNK)):
         for batch in batch_by_length(chunk):
             docs = list(nlp.pipe([chunk[i] for i in batch], batch_size=len(batch)))
@@ -58,7 +60,9 @@ def annotate(nlp: Language, head: TokenNER, texts: Iterable[str]) -> Iterator[Ca
                     drop_transformer_output(doc)
                     keep_candidates(doc, ())
                     yield Candidate(uncertainty, -(first + i), doc)
+            progress.update(len(batch))
         first += len(chunk)
+    progress.close()
 
 
 def count_words(doc: Doc) -> int:

@@ -8,6 +8,7 @@ import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from conll_ner.common.progress import show_progress
 from conll_ner.prediction.annotating import batch_by_length
 from token_ner import SoftLabels, TokenNER, copy_gold, moses_doc, set_soft_labels
 from token_ner.lattice import log_softmax
@@ -28,6 +29,7 @@ def teach_texts(
     rng = random.Random(0)
     remaining = iter(texts)
     words = 0
+    progress = show_progress("words", max_words)
     while words < max_words and (chunk := list(islice(remaining, CHUNK))):
         for batch in batch_by_length(chunk):
             inputs = [
@@ -38,7 +40,9 @@ def teach_texts(
             for doc, taught in zip(docs, teach_docs(head, docs), strict=True):
                 if len(doc) and words < max_words:
                     words += len(doc)
+                    progress.update(len(doc))
                     yield taught
+    progress.close()
 
 
 def teach_docs(head: TokenNER, docs: list[Doc]) -> Iterator[Doc]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from conll_ner.cli import app
 from conll_ner.data.docs import read_gold, write_docs
-from conll_ner.training.init_config import render_config
+from conll_ner.training.config_template import render_config
 from conll_ner.training.planning import plan_steps
 from tests.conftest import ROOT, SAMPLE
 
