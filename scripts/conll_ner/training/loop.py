@@ -24,7 +24,7 @@ from spacy.util import registry, resolve_dot_names
 from thinc.api import fix_random_seed
 
 import token_ner  # noqa: F401  to register the component
-from conll_ner.common.console import InputError, first_line
+from conll_ner.common.console import InputError, first_line, msg
 from conll_ner.common.device import peak_gpu_memory
 from conll_ner.common.machine import peak_memory_mb
 from conll_ner.common.training_log import TimedLog, cut_log, read_log
@@ -147,6 +147,18 @@ def save_pipeline(nlp: Language, output: Path, training: dict[str, Any], *, is_b
         new.rename(best)
 
 
+def name_unexportable(nlp: Language) -> None:
+    """Say now what hf-export would refuse after the training."""
+    for _, component in nlp.pipeline:
+        shims = getattr(getattr(component, "model", None), "shims", ())
+        if any(hasattr(getattr(shim, "_model", None), "case_embedding") for shim in shims):
+            msg.info(
+                "The backbone ignores the letter case, so vectors for it are learnt. transformers "
+                "has none: to export the pipeline to Hugging Face, train with "
+                "--components.transformer.model.case_embedding false (docs/huggingface.md)"
+            )
+
+
 def run_training(
     config: Config,
     output: Path,
@@ -173,6 +185,7 @@ def run_training(
             nlp = init_nlp(config, use_gpu=gpu)
     except ValueError as error:  # a setting that a component or the backbone refuses
         raise InputError(first_line(error)) from error
+    name_unexportable(nlp)
     try:
         train_pipeline(nlp, output, state)
     except FloatingPointError as error:
