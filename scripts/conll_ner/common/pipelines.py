@@ -110,6 +110,13 @@ def find_single_head(nlp: Language, path: str, role: str) -> tuple[str, TokenNER
     return find_single(nlp, "token_ner", path, role)
 
 
+def mention_labels(nlp: Language) -> list[str]:
+    """RETURNS (list[str]): The labels of mentions, sorted; others, such as a tagger's, are none.
+    Empty if the pipeline doesn't list them."""
+    makers = [name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns]
+    return sorted({label for name in makers for label in nlp.pipe_labels.get(name, ())})
+
+
 def describe_runtime(nlp: Language) -> dict[str, str]:
     """RETURNS (dict[str, str]): `runtime` ("torch" or "onnxruntime") and `precision` of the
     transformer; empty without one that this project knows."""
