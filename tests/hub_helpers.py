@@ -23,6 +23,7 @@ class FakeHub(ThreadingHTTPServer):
     commits (list): Summary and changed files of each commit."""
 
     request_queue_size = 64  # more connections at once than are made
+    lfs_size = 10_000  # bytes from which a file is uploaded by itself, before the commit
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -86,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
             modes = [
                 {
                     "path": each["path"],
-                    "uploadMode": "lfs" if each["size"] > 10_000 else "regular",
+                    "uploadMode": "lfs" if each["size"] > self.server.lfs_size else "regular",
                     "shouldIgnore": False,
                 }
                 for each in sent

@@ -18,7 +18,8 @@ def hub_metadata(meta: dict[str, Any]) -> ModelCardData:
     sources = meta.get("sources") or []
     urls = [source.get("url", "") for source in sources]
     base = [url.removeprefix(HUB) for url in urls if url.startswith(HUB)]
-    results = list(list_results(meta, sources[-1]["name"] if sources else "unknown"))
+    corpus = sources[-1]["name"].partition(" (")[0] if sources else "unknown"
+    results = list(list_results(meta, corpus))
     return ModelCardData(
         language="multilingual" if meta["lang"] == "xx" else meta["lang"],
         license=re.sub(r"\s+", "-", meta.get("license") or "").lower() or None,
@@ -47,7 +48,7 @@ def list_results(meta: dict[str, Any], corpus: str) -> Iterator[EvalResult]:
             yield EvalResult(
                 task_type=TASK,
                 task_name="Named-entity recognition",
-                dataset_type=re.sub(r"\W+", "-", corpus).strip("-").lower() or "unknown",
+                dataset_type=re.sub(r"\W+", "-", corpus.lower()).strip("-"),
                 dataset_name=corpus,
                 dataset_split=split,
                 metric_type=metric,

@@ -13,10 +13,13 @@ import spacy
 import typer
 from huggingface_hub import ModelCard
 from spacy.language import Language
+from spacy.schemas import ModelMetaSchema, validate
 from typer.testing import CliRunner, Result
 
 from conll_ner.common.pipelines import load_pipeline
 from conll_ner.huggingface import push
+from conll_ner.huggingface.card import hub_metadata
+from conll_ner.huggingface.push import upload_files
 from conll_ner.packaging import package
 from tests.conftest import ROOT
 from tests.hub_helpers import READ_TOKEN, TOKEN, FakeHub, connect, fake_hub
@@ -186,6 +189,48 @@ def test_push_without_a_network_is_one_line(
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert line == "Error: ada/tiny is not uploaded: http://127.0.0.1:9 can't be reached"
+
+
+# What spacy-huggingface-hub 0.0.10 makes of the wheel's meta.json.
+SPACY_HUB: dict[str, Any] = {
+    "tags": ["spacy"],
+    "language": ["en"],
+    "license": "mit",
+    "name": "en_ner_rules",
+    "task": "token-classification",
+    "metrics": {"NER Precision": 0.5, "NER Recall": 0.25, "NER F Score": 0.3333333333},
+}
+
+
+def test_push_metadata_have_all_of_spacy_huggingface_hub(wheel: Path) -> None:
+    """And the meta.json is what spaCy allows."""
+    with upload_files(wheel, "ada/rules") as folder:
+        meta = json.loads((folder / "meta.json").read_text())
+        made = ModelCard.load(folder / "README.md").data.to_dict()
+    assert validate(ModelMetaSchema, meta) == []
+    assert set(SPACY_HUB["tags"]) <= set(made["tags"])
+    assert [made["language"]] == SPACY_HUB["language"]
+    assert made["license"] == SPACY_HUB["license"]
+    (index,) = made["model-index"]
+    assert index["name"] == SPACY_HUB["name"]
+    test = index["results"][-1]  # meta's ents_p, ents_r and ents_f are those of the last split
+    assert test["task"]["type"] == SPACY_HUB["task"]
+    assert {m["name"]: m["value"] for m in test["metrics"]} == SPACY_HUB["metrics"]
+    assert test["dataset"]["name"] == "the project's sample corpus"
+    assert test["dataset"]["split"] == "test"
+
+
+def test_push_metadata_of_a_trained_folder_are_spacys_own() -> None:
+    """Which it measures on the dev corpus; another language, no license, no backbone."""
+    meta = {"lang": "xx", "name": "x", "performance": {"ents_p": 0.5, "ents_r": 1, "ents_f": 0.6}}
+    made = hub_metadata(meta).to_dict()
+    (result,) = made["model-index"][0]["results"]
+    assert [m["value"] for m in result["metrics"]] == [0.5, 1, 0.6]
+    assert result["dataset"] == {"type": "unknown", "name": "unknown", "split": "dev"}
+    assert made["language"] == "multilingual"
+    assert not {"license", "base_model"} & made.keys()
+    for unscored in ({}, {"ents_f": None, "ents_p": None, "ents_r": None}):
+        assert "model-index" not in hub_metadata(meta | {"performance": unscored}).to_dict()
 
 
 @pytest.mark.slow
