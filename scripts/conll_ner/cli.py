@@ -66,6 +66,7 @@ STAGES: dict[str, dict[str, Entry]] = {
         "hf-import": Entry("huggingface.hf:import_command", "Convert a checkpoint to a pipeline"),
         "hf-export": Entry("huggingface.hf:export_command", "Convert a pipeline to a checkpoint"),
         "hf-predict": Entry("huggingface.hf:predict_command", "Predict with either of them"),
+        "push": Entry("huggingface.push", "Upload a pipeline to the hub, with its model card"),
     },
     "Benchmarks": {
         "benchmark": Entry("benchmarking.benchmark", "Compare speed, F1 and memory of systems"),

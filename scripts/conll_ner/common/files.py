@@ -1,11 +1,13 @@
 """Writing that loses nothing: to a temporary path first, then renamed."""
 
+import errno
 import glob
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,21 @@ def write_json(target: Path, value: Any) -> None:
     """Write a value as JSON, as atomic_write does."""
     with atomic_write(target) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def append_lines(target: Path, lines: Iterable[str]) -> None:
+    """Append lines to a file, or create it, and wait until they are on the disk. After a kill or on
+    a full disk, an earlier line can lack its end: the new ones begin on lines of their own. An
+    unpaired surrogate, which isn't valid Unicode, becomes a question mark."""
+    make_parent(target)
+    data = "".join(f"{line}\n" for line in lines).encode(errors="replace")
+    with target.open("ab+", buffering=0) as file:  # one write: a kill can't divide it
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            data = data if file.read(1) == b"\n" else b"\n" + data
+        if file.write(data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        os.fsync(file.fileno())
 
 
 def read_json(path: Path, hint: str) -> dict[str, Any]:
@@ -175,7 +192,7 @@ def lock(target: Path) -> Iterator[None]:
 
 def partial_path(target: Path) -> Path:
     """RETURNS (Path): The folder of an output's unfinished work, OUTPUT.partial."""
-    return target.with_name(f"{target.name}.partial")
+    return target.parent / f"{target.name}.partial"  # with_name would fail on "."
 
 
 def old_folder(target: Path) -> Path:

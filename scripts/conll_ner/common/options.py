@@ -6,7 +6,7 @@ import typer
 
 from conll_ner.common.command import READS
 
-Pipeline = Annotated[str, typer.Argument(help="Folder or installed package"), READS]
+Pipeline = Annotated[str, typer.Argument(help="Folder, installed package or hub id"), READS]
 Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU number")]
 WholeFiles = Annotated[
     bool, typer.Option("--whole-files", help="A text file is one text, not one per line")

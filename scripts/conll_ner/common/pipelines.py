@@ -12,16 +12,19 @@ from thinc.api import Model, require_gpu
 
 from conll_ner.common.console import InputError, shorten
 from conll_ner.common.device import resolve_device
+from conll_ner.common.hub import download_pipeline, is_hub_id
 from token_ner import ONNX_CLASSIFIER, WINDOWED_TRANSFORMER, TokenNER
 from token_ner.checks import TRF_DATA
 
 
 def load_pipeline(path: str) -> Language:
-    """Load a pipeline from a folder or an installed package, and let it annotate a text.
+    """Load a pipeline from a folder, an installed package or the hub, and let it annotate a text.
 
     RAISES (InputError): If it isn't a pipeline, or is damaged.
     RAISES (ImportError): If it needs a package that isn't installed.
     """
+    if is_hub_id(path):
+        path = str(download_pipeline(path))
     try:
         nlp = spacy.load(path)
         try_pipeline(nlp)
@@ -34,7 +37,7 @@ def load_pipeline(path: str) -> Language:
         if isinstance(error, OSError) and not (Path(path) / "config.cfg").is_file():
             raise InputError(
                 f"{path} is not a pipeline: pass a folder that training wrote "
-                f"(training/…/model-best) or an installed package ({reason})"
+                f"(training/…/model-best), an installed package or a hub id ({reason})"
             ) from None
         raise InputError(
             f"{find_file(error, Path(path))}: the pipeline is damaged, or made for other versions "
@@ -108,6 +111,13 @@ def find_heads(nlp: Language) -> dict[str, TokenNER]:
 def find_single_head(nlp: Language, path: str, role: str) -> tuple[str, TokenNER]:
     """RETURNS (tuple[str, TokenNER]): As `find_single`, of the only `token_ner`."""
     return find_single(nlp, "token_ner", path, role)
+
+
+def mention_labels(nlp: Language) -> list[str]:
+    """RETURNS (list[str]): The labels of mentions, sorted; others, such as a tagger's, are none.
+    Empty if the pipeline doesn't list them."""
+    makers = [name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns]
+    return sorted({label for name in makers for label in nlp.pipe_labels.get(name, ())})
 
 
 def describe_runtime(nlp: Language) -> dict[str, str]:

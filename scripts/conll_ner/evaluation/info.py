@@ -2,16 +2,16 @@
 
 import json
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from packaging.requirements import Requirement
 
 import token_ner
-from conll_ner.common.command import READS, command
+from conll_ner.common.command import command
 from conll_ner.common.console import DISTRIBUTION, msg, printable
 from conll_ner.common.device import resolve_device
 from conll_ner.common.machine import describe_hardware, package_versions
+from conll_ner.common.options import Device, Pipeline
 from conll_ner.common.pipelines import describe_runtime, find_heads, load_on_device
 from conll_ner.evaluation.promises import read_promises
 
@@ -32,8 +32,8 @@ EXTRAS = {
 
 @command
 def main(
-    pipeline: Annotated[str, typer.Argument(help="Folder or installed package"), READS] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu, or a GPU number")] = "auto",
+    pipeline: Pipeline = "",
+    device: Device = "auto",
 ) -> None:
     """Print versions, the device, what isn't installed for which command, and, of a pipeline, its
     labels, precision, calibration, promises and scores. Paste it into a bug report."""

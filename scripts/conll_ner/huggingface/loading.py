@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from conll_ner.common.console import InputError
 from conll_ner.common.hf_loading import load_model, load_tokenizer
+from conll_ner.common.hub import is_hub_id
 
 # Raised by transformers for broken files. ImportError: the tokenizer needs a missing package.
 LOADING_ERRORS = (
@@ -90,11 +91,6 @@ def check_model_type(checkpoint: str) -> None:
             f"{checkpoint}: transformers has no model of type {model_type}; it would need code "
             "that comes with the checkpoint, which is never run"
         )
-
-
-def is_hub_id(name: str) -> bool:
-    """RETURNS (bool): Whether a name has the form of a hub id, "organization/model"."""
-    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def check_head(model: Any, checkpoint: str) -> None:

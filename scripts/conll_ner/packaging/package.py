@@ -15,6 +15,7 @@ from conll_ner.common.overwriting import check_outputs
 from conll_ner.evaluation.promises import read_promises
 from conll_ner.evaluation.runs import read_run
 from conll_ner.evaluation.tables import add_layers, format_table
+from conll_ner.huggingface.card import HUB
 from conll_ner.packaging.wheel import build_wheel, has_token_ner
 
 # In addition to what `spacy package` finds by itself (spaCy, and the packages of the functions in
@@ -24,9 +25,9 @@ CODE_REQUIREMENTS = ["spacy-transformers>=1.4,<2.1"]
 SLIM_REQUIREMENTS = ["numpy>=2", "tokenizers>=0.20,<1", "onnxruntime>=1.20,<2"]
 HINT = "run the steps before this one"
 BACKBONES = {
-    "minilm": ("all-MiniLM-L6-v2", "Apache-2.0"),
-    "mpnet": ("all-mpnet-base-v2", "Apache-2.0"),
-    "bert-base-cased": ("bert-base-cased", "Apache-2.0"),
+    "minilm": ("sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0"),
+    "mpnet": ("sentence-transformers/all-mpnet-base-v2", "Apache-2.0"),
+    "bert-base-cased": ("google-bert/bert-base-cased", "Apache-2.0"),
 }
 CORPORA = {
     "conll2003": (
@@ -97,12 +98,15 @@ def performance(metrics: dict[str, Any]) -> dict[str, Any]:
     return named | {"ents_per_type": per_type} | by_split
 
 
-def backbone_of(metrics: dict[str, Any]) -> tuple[str, str]:
-    """RETURNS (tuple[str, str]): The backbone's name and its license, as far as known."""
+def backbone_of(metrics: dict[str, Any]) -> tuple[str, str, str]:
+    """RETURNS (tuple[str, str, str]): The backbone's name, URL and license, as far as known."""
     backbone = metrics["training"].get("backbone", {})
     name = backbone.get("name", "an unknown backbone")
-    name, license = BACKBONES.get(name, (name, "see its model card"))
-    return add_layers(name, backbone), license
+    on_hub = name if backbone.get("source") == "hub" else ""
+    hub_id, license = BACKBONES.get(name, (on_hub, "see its model card"))
+    if name in BACKBONES:
+        name = hub_id.partition("/")[2]
+    return add_layers(name, backbone), f"{HUB}{hub_id}" if hub_id else "", license
 
 
 def corpus_folder(metrics: dict[str, Any]) -> str | None:
@@ -136,7 +140,7 @@ def fill_meta(
     description (str | None): None names types, backbone and corpus.
     RAISES (InputError): If the version is none, or a text isn't one line.
     """
-    backbone, backbone_license = backbone_of(metrics)
+    backbone, backbone_url, backbone_license = backbone_of(metrics)
     corpus, url, corpus_license = corpus_of(metrics)
     scores = performance(metrics)
     if license is None:
@@ -154,7 +158,7 @@ def fill_meta(
         f"derive from {backbone} ({backbone_license}) and were trained on {corpus} "
         f"({corpus_license}).",
         "sources": [
-            {"name": backbone, "url": "", "license": backbone_license, "author": ""},
+            {"name": backbone, "url": backbone_url, "license": backbone_license, "author": ""},
             {"name": corpus, "url": url, "license": corpus_license, "author": ""},
         ],
         "performance": scores,

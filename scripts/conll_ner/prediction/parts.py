@@ -21,6 +21,7 @@ from spacy.util import get_package_path, is_package
 
 from conll_ner.common.console import InputError
 from conll_ner.common.files import atomic_write, delete_output, fresh_folder, read_json, write_json
+from conll_ner.common.hub import download_pipeline, is_hub_id
 from conll_ner.data.formats.annotated import Annotated, Issue
 from conll_ner.prediction.annotating import (
     PART_CHARACTERS,
@@ -217,7 +218,9 @@ def fingerprint_run(
 
 
 def pipeline_folder(pipeline: str) -> Path:
-    """RETURNS (Path): A pipeline's folder, or that of an installed package."""
+    """RETURNS (Path): A pipeline's folder, or that of an installed package or of a hub id."""
+    if is_hub_id(pipeline):
+        return download_pipeline(pipeline)
     folder = Path(pipeline)
     is_installed = not folder.is_dir() and is_package(pipeline)
     return get_package_path(pipeline) if is_installed else folder

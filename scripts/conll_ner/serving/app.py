@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from conll_ner.evaluation.promises import PROMISES
 from conll_ner.serving.auth import TokenBackend, bearer, refuse
-from conll_ner.serving.batcher import STOPPED, Batcher, Found
+from conll_ner.serving.batcher import STOPPED, Batcher, Found, Rows
 from conll_ner.serving.bodies import BodyLimits
 from conll_ner.serving.exact_requests import ExactRoute
 from conll_ner.serving.hosts import LOCAL_HOSTS
+from conll_ner.serving.label_studio import make_router
 from conll_ner.serving.metrics import Metrics
 from conll_ner.serving.middleware import ServiceMiddleware
+from conll_ner.serving.origins import allow_origins
 from conll_ner.serving.schema import (
     DEFAULT_LIMITS,
     ErrorResponse,
@@ -75,11 +78,15 @@ def create_app(
     limits: Limits = DEFAULT_LIMITS,
     hosts: Sequence[str] = LOCAL_HOSTS,
     token: str | None = None,
+    origins: Sequence[str] = (),
+    annotations: Path | None = None,
 ) -> FastAPI:
     """Create the service for a pipeline.
 
     hosts (Sequence[str]): Accepted values of the Host header, as by `list_allowed_hosts`.
     token (str | None): The token that requests must send. None: no authentication.
+    origins (Sequence[str]): Of other web pages that may use the service, as by `check_origins`.
+    annotations (Path | None): The file for annotations of Label Studio; None for none.
     RETURNS (FastAPI): With the Batcher as `state.batcher`.
     """
     metrics = Metrics()
@@ -100,7 +107,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
-        middleware=list_middleware(limits, metrics, hosts, token),
+        middleware=list_middleware(limits, metrics, hosts, token, origins),
         exception_handlers={RequestValidationError: explain_invalid_request},
     )
     app.state.batcher = batcher
@@ -112,21 +119,27 @@ def create_app(
     add_predict(checked, batcher, limits)
     add_reports(checked, service_info(nlp, limits), metrics)
     app.include_router(checked)
+    app.include_router(make_router(nlp, partial(annotate, batcher, limits), annotations))
     add_open_paths(app, batcher)
     return app
 
 
 def list_middleware(
-    limits: Limits, metrics: Metrics, hosts: Sequence[str], token: str | None
+    limits: Limits,
+    metrics: Metrics,
+    hosts: Sequence[str],
+    token: str | None,
+    origins: Sequence[str],
 ) -> list[Middleware]:
     """RETURNS (list[Middleware]): From the outside to the inside: a request is refused before its
-    body is read."""
+    body is read, and pages of other origins can read the reason of every refusal."""
     check = (
         [Middleware(AuthenticationMiddleware, TokenBackend(token), on_error=refuse)]
         if token
         else []
     )
     return [
+        *allow_origins(origins),
         Middleware(ServiceMiddleware, metrics),
         Middleware(TrustedHostMiddleware, hosts, www_redirect=False),
         *check,
@@ -145,6 +158,23 @@ async def explain_invalid_request(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": [{k: e[k] for k in kept} for e in errors]}, 422)
 
 
+async def annotate(
+    batcher: Batcher,
+    limits: Limits,
+    texts: list[str],
+    request: Request,
+    least: float | None = None,
+) -> Rows:
+    """Annotate the texts of a request whose body has been read. As `Batcher.submit`, and raises
+    HTTPException 413 too."""
+    check_size(texts, limits)
+    gone = asyncio.ensure_future(request.receive())  # after the body, only the end can come
+    try:
+        return await batcher.submit(texts, gone, least) if texts else []
+    finally:
+        gone.cancel()
+
+
 def add_predict(router: APIRouter, batcher: Batcher, limits: Limits) -> None:
     """Add POST /predict."""
 
@@ -152,13 +182,8 @@ def add_predict(router: APIRouter, batcher: Batcher, limits: Limits) -> None:
     async def predict(body: PredictRequest, request: Request) -> JSONResponse:
         """Find the mentions in one text or in several."""
         texts = [body.text] if isinstance(body.text, str) else body.text
-        check_size(texts, limits)
         threshold = body.threshold or 0.0
-        gone = asyncio.ensure_future(request.receive())  # after the body, only the end can come
-        try:
-            found = await batcher.submit(texts, gone, body.candidates) if texts else []
-        finally:
-            gone.cancel()
+        found = await annotate(batcher, limits, texts, request, body.candidates)
         documents = [select(document, threshold, body.candidates) for document in found]
         return JSONResponse({"documents": documents})
 

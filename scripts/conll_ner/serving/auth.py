@@ -1,5 +1,6 @@
 """Authentication by one token."""
 
+import base64
 import os
 import re
 import secrets
@@ -10,6 +11,7 @@ from starlette.authentication import AuthenticationBackend, AuthenticationError
 from starlette.requests import HTTPConnection
 
 from conll_ner.common.console import InputError
+from conll_ner.serving.label_studio import PREFIX
 
 VARIABLE = "NER_TOKEN"
 OPEN_PATHS = {"/", "/health", "/ready"}  # the page, where the token is entered, and the probes
@@ -36,13 +38,28 @@ class TokenBackend(AuthenticationBackend):
 
     async def authenticate(self, conn: HTTPConnection) -> None:
         """RAISES (AuthenticationError): If the path isn't open and the token isn't sent."""
-        if conn.scope["path"].removeprefix(conn.scope.get("root_path", "")) in OPEN_PATHS:
+        path = conn.scope["path"].removeprefix(conn.scope.get("root_path", ""))
+        if path in OPEN_PATHS:
             return
         sent = await bearer(conn)
-        if sent is None:
+        token = sent.credentials.encode() if sent else b""
+        if path.startswith(f"{PREFIX}/"):
+            token = token or find_password(conn.headers.get("authorization", ""))
+        if not token:
             raise AuthenticationError("a token is required: Authorization: Bearer TOKEN")
-        if not secrets.compare_digest(sent.credentials.encode(), self.token):
+        if not secrets.compare_digest(token, self.token):
             raise AuthenticationError("wrong token")
+
+
+def find_password(header: str) -> bytes:
+    """RETURNS (bytes): The password in a header of basic authentication, the only kind that Label
+    Studio sends; empty if there is none."""
+    scheme, _, credentials = header.partition(" ")
+    try:
+        decoded = base64.b64decode(credentials, validate=True)
+    except ValueError:
+        return b""
+    return decoded.partition(b":")[2] if scheme.lower() == "basic" else b""
 
 
 def refuse(_: HTTPConnection, error: AuthenticationError) -> JSONResponse:

@@ -5,14 +5,16 @@ import re
 import signal
 import sys
 from contextlib import redirect_stdout, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvicorn
 from fastapi import FastAPI
 
-from conll_ner.common.command import command
+from conll_ner.common.command import WRITES, command
 from conll_ner.common.console import InputError
+from conll_ner.common.files import append_lines
 from conll_ner.common.options import Device, Pipeline
 from conll_ner.prediction.annotating import load_for_annotation
 from conll_ner.serving.access_log import log_to_stdout
@@ -20,6 +22,7 @@ from conll_ner.serving.app import create_app
 from conll_ner.serving.auth import read_token
 from conll_ner.serving.heads import TimedHeads
 from conll_ner.serving.hosts import list_allowed_hosts
+from conll_ner.serving.origins import check_origins
 from conll_ner.serving.schema import Limits
 
 
@@ -87,6 +90,18 @@ def main(
             "repeat for several; * for any, which is the default with --host 0.0.0.0"
         ),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Origin of web pages that may use the service (CORS), e.g. "
+            "https://app.example.org; repeat for several; * for any"
+        ),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="JSONL file that annotations from Label Studio are appended to"),
+        WRITES,
+    ] = None,
     root_path: Annotated[
         str, typer.Option(help="Path under which a reverse proxy offers the service, e.g. /ner")
     ] = "",
@@ -98,11 +113,14 @@ def main(
     environment has NER_TOKEN, requests must send it: Authorization: Bearer TOKEN."""
     token = read_token()
     hosts = list_allowed_hosts(host, allow_host or ())
+    origins = check_origins(allow_origin or ())
     root_path = check_root_path(root_path)
     with redirect_stdout(sys.stderr):  # stdout is the access log's
         nlp = load_for_annotation(pipeline, device, None, ())
+    if annotations is not None:
+        append_lines(annotations, ())  # that it can be written is known before the first one comes
     limits = Limits(max_characters=min(max_characters, nlp.max_length), timeout=timeout)
-    app = create_app(nlp, limits, hosts, token)
+    app = create_app(nlp, limits, hosts, token, origins, annotations)
     if access_log:
         log_to_stdout()
     finish_on_hangup()

@@ -8,13 +8,14 @@ from typing import Any
 from confection import Config
 from spacy.util import dot_to_object
 
-from conll_ner.common.console import InputError, first_line
+from conll_ner.common.console import InputError
 from conll_ner.common.files import read_json
+from conll_ner.common.hub import NAME, hub_errors
 from conll_ner.data.fetching.origins import go_offline_without_hub
 
 AUTO = "auto"
 BACKBONE = "paths.backbone"
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_ID = re.compile(f"({NAME}/)?{NAME}")
 SMALL = 512  # models with narrower hidden states are small
 LEARN_RATE = "training.optimizer.learn_rate.initial_rate"
 WINDOW = "components.transformer.model.window"
@@ -57,13 +58,8 @@ def download_config(name: str) -> Path:
     go_offline_without_hub()
     from huggingface_hub import hf_hub_download
 
-    try:
+    with hub_errors(f"the backbone {name} is no folder, and not had from the hub"):
         return Path(hf_hub_download(name, "config.json"))
-    except (OSError, ValueError) as error:  # of the network, and of the hub's own kinds
-        raise InputError(
-            f"{name} is neither a folder nor a model on the hub that can be reached "
-            f"({first_line(error)}); fetch it: python -m spacy ner fetch backbone {name} FOLDER"
-        ) from None
 
 
 def resolve_auto(config_path: Path, overrides: dict[str, Any], gpu: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from conll_ner.cli import COMMANDS, load_command
 from conll_ner.common.command import READS, Reads, Writes, command, find_roles
 
-WITHOUT_OUTPUT = {"compare", "hf-predict", "info", "serve", "benchmark-serve", "calibrate"}
+WITHOUT_OUTPUT = {"compare", "hf-predict", "info", "push", "benchmark-serve", "calibrate"}
 DOOR = command(lambda: None).__code__
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock
 from conll_ner.common.console import InputError
 from conll_ner.common.files import (
     LOCK,
+    append_lines,
     atomic_write,
     delete_output,
     finish_replacement,
@@ -302,3 +303,33 @@ def test_sha256_matches_the_published_test_vector(tmp_path: Path) -> None:
     path = tmp_path / "abc"
     path.write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_append_lines_begin_on_lines_of_their_own(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "lines.txt"
+    append_lines(target, ())
+    assert target.read_text() == ""
+    append_lines(target, ["Zoë", "two"])
+    target.write_text(f"{target.read_text()}torn")
+    append_lines(target, ["three", "\ud83d"])
+    append_lines(target, ["four"])
+    assert target.read_text().splitlines() == ["Zoë", "two", "torn", "three", "?", "four"]
+
+
+def test_append_lines_are_whole_after_a_kill(tmp_path: Path) -> None:
+    """With a moved file, as by a user who starts anew, too."""
+    target = tmp_path / "lines.txt"
+    program = (
+        "import sys; from pathlib import Path; from conll_ner.common.files import append_lines\n"
+        "while True: append_lines(Path(sys.argv[1]), ['x' * 100_000])"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(target)]) as process:
+        while not target.exists() or target.stat().st_size < 1_000_000:
+            assert process.poll() is None
+        target.rename(tmp_path / "moved.txt")
+        while not target.exists() or target.stat().st_size < 300_000:
+            assert process.poll() is None
+        process.kill()
+    for path in (target, tmp_path / "moved.txt"):
+        lines = path.read_text().splitlines(keepends=True)
+        assert {len(line) for line in lines} == {100_001}

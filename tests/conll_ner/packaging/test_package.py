@@ -87,7 +87,9 @@ def test_package_meta_names_licenses_and_sources(wheel: Path) -> None:
     assert meta["license"] == "MIT"
     assert "all-MiniLM-L6-v2 (Apache-2.0)" in meta["notes"]
     assert "sample corpus" in meta["notes"]
-    assert meta["sources"][0]["name"] == "all-MiniLM-L6-v2"
+    backbone = meta["sources"][0]
+    assert backbone["name"] == "all-MiniLM-L6-v2"
+    assert backbone["url"] == "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"
     assert any(requirement.startswith("spacy>=3.8") for requirement in meta["requirements"])
     assert "torch>=2.13" in meta["requirements"]
 

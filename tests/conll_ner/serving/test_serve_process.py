@@ -93,8 +93,12 @@ def test_serve_under_nohup_ignores_the_hangup(saved: Path) -> None:
 
 @pytest.mark.slow
 def test_serve_options_reach_the_service(saved: Path) -> None:
-    options = ("--allow-host", "ner.example", "--allow-host", "*.internal", "--root-path", "/ner/")
+    options = [*("--allow-host", "ner.example", "--allow-host", "*.internal"), "--root-path=/ner/"]
+    options += ["--allow-origin", "https://app.example", "--annotations", f"{saved}.jsonl"]
     with running(saved, *options, NER_TOKEN="secret") as (server, url):
+        assert Path(f"{saved}.jsonl").read_text() == ""
+        page = httpx.get(f"{url}/ready", headers={"Origin": "https://app.example"})
+        assert page.headers["access-control-allow-origin"] == "https://app.example"
         for host, status in {"ner.example": 200, "a.internal": 200, "other.example": 400}.items():
             assert httpx.get(f"{url}/ready", headers={"Host": host}).status_code == status
         assert httpx.get(f"{url}/info").status_code == 401
@@ -102,7 +106,7 @@ def test_serve_options_reach_the_service(saved: Path) -> None:
         assert schema.json()["servers"] == [{"url": "/ner"}]
         server.terminate()
         lines = [json.loads(line) for line in output(server).splitlines()]
-    assert [line["status"] for line in lines] == [200, 200, 400, 401, 200]
+    assert [line["status"] for line in lines] == [200, 200, 200, 400, 401, 200]
     assert lines[-1]["path"] == "/ner/openapi.json"
 
 
@@ -119,6 +123,8 @@ def test_serve_without_access_log_prints_nothing(saved: Path) -> None:
     [
         (["nowhere"], "t", "nowhere is not a pipeline"),
         (["x", "--allow-host", "http://ner"], "t", "--allow-host http://ner is not a host"),
+        (["x", "--allow-origin", "app.org"], "t", "--allow-origin app.org is not an origin"),
+        (["x", "--annotations", "."], "t", ". is a folder, and the output is a file"),
         (["x", "--root-path", "ner"], "t", "--root-path ner must start with /"),
         (["x", "--root-path", "/n r"], "t", "--root-path /n r must start with /"),
         (["x", "--root-path", "//"], "t", "--root-path // must start with /"),
@@ -142,7 +148,7 @@ def test_serve_docs_list_options_metrics_and_paths(nlp: Language) -> None:  # no
     with serving(create_app(nlp)) as url:
         paths |= set(httpx.get(f"{url}/openapi.json").json()["paths"])
         found = re.findall(r"^# HELP (ner_\w+)", httpx.get(f"{url}/metrics").text, re.MULTILINE)
-    assert len(options) == 8
+    assert len(options) == 10
     assert len(found) > 7
     for name in {*options, *(name for name in found if not name.endswith("_created"))}:
         assert f"`{name}`" in docs, name

@@ -70,7 +70,7 @@ def test_auto_errors(tmp_path: Path) -> None:
     there = {"paths.backbone": str(backbone(tmp_path / "b", hidden_size=384))}
     with pytest.raises(InputError, match=r"paths\.backbone is not set"):
         resolve_auto(CONFIG, {WINDOW: "auto"}, -1)
-    with pytest.raises(InputError, match="nowhere is neither a folder nor a model on the hub"):
+    with pytest.raises(InputError, match="the backbone nowhere is no folder"):
         resolve_auto(CONFIG, {WINDOW: "auto", "paths.backbone": "nowhere"}, -1)
     with pytest.raises(InputError, match=r"--training\.dropout auto: only training\.opt"):
         resolve_auto(CONFIG, there | {"training.dropout": "auto"}, -1)

@@ -110,7 +110,7 @@ def test_training_documents_plan_the_schedule_as_train_does(tmp_path: Path, trai
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path) -> None:
     output = tmp_path / "config.cfg"
     (tmp_path / "empty").mkdir()
-    assert "is neither a folder nor a model on the hub" in fail(output, "--backbone", "nowhere")
+    assert "is no folder, and not had from the hub" in fail(output, "--backbone", "nowhere")
     assert "no such file; fetch the backbone" in fail(output, "--backbone", tmp_path / "empty")
     assert "language xx-yy" in fail(output, "--lang", "xx-yy")
     assert not output.exists()

@@ -24,7 +24,6 @@ from conll_ner.training import calibrating, loop, planning, train
 from conll_ner.training.calibrating import describe
 from conll_ner.training.config import load_checked_config
 from tests.conftest import ROOT, SAMPLE
-from tests.token_ner.support import uncased
 from token_ner import TokenNER, text_key
 
 SCORES = numpy.random.default_rng(0).beta(8, 1, 1000)
@@ -270,19 +269,6 @@ def test_train_token_ner_with_its_config(paths: dict[str, str], tmp_path: Path) 
         assert all(0 <= ent._.score <= 1 for ent in doc.ents)
         scores.append(json.loads((tmp_path / name / "run.json").read_text())["best_dev_f"])
     assert scores[0] == scores[1]
-
-
-@pytest.mark.parametrize("case", [None, False])
-def test_train_says_at_its_start_that_an_export_would_fail(
-    tiny_backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: bool | None
-) -> None:
-    model = {"name": str(uncased(tiny_backbone, tmp_path / "uncased")), "case_embedding": case}
-    nlp = spacy.blank("en")
-    architecture = "conll_ner.WindowedTransformer.v1"
-    nlp.add_pipe("transformer", config={"model": {"@architectures": architecture, **model}})
-    nlp.initialize()
-    loop.name_unexportable(nlp)
-    assert ("to export the pipeline to Hugging Face" in capsys.readouterr().out) == (case is None)
 
 
 @pytest.mark.slow

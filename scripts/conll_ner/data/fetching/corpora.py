@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import atomic_write
+from conll_ner.common.hub import is_hub_id
 from conll_ner.common.links import check_inside
 from conll_ner.data.columns.conll import (
     Corpus,
@@ -140,11 +141,6 @@ def read_any_hub(dataset_id: str) -> Splits:
     return splits
 
 
-def is_hub_id(source: Path) -> bool:
-    """RETURNS (bool): Whether a folder that doesn't exist is OWNER/NAME."""
-    return len(source.parts) == 2 and not source.is_absolute() and not source.exists()
-
-
 def corpus_sources(
     name: str, target: Path, folder: Path | None
 ) -> list[tuple[str, Callable[[], Splits]]]:
@@ -155,7 +151,7 @@ def corpus_sources(
     variable = FOLDER_VARIABLES.get(name, "")
     if folder is not None:
         sources.append((str(folder), partial(read_folder, folder, name)))
-        if name not in KNOWN_COUNTS and is_hub_id(folder):
+        if name not in KNOWN_COUNTS and is_hub_id(folder.as_posix()):
             hub_id = folder.as_posix()
             sources.append((f"{hub_id} on the hub", partial(read_any_hub, hub_id)))
     elif os.environ.get(variable):

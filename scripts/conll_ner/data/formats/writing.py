@@ -79,13 +79,27 @@ def labelstudio_record(doc: Doc) -> dict[str, Any]:
       <Text name="text" value="$text"/>
     </View>
     """
-    mentions = list_mentions(doc)
-    scores = [mention["score"] for mention in mentions if mention["score"] is not None]
-    result = [
+    made = labelstudio_result(list_mentions(doc))
+    task: dict[str, Any] = {"data": {OBJECT: doc.text}}
+    has_scores = "score" in made or any("scores" in group.attrs for group in doc.spans.values())
+    return task | {"predictions" if has_scores else "annotations": [made]}
+
+
+def labelstudio_result(
+    mentions: Iterable[Mapping[str, Any]], control: str = CONTROL, text: str = OBJECT
+) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): A prediction or annotation of Label Studio: `result` with a region
+    for each mention, and `score`, the lowest of theirs, if they have scores.
+
+    mentions (Iterable): As of `list_mentions`.
+    control (str): The name of the labels' tag in the labelling interface.
+    text (str): The name of the text's tag.
+    """
+    result: list[dict[str, Any]] = [
         {
             "id": f"m{number}",
-            "from_name": CONTROL,
-            "to_name": OBJECT,
+            "from_name": control,
+            "to_name": text,
             "type": "labels",
             "value": {
                 "start": mention["start"],
@@ -97,11 +111,8 @@ def labelstudio_record(doc: Doc) -> dict[str, Any]:
         }
         for number, mention in enumerate(mentions, start=1)
     ]
-    task: dict[str, Any] = {"data": {OBJECT: doc.text}}
-    if not scores and not any("scores" in group.attrs for group in doc.spans.values()):
-        return task | {"annotations": [{"result": result}]}
-    score = {"score": min(scores)} if scores else {}
-    return task | {"predictions": [{"result": result, **score}]}
+    scores = [region["score"] for region in result if "score" in region]
+    return {"result": result, **({"score": min(scores)} if scores else {})}
 
 
 def is_partial(doc: Doc) -> bool:

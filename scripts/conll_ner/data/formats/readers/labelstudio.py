@@ -2,15 +2,23 @@
 (https://labelstud.io/guide/export, https://labelstud.io/tags/labels)."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from conll_ner.common.console import InputError, shorten
-from conll_ner.data.formats.annotated import QUOTED, Annotated, Issue, Reading
+from conll_ner.common.exact_json import dump_json
+from conll_ner.data.formats.annotated import QUOTED, Annotated, Issue, Reading, attempt
 from conll_ner.data.formats.joining import join_copies, merge
-from conll_ner.data.formats.json_records import get, get_objects, json_format, read_each
+from conll_ner.data.formats.json_records import (
+    get,
+    get_objects,
+    iterate_records,
+    json_format,
+    read_each,
+)
 from conll_ner.data.formats.stated import (
     Stated,
     best_reading,
@@ -48,7 +56,37 @@ def read_labelstudio(path: Path, reading: Reading) -> Iterator[Annotated | Issue
     first is used. Predictions aren't used: nobody has confirmed them. A task whose mentions are in
     several texts is a record for each."""
     fields = Fields()
-    return read_each(path, reading, lambda where, record: read_task(where, record, fields))
+    for where, record in join_tasks(lambda: iterate_records(path, reading.encoding)):
+        yield from attempt(where, record, lambda where, task: read_task(where, task, fields))
+
+
+def join_tasks(read: Callable[[], Iterable[tuple[str, Any]]]) -> Iterator[tuple[str, Any]]:
+    """Join records of one task, in the place of the last: a webhook sends each version of each
+    annotation by itself, with the task. Of the versions of an annotation, the last is kept.
+
+    read (Callable): Gives places and records. They are read twice, as by `join_copies`.
+    YIELDS (tuple[str, Any]): Places and records as of an export, where a task comes once.
+    """
+    left = Counter(task_key(record) for _, record in read())
+    versions: dict[int, dict[int, Any]] = {}
+    for where, record in read():
+        key = task_key(record)
+        if key is None or (left[key] < 2 and key not in versions):
+            yield where, record
+            continue
+        left[key] -= 1
+        versions.setdefault(key, {}).update({each["id"]: each for each in record["annotations"]})
+        if left[key] < 1:
+            yield where, record | {"annotations": list(versions.pop(key).values())}
+
+
+def task_key(record: Any) -> int | None:
+    """RETURNS (int | None): The same for all records of a task; None if they can't be joined."""
+    try:
+        has_ids = all(isinstance(each["id"], int) for each in record["annotations"])
+        return hash(dump_json([record["id"], record["data"]])) if has_ids else None
+    except (KeyError, TypeError):
+        return None
 
 
 def read_task(where: str, record: Any, fields: "Fields") -> Iterator[Annotated | Issue]:
