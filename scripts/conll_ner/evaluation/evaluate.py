@@ -20,6 +20,7 @@ from conll_ner.evaluation.promises import format_share
 from conll_ner.evaluation.runs import read_record
 from conll_ner.evaluation.seqeval_scores import PROTOCOLS
 from conll_ner.evaluation.split_scores import evaluate_file, make_buckets
+from conll_ner.evaluation.wordpiece_scores import is_trained_on_all
 
 RAW_TEXT_GAP = 0.05  # difference of F1 that is pointed out
 
@@ -147,6 +148,7 @@ def main(
                 path,
                 buckets,
                 gold_sentences=gold_sentences,
+                by_wordpiece=is_trained_on_all(training),
                 predictions=folder and folder / f"{path.stem}.spacy",
             )
             for path in files
