@@ -56,22 +56,18 @@ def evaluate_file(
     RETURNS (dict[str, Any]): The result of `score`, and: `f1_interval`, the 95 % confidence
         interval of F1; `by_document`, the numbers of correct, predicted and gold mentions;
         `errors` by kind; `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the
-        scores by wordpiece, None if not asked for; `raw_text` and `lower_case`, F1 on text in these
-        forms (not with gold sentence boundaries); `promises` on these forms, as of
-        `check_promises`; `unknown_types`, which the pipeline can't predict; the file, its hash, its
-        size, and the speed.
+        scores by wordpiece or None; `raw_text` and `lower_case`, F1 on text in these forms (not
+        with gold sentence boundaries); `promises` on these forms; `unknown_types`, which the
+        pipeline can't predict; the file, its hash, its size, and the speed.
     RAISES (InputError): If the file can't be read or contains no mentions (F1 is undefined).
     """
     gold = read_gold(path, nlp.vocab)
     if not any(doc.ents for doc in gold):
         raise InputError(f"{path} contains no mentions, so F1 is undefined; pass an annotated file")
-    unknown = unknown_types(nlp, gold)
-    if unknown:
-        listed = shorten(", ".join(unknown))
-        msg.warn(f"{path}: the pipeline doesn't know {listed}; all their mentions are missed")
+    unknown = find_unknown(nlp, gold, path)
     start = time.perf_counter()
     head = find_labelled_head(nlp) if by_wordpiece else None
-    predicted, wordpieces = annotate_with_wordpieces(nlp, gold, head, gold_sentences)
+    predicted, wordpieces = annotate_with_head(nlp, gold, head, gold_sentences)
     seconds = time.perf_counter() - start
     if predictions is not None:
         write_predictions(predicted, predictions)
@@ -94,13 +90,22 @@ def evaluate_file(
     }
 
 
+def find_unknown(nlp: Language, gold: Sequence[Doc], path: Path) -> list[str]:
+    """RETURNS (list[str]): As of `unknown_types`, with a warning."""
+    unknown = unknown_types(nlp, gold)
+    if unknown:
+        listed = shorten(", ".join(unknown))
+        msg.warn(f"{path}: the pipeline doesn't know {listed}; all their mentions are missed")
+    return unknown
+
+
 def write_predictions(predicted: Sequence[Doc], path: Path) -> None:
     for doc in predicted:
         group_scores(doc, "token_ner", doc.ents)  # kept without user data
     write_docs(predicted, path, user_data=False)
 
 
-def annotate_with_wordpieces(
+def annotate_with_head(
     nlp: Language, gold: Sequence[Doc], head: TokenNER | None, gold_sentences: bool
 ) -> tuple[list[Doc], list[LabelledWordpieces]]:
     """RETURNS (tuple): Annotated docs, and their wordpieces as a head labels them; none without

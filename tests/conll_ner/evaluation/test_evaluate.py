@@ -21,12 +21,10 @@ from conll_ner.data.columns.conll import read_corpus
 from conll_ner.data.docs import make_doc, read_docs, read_gold, write_docs
 from conll_ner.evaluation import evaluate
 from conll_ner.evaluation import seqeval_scores as scores
-from conll_ner.evaluation.split_scores import evaluate_file
 from conll_ner.huggingface.importing import import_checkpoint
 from tests.conftest import ROOT, TINY
 from tests.hf_helpers import make_checkpoint, pipe
-from token_ner import Calibration, ScoredMention
-from token_ner.span_scores import keep_scores
+from token_ner import Calibration
 
 VOCAB = spacy.blank("en").vocab
 app = typer.Typer()
@@ -163,34 +161,6 @@ def test_evaluate_passes_gold_sentences_on_request(tiny_file: Path) -> None:
     without = [Doc(nlp.vocab, words=["a", "b"])]
     (doc,) = scores.annotate_gold(nlp, without, gold_sentences=True)
     assert not doc.has_annotation("SENT_START")
-
-
-@Language.component("test_evaluate_scores")
-def add_scores(doc: Doc) -> Doc:
-    """Give each mention a score of 1, as token_ner does."""
-    found = [ScoredMention(ent.start, ent.end, ent.label_, 1.0) for ent in doc.ents]
-    keep_scores(doc, "token_ner", found)
-    return doc
-
-
-def test_evaluate_keeps_the_spaces_of_gold(tmp_path: Path) -> None:
-    """Predicted text is gold's, and promises, which count mentions by characters, are kept."""
-    nlp = spacy.blank("de")
-    ruler: Any = nlp.add_pipe("entity_ruler")
-    ruler.add_patterns([{"label": "CASE", "pattern": "Az. 12 C 77/23"}])
-    gold = nlp("(Az. 12 C 77/23) (Az. 12 C 77/23)")
-    made = {"confidence": 0.9, "share": 1.0, "gold": "x", "documents": 1, "date": "today"}
-    nlp.meta["promises"] = {"precision": {"level": 1.0, "least": 0.0, **made}}
-    nlp.add_pipe("test_evaluate_scores")
-    write_docs([gold], tmp_path / "dev.spacy")
-    scored = evaluate_file(nlp, tmp_path / "dev.spacy", {}, predictions=tmp_path / "out.spacy")
-    (predicted,) = read_docs(tmp_path / "out.spacy", VOCAB)
-    assert predicted.text == gold.text
-    assert [ent.text for ent in predicted.ents] == ["Az. 12 C 77/23"] * 2
-    found = scored["promises"]["gold words"]["precision"]
-    assert found == {"level": 1.0, "share": 1.0, "kept": True}
-    words = Doc(VOCAB, words=["Az.", "12"])  # of a column file
-    assert scores.copy_words(words, nlp).has_unknown_spaces
 
 
 @pytest.mark.parametrize("ending", ["txt", "spacy"])
