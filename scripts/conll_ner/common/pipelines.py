@@ -110,6 +110,17 @@ def find_single_head(nlp: Language, path: str, role: str) -> tuple[str, TokenNER
     return find_single(nlp, "token_ner", path, role)
 
 
+def entity_types(nlp: Language) -> set[str]:
+    """RETURNS (set[str]): The types of the mentions that components can find; not other labels,
+    such as part-of-speech tags."""
+    return {
+        label
+        for name, labels in nlp.pipe_labels.items()
+        if "doc.ents" in nlp.get_pipe_meta(name).assigns
+        for label in labels
+    }
+
+
 def describe_runtime(nlp: Language) -> dict[str, str]:
     """RETURNS (dict[str, str]): `runtime` ("torch" or "onnxruntime") and `precision` of the
     transformer; empty without one that this project knows."""

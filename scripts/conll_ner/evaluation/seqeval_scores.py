@@ -11,7 +11,7 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from conll_ner.common.pipelines import drop_transformer_output
+from conll_ner.common.pipelines import drop_transformer_output, entity_types
 
 # seqeval's default mode follows conlleval.pl. Strict mode needs both arguments.
 PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -24,12 +24,7 @@ OVERALL = "micro avg"  # seqeval's row for all types
 def unknown_types(nlp: Language, gold: Sequence[Doc]) -> list[str]:
     """RETURNS (list[str]): Types of gold mentions that no component can predict, sorted; empty if
     the pipeline doesn't list its types."""
-    known = {
-        label
-        for name, labels in nlp.pipe_labels.items()
-        if "doc.ents" in nlp.get_pipe_meta(name).assigns
-        for label in labels
-    }
+    known = entity_types(nlp)
     found = {ent.label_ for doc in gold for ent in doc.ents}
     return sorted(found - known) if known else []
 

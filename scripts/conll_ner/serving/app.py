@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from spacy.language import Language
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from conll_ner.common.pipelines import entity_types
 from conll_ner.evaluation.promises import PROMISES
 from conll_ner.serving.auth import TokenBackend, bearer, refuse
 from conll_ner.serving.batcher import STOPPED, Batcher, Found
@@ -24,6 +24,7 @@ from conll_ner.serving.exact_requests import ExactRoute
 from conll_ner.serving.hosts import LOCAL_HOSTS
 from conll_ner.serving.metrics import Metrics
 from conll_ner.serving.middleware import ServiceMiddleware
+from conll_ner.serving.page import read_page
 from conll_ner.serving.schema import (
     DEFAULT_LIMITS,
     ErrorResponse,
@@ -31,8 +32,6 @@ from conll_ner.serving.schema import (
     PredictRequest,
     PredictResponse,
 )
-
-PAGE = Path(__file__).with_name("page.html")
 
 
 def check_size(texts: Sequence[str], limits: Limits) -> None:
@@ -49,9 +48,8 @@ def check_size(texts: Sequence[str], limits: Limits) -> None:
 def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): The response of /info."""
     fields = ("lang", "name", "version", "description", "license", "performance", PROMISES)
-    labels = {label for values in nlp.pipe_labels.values() for label in values}
     return {key: nlp.meta.get(key) for key in fields} | {
-        "labels": sorted(labels),
+        "labels": sorted(entity_types(nlp)),
         "pipeline": nlp.pipe_names,
         "limits": asdict(limits),
     }
@@ -206,6 +204,8 @@ def add_open_paths(app: FastAPI, batcher: Batcher) -> None:
             raise HTTPException(503, STOPPED)
         return {"status": "ready"}
 
+    html = read_page()
+
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(PAGE)
+    async def page() -> HTMLResponse:
+        return HTMLResponse(html)
