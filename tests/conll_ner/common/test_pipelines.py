@@ -119,9 +119,9 @@ def test_a_package_that_is_missing_stays_an_import_error(
 
 def test_entity_types_are_not_other_labels() -> None:
     nlp = spacy.blank("en")
-    tagger: Any = nlp.add_pipe("tagger")
-    tagger.add_label("NN")
     for name, label in (("first", "PER"), ("second", "LOC")):
         ruler: Any = nlp.add_pipe("entity_ruler", name)
         ruler.add_patterns([{"label": label, "pattern": "Ada"}])
+    tagger: Any = nlp.add_pipe("tagger")
+    tagger.add_label("NN")
     assert entity_types(nlp) == {"LOC", "PER"}

@@ -77,7 +77,8 @@ def test_page_sends_files_in_requests_of_bounded_size(nlp: Language, browser: An
         _, lines = drop_for_download(page, "a.txt", "\n".join(texts))
         assert [json.loads(line)["text"] for line in lines] == texts[:-1]
         requests = [json.loads(body)["text"] for body in bodies if body]
-        assert [[len(text) for text in request] for request in requests] == [[3, 3, 3], [3, 150], [100]]
+        sizes = [[len(text) for text in request] for request in requests]
+        assert sizes == [[3, 3, 3], [3, 150], [100]]
         shown = page.locator("#status.bad").inner_text()
         assert shown == "a.txt: 6 texts annotated; left out: line 7: 201 characters; at most 200"
 
