@@ -69,6 +69,9 @@ def test_page_shows_text_as_text(browser: Any, width: int) -> None:  # noqa: F81
         marks = [mark.inner_text() for mark in page.query_selector_all("mark")]
         assert marks == [f"{hostile}MISC", "\U0001f600X<b>", "SylvainPER"]
         assert page.query_selector("#result img") is None
+        page.fill("#text", "Sylvain")
+        page.keyboard.press("Meta+Enter")  # on a Mac
+        page.get_by_text("Showing 1 of 1 entities", exact=True).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         for heading in page.query_selector_all("th"):  # not broken within a word
             assert heading.bounding_box()["height"] < 40
@@ -199,6 +202,10 @@ def test_page_is_labelled_for_screen_readers(nlp: Language, browser: Any) -> Non
             ("list", "Types of entities"),
         ):
             assert page.get_by_role(role, name=name).count() == 1, name
+        page.emulate_media(color_scheme="dark")
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.emulate_media(color_scheme="light")
+        assert dark != page.evaluate("getComputedStyle(document.body).backgroundColor")
         order = ["text", "find", "choose", "threshold", "copy"]
         places = page.evaluate(
             f"{json.dumps(order)}.map(id => [...document.all].indexOf(document.getElementById(id)))"
