@@ -109,8 +109,9 @@ def test_service_serve_runs(project: Path) -> None:
 def test_evaluation_every_block_runs(project: Path) -> None:
     printed = run_blocks(project, runnable(ROOT / "docs" / "evaluation.md"))
     assert "| token_ner | test |" in printed
-    assert (project / "metrics" / "report.html").is_file()
-    assert (project / "metrics" / "token_ner" / "charts" / "training.png").is_file()
+    report = (project / "metrics" / "token_ner" / "report.html").read_text(encoding="utf-8")
+    assert 'id="chart-training-f1"' in report
+    assert "token_ner/report.html" in (project / "metrics" / "index.html").read_text("utf-8")
     assert json.loads((project / "metrics" / "token_ner.json").read_text())["training"]["seed"] == 0
 
 

@@ -102,5 +102,6 @@ def check_report_of_recipe(project: Path, overrides: str) -> None:
     command = [python, "-m", "spacy", "project", "run", "report", ".", "--vars.run", "hf"]
     printed = execute(project, command, WEASEL_CONFIG_OVERRIDES=overrides)
     assert steps(printed) == (["robustness", "page"], ["evaluate"])
-    assert (project / "metrics" / "report.html").is_file()
-    assert (project / "metrics" / "hf" / "charts" / "training.png").is_file()
+    report = (project / "metrics" / "hf" / "report.html").read_text(encoding="utf-8")
+    assert 'id="chart-training-f1"' in report
+    assert "F1 by wordpiece" in report

@@ -5,6 +5,14 @@ from typing import Any
 
 from conll_ner.common.markdown import escape_markdown, join_rows
 
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "svg.fonttype": "none",  # keep text as text: smaller, searchable, accessible
+    "svg.hashsalt": "report",  # same input, same file
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # names with "$" are text
+}
 HEADER = ["", "F1", "words/s", "MB", "MiB at the first text", "at most", "s to the first text"]
 
 
@@ -32,8 +40,6 @@ def draw_frontier(systems: dict[str, dict[str, Any]], path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from conll_ner.evaluation.report_page.charts import STYLE
-
     points = {name: (row["words_per_second"], 100 * row["f1"]) for name, row in systems.items()}
     with rc_context(STYLE):
         figure = Figure(figsize=(7, 4), layout="constrained")
@@ -44,6 +50,7 @@ def draw_frontier(systems: dict[str, dict[str, Any]], path: Path) -> None:
         best = best_points(list(points.values()))
         axes.plot(*zip(*best, strict=True), color="#93c5fd", zorder=0)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")  # matplotlib's own one writes formulas
         axes.margins(x=0.25, y=0.1)
         axes.set_xlabel("words per second")
         axes.set_ylabel("F1, %")

@@ -16,10 +16,11 @@ from conll_ner.common.options import Device, Pipeline
 from conll_ner.common.pipelines import describe_runtime, load_on_device
 from conll_ner.data.docs import is_empty_split, write_docs
 from conll_ner.data.splits import find_splits
-from conll_ner.evaluation.promises import format_share
+from conll_ner.evaluation.promises import describe_check
 from conll_ner.evaluation.runs import read_record
 from conll_ner.evaluation.seqeval_scores import PROTOCOLS
 from conll_ner.evaluation.split_scores import evaluate_file, make_buckets
+from conll_ner.evaluation.wordpiece_scores import is_trained_on_all
 
 RAW_TEXT_GAP = 0.05  # difference of F1 that is pointed out
 
@@ -63,15 +64,9 @@ def print_scores(name: str, scores: dict[str, Any]) -> None:
 
 def print_promises(promises: dict[str, dict[str, Any]]) -> None:
     """Print whether the pipeline's promises are kept, on each form of the text."""
-    for kind, own in promises["gold words"].items():
-        shares = ", ".join(
-            f"{format_share(found[kind]['share'])} on {text}" for text, found in promises.items()
-        )
-        message = f"the promised {kind} of {100 * own['level']:g}: {shares}"
-        if own["kept"]:
-            msg.good(f"{message}; kept")
-        else:
-            msg.warn(f"{message}; broken")
+    for kind in promises["gold words"]:
+        message, is_kept = describe_check(kind, promises)
+        (msg.good if is_kept else msg.warn)(message)
 
 
 @contextmanager
@@ -147,6 +142,7 @@ def main(
                 path,
                 buckets,
                 gold_sentences=gold_sentences,
+                by_wordpiece=is_trained_on_all(training),
                 predictions=folder and folder / f"{path.stem}.spacy",
             )
             for path in files

@@ -123,6 +123,6 @@ def by_seen(train: Iterable[Doc]) -> Bucket:
 
 
 def words_and_type(span: Span) -> tuple[str, str]:
-    """RETURNS (tuple[str, str]): What is the same in gold and in a prediction on its words, which
-    doesn't have the spaces of the text."""
+    """RETURNS (tuple[str, str]): What is the same in two files with other spaces: those of a column
+    file are unknown."""
     return " ".join(token.text for token in span), span.label_

@@ -265,6 +265,17 @@ def check_promises(
     return found
 
 
+def describe_check(kind: str, checks: Mapping[str, Mapping[str, Any]]) -> tuple[str, bool]:
+    """RETURNS (tuple[str, bool]): What is reached of a promise on each form of the text, in words,
+    and whether it is kept on gold words. checks: of `check_promises`, by form."""
+    own = checks["gold words"][kind]
+    shares = ", ".join(
+        f"{format_share(found[kind]['share'])} on {text}" for text, found in checks.items()
+    )
+    end = "kept" if own["kept"] else "broken"
+    return f"the promised {kind} of {100 * own['level']:g}: {shares}; {end}", own["kept"]
+
+
 def format_share(share: float | Mapping[str, float]) -> str:
     """RETURNS (str): A share, or those of types, in percent."""
     return format_by_type(share, lambda value: f"{100 * value:.2f}")

@@ -55,12 +55,15 @@ def annotate_gold(
 
 
 def copy_words(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:
-    """RETURNS (Doc): A copy with words only, as in spaCy's evaluation during training, or with
-    words and gold sentence starts."""
-    words = [token.text for token in doc]
-    if not (gold_sentences and doc.has_annotation("SENT_START")):
-        return Doc(nlp.vocab, words=words)
-    return Doc(nlp.vocab, words=words, sent_starts=[token.is_sent_start for token in doc])
+    """RETURNS (Doc): A copy with words and, if they are known, spaces, so that its text is gold's;
+    and with gold sentence starts if they are asked for."""
+    has_starts = gold_sentences and doc.has_annotation("SENT_START")
+    return Doc(
+        nlp.vocab,
+        words=[token.text for token in doc],
+        spaces=None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in doc],
+        sent_starts=[token.is_sent_start for token in doc] if has_starts else None,
+    )
 
 
 def iob2_labels(docs: Sequence[Doc]) -> list[list[str]]:

@@ -35,7 +35,7 @@ from conll_ner.evaluation.wordpiece_scores import (
     label_wordpieces,
     score_wordpieces,
 )
-from token_ner import Calibration, group_scores
+from token_ner import Calibration, TokenNER, group_scores
 
 
 def evaluate_file(
@@ -44,30 +44,30 @@ def evaluate_file(
     buckets: dict[str, Bucket],
     *,
     gold_sentences: bool = False,
+    by_wordpiece: bool = False,
     predictions: Path | None = None,
 ) -> dict[str, Any]:
     """Score a pipeline on one file.
 
     buckets (dict[str, Bucket]): Groupings of mentions for `f1_by`.
     gold_sentences (bool): Give the pipeline the gold sentence boundaries.
+    by_wordpiece (bool): Also score by wordpiece; for heads that were trained on all of them.
     predictions (Path | None): DocBin file to write the predicted docs to.
     RETURNS (dict[str, Any]): The result of `score`, and: `f1_interval`, the 95 % confidence
         interval of F1; `by_document`, the numbers of correct, predicted and gold mentions;
         `errors` by kind; `confusion` of types; `f1_by` bucket; `calibration`; `wordpiece`, the
-        scores by wordpiece; `raw_text` and `lower_case`, F1 on text in these forms (not with gold
-        sentence boundaries); `promises` on these forms, as of `check_promises`; `unknown_types`,
-        which the pipeline can't predict; the file, its hash, its size, and the speed.
+        scores by wordpiece or None; `raw_text` and `lower_case`, F1 on text in these forms (not
+        with gold sentence boundaries); `promises` on these forms; `unknown_types`, which the
+        pipeline can't predict; the file, its hash, its size, and the speed.
     RAISES (InputError): If the file can't be read or contains no mentions (F1 is undefined).
     """
     gold = read_gold(path, nlp.vocab)
     if not any(doc.ents for doc in gold):
         raise InputError(f"{path} contains no mentions, so F1 is undefined; pass an annotated file")
-    unknown = unknown_types(nlp, gold)
-    if unknown:
-        listed = shorten(", ".join(unknown))
-        msg.warn(f"{path}: the pipeline doesn't know {listed}; all their mentions are missed")
+    unknown = find_unknown(nlp, gold, path)
     start = time.perf_counter()
-    predicted, wordpieces = annotate_with_wordpieces(nlp, gold, gold_sentences)
+    head = find_labelled_head(nlp) if by_wordpiece else None
+    predicted, wordpieces = annotate_with_head(nlp, gold, head, gold_sentences)
     seconds = time.perf_counter() - start
     if predictions is not None:
         write_predictions(predicted, predictions)
@@ -81,7 +81,7 @@ def evaluate_file(
         "confusion": confusion(gold, predicted),
         "f1_by": {name: f1_by(gold, predicted, bucket) for name, bucket in buckets.items()},
         "calibration": assess_calibration(gold, predicted, find_calibration(nlp)),
-        "wordpiece": wordpieces and score_wordpieces(gold, wordpieces, iob2_labels(gold)),
+        "wordpiece": score_wordpieces(gold, wordpieces, iob2_labels(gold)) if head else None,
         "raw_text": score_raw(*raw)["f1"],
         "lower_case": f1_on_gold_tokens(*lower),
         "promises": {name: check_promises(nlp.meta, *docs) for name, docs in texts.items()},
@@ -90,24 +90,31 @@ def evaluate_file(
     }
 
 
+def find_unknown(nlp: Language, gold: Sequence[Doc], path: Path) -> list[str]:
+    """RETURNS (list[str]): As of `unknown_types`, with a warning."""
+    unknown = unknown_types(nlp, gold)
+    if unknown:
+        listed = shorten(", ".join(unknown))
+        msg.warn(f"{path}: the pipeline doesn't know {listed}; all their mentions are missed")
+    return unknown
+
+
 def write_predictions(predicted: Sequence[Doc], path: Path) -> None:
     for doc in predicted:
         group_scores(doc, "token_ner", doc.ents)  # kept without user data
     write_docs(predicted, path, user_data=False)
 
 
-def annotate_with_wordpieces(
-    nlp: Language, gold: Sequence[Doc], gold_sentences: bool
-) -> tuple[list[Doc], list[LabelledWordpieces] | None]:
-    """RETURNS (tuple): Annotated docs, and their predicted wordpieces; None for pipelines that
-    can't be scored by wordpiece."""
-    head = find_labelled_head(nlp)
-    if head is None:
-        return annotate_gold(nlp, gold, gold_sentences=gold_sentences), None
+def annotate_with_head(
+    nlp: Language, gold: Sequence[Doc], head: TokenNER | None, gold_sentences: bool
+) -> tuple[list[Doc], list[LabelledWordpieces]]:
+    """RETURNS (tuple): Annotated docs, and their wordpieces as a head labels them; none without
+    a head."""
     wordpieces: list[LabelledWordpieces] = []
 
     def visit(doc: Doc) -> None:
-        wordpieces.append(label_wordpieces(head, doc))
+        if head is not None:
+            wordpieces.append(label_wordpieces(head, doc))
 
     return annotate_gold(nlp, gold, gold_sentences=gold_sentences, visit=visit), wordpieces
 

@@ -29,27 +29,33 @@ INTERVAL = 5  # column of the confidence interval, after F1
 
 
 def format_table(runs: Sequence[dict[str, Any]]) -> str:
-    """RETURNS (str): A Markdown table with a row for each split of each run, and the mean and
-    standard deviation of runs that differ only in the seed. Columns, in percent: those of
-    `row_values`, and the interval of F1 after F1."""
+    """RETURNS (str): The table of `compare_runs` in Markdown."""
+    header, *rows = ([escape_markdown(cell) for cell in row] for row in compare_runs(runs))
+    return join_rows([header, ["---", "---", *["---:"] * (len(header) - 2)], *rows])
+
+
+def compare_runs(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """RETURNS (list[list[str]]): The cells of a header, of a row for each split of each run, and of
+    the mean and standard deviation of runs that differ only in the seed. Columns, in percent: those
+    of `row_values`, and the interval of F1 after F1."""
     types = sorted(
         {t for run in runs for split in run["splits"].values() for t in split["conlleval"]["types"]}
     )
-    header = ["run", "split", *COLUMNS, *(f"F1 {escape_markdown(t)}" for t in types), "accuracy"]
+    header = ["run", "split", *COLUMNS, *(f"F1 {type_}" for type_ in types), "accuracy"]
     header.insert(INTERVAL, "95 %")
-    lines = [header, ["---", "---", *["---:"] * (len(header) - 2)]]
+    lines = [header]
     for run in runs:
         for name, scores in run["splits"].items():
             values = row_values(scores, types)
             cells = ["" if value is None else f"{100 * value:.2f}" for value in values]
             bounds = scores.get("f1_interval")
             interval = "–".join(f"{100 * bound:.2f}" for bound in bounds) if bounds else ""
-            line = [*map(escape_markdown, (run["name"], name)), *cells]
+            line = [run["name"], name, *cells]
             line.insert(INTERVAL, interval)
             lines.append(line)
     for group in group_by_seed(runs):
         lines += mean_rows(group, types)
-    return join_rows(lines)
+    return lines
 
 
 def mean_rows(group: Sequence[dict[str, Any]], types: Sequence[str]) -> list[list[str]]:
@@ -58,11 +64,7 @@ def mean_rows(group: Sequence[dict[str, Any]], types: Sequence[str]) -> list[lis
     lines = []
     for name in group[0]["splits"]:
         rows = [row_values(run["splits"][name], types) for run in group]
-        line = [
-            f"{len(group)} seeds",
-            escape_markdown(name),
-            *map(format_mean, zip(*rows, strict=True)),
-        ]
+        line = [f"{len(group)} seeds", name, *map(format_mean, zip(*rows, strict=True))]
         line.insert(INTERVAL, "")
         lines.append(line)
     return lines

@@ -1,14 +1,13 @@
 """Score pipelines by wordpiece, as in the Hugging Face course.
 
 Every wordpiece has a gold label, with B- turned into I- on continuations, and a predicted label by
-argmax, without decoding. seqeval scores them sentence by sentence. `token_ner` is trained on first
-wordpieces only, so its labels for continuations are meaningless: the scores show the effect of the
-protocol, not the quality of the pipeline.
+argmax, without decoding. seqeval scores them sentence by sentence. A head that was trained on first
+wordpieces only has no meaningful labels for the others, so it isn't scored in this way.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 from spacy.language import Language
@@ -24,6 +23,12 @@ class LabelledWordpieces(NamedTuple):
 
     lengths: numpy.ndarray  # (n_words,): wordpieces of each word
     labels: list[str]  # (n_wordpieces,): by argmax, in BIO
+
+
+def is_trained_on_all(training: dict[str, Any]) -> bool:
+    """RETURNS (bool): Whether a head was trained on all wordpieces, as `hf-train` does by default.
+    training: its run.json; empty if it is unknown."""
+    return training.get("overrides", {}).get("first_only") is False
 
 
 def find_labelled_head(nlp: Language) -> TokenNER | None:

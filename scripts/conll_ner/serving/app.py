@@ -10,13 +10,14 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from spacy.language import Language
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from conll_ner.common.pipelines import mention_labels
 from conll_ner.evaluation.promises import PROMISES
 from conll_ner.serving.auth import TokenBackend, bearer, refuse
 from conll_ner.serving.batcher import STOPPED, Batcher, Found, Rows
@@ -27,6 +28,7 @@ from conll_ner.serving.label_studio import make_router
 from conll_ner.serving.metrics import Metrics
 from conll_ner.serving.middleware import ServiceMiddleware
 from conll_ner.serving.origins import allow_origins
+from conll_ner.serving.page import read_page
 from conll_ner.serving.schema import (
     DEFAULT_LIMITS,
     ErrorResponse,
@@ -34,8 +36,6 @@ from conll_ner.serving.schema import (
     PredictRequest,
     PredictResponse,
 )
-
-PAGE = Path(__file__).with_name("page.html")
 
 
 def check_size(texts: Sequence[str], limits: Limits) -> None:
@@ -52,9 +52,8 @@ def check_size(texts: Sequence[str], limits: Limits) -> None:
 def service_info(nlp: Language, limits: Limits) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): The response of /info."""
     fields = ("lang", "name", "version", "description", "license", "performance", PROMISES)
-    labels = {label for values in nlp.pipe_labels.values() for label in values}
     return {key: nlp.meta.get(key) for key in fields} | {
-        "labels": sorted(labels),
+        "labels": mention_labels(nlp),
         "pipeline": nlp.pipe_names,
         "limits": asdict(limits),
     }
@@ -231,6 +230,8 @@ def add_open_paths(app: FastAPI, batcher: Batcher) -> None:
             raise HTTPException(503, STOPPED)
         return {"status": "ready"}
 
+    html = read_page()
+
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(PAGE)
+    async def page() -> HTMLResponse:
+        return HTMLResponse(html)

@@ -97,6 +97,7 @@ def test_the_chart_names_all_systems_and_is_the_same_each_time(tmp_path: Path) -
     assert drawn == (tmp_path / "b.svg").read_bytes()
     texts = [element.text for element in ElementTree.fromstring(drawn).iter()]
     assert {"<small> $x$", "base", "words per second"} <= {*texts}
+    assert not any("mathdefault" in (text or "") for text in texts)
 
 
 def test_bad_input_is_one_line(pipeline: Path, gold: Path, tmp_path: Path) -> None:

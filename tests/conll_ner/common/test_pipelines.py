@@ -8,7 +8,7 @@ import pytest
 import spacy
 
 from conll_ner.common.console import InputError
-from conll_ner.common.pipelines import load_pipeline
+from conll_ner.common.pipelines import load_pipeline, mention_labels
 from tests.conftest import ROOT
 
 KEPT = ROOT / "tests" / "data" / "pipeline"
@@ -115,3 +115,13 @@ def test_a_package_that_is_missing_stays_an_import_error(
     monkeypatch.setattr(spacy, "load", load)
     with pytest.raises(ImportError, match="no"):
         load_pipeline(str(folder))
+
+
+def test_mention_labels_are_not_other_labels() -> None:
+    nlp = spacy.blank("en")
+    for name, label in (("first", "PER"), ("second", "LOC")):
+        ruler: Any = nlp.add_pipe("entity_ruler", name)
+        ruler.add_patterns([{"label": label, "pattern": "Ada"}])
+    tagger: Any = nlp.add_pipe("tagger")
+    tagger.add_label("NN")
+    assert mention_labels(nlp) == ["LOC", "PER"]

@@ -1,6 +1,8 @@
 """Scores by wordpiece, against a transformers model and by hand."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
@@ -9,6 +11,7 @@ import transformers
 from spacy.tokens import Doc
 
 from conll_ner.data.wordpiece_labels import encode, read_sentences, score
+from conll_ner.evaluation import evaluate
 from conll_ner.evaluation.seqeval_scores import annotate_gold, iob2_labels
 from conll_ner.evaluation.split_scores import evaluate_file
 from conll_ner.evaluation.wordpiece_scores import (
@@ -45,9 +48,34 @@ def test_wordpiece_scores_agree_with_transformers(
     checkpoint = make_checkpoint(tmp_path / "checkpoint")
     nlp = import_checkpoint(str(checkpoint))
     pipe(nlp, "transformer").model.attrs["windowing"] = float32(nlp)
-    found = evaluate_file(nlp, path, {}, gold_sentences=True)["wordpiece"]
+    found = evaluate_file(nlp, path, {}, gold_sentences=True, by_wordpiece=True)["wordpiece"]
     assert found == pytest.approx(by_transformers(checkpoint, path))
     assert 0 < found["accuracy"] < 1
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"overrides": {"first_only": False}}, True),  # hf-train
+        ({"overrides": {"first_only": True}}, False),  # hf-train --labels first
+        ({"overrides": {"training.dropout": 0.2}}, False),  # train
+        (None, False),  # a checkpoint of the hub
+    ],
+)
+def test_wordpiece_scores_are_those_of_heads_trained_on_all(
+    record: dict[str, Any] | None, expected: bool, tmp_path: Path, tiny_file: Path
+) -> None:
+    import_checkpoint(str(make_checkpoint(tmp_path / "checkpoint"))).to_disk(tmp_path / "nlp")
+    path = tmp_path / "run.json"
+    if record is not None:
+        path.write_text(json.dumps(record))
+    output = tmp_path / "metrics.json"
+    training_record = None if record is None else path
+    evaluate.main(
+        str(tmp_path / "nlp"), [tiny_file], output, training_record=training_record, device="cpu"
+    )
+    (scores,) = json.loads(output.read_text())["splits"].values()
+    assert (scores["wordpiece"] is not None) is expected
 
 
 def test_wordpiece_labels_of_bilou_are_converted_to_bio(tmp_path: Path) -> None:

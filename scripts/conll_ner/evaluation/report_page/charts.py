@@ -1,161 +1,190 @@
-"""Draw the charts of the report page from the metrics of evaluate."""
+"""The charts of the report page: lines in a plane, which the template draws as SVG with the page's
+fonts and colours."""
 
-import io
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from conll_ner.common.training_log import LogRow
 
-# About the width of a phone, so that labels stay legible there.
-SIZE = (4.2, 3.2)  # inches
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "svg.fonttype": "none",  # keep text as text: smaller, searchable, accessible
-    "svg.hashsalt": "report",  # same input, same file
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.parse_math": False,  # labels with "$" are text
-}
-NONE = "none"  # row of spurious and column of missed mentions
-Curve = Sequence[tuple[float, float, float]]  # seconds, loss, F1
+# The plane within the SVG, in its units; about as wide as a phone, so that text stays legible.
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 350.0, 8.0, 190.0
+STEPS = (1, 2, 5)  # ticks are at multiples of these, times a power of ten
+MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
-def new_axes(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=10)
-    return figure, axes
+class Tick(NamedTuple):
+    """A line of the grid: its place in the SVG, and its label."""
+
+    at: float
+    text: str
 
 
-def draw_types(splits: dict[str, dict[str, Any]]) -> Figure:
-    """Draw F1 by type and overall F1 with its 95 % confidence interval, for each split."""
-    figure, axes = new_axes("F1 by type (all: with 95 % confidence interval)")
-    types = sorted({t for scores in splits.values() for t in scores["conlleval"]["types"]})
-    places = numpy.arange(len(types) + 1)
-    width = 0.8 / len(splits)
-    for i, (name, scores) in enumerate(splits.items()):
-        by_type = scores["conlleval"]["types"]
-        overall = scores["conlleval"]["overall"]["f1"]
-        values = [*(by_type.get(t, {"f1": 0.0})["f1"] for t in types), overall]
-        offsets = places + (i - (len(splits) - 1) / 2) * width
-        axes.bar(offsets, 100 * numpy.array(values), width, label=name)
-        if scores["f1_interval"]:
-            low, high = scores["f1_interval"]
-            # With few documents, the bootstrap interval may not contain the observed F1.
-            ends = [[max(0.0, 100 * (overall - low))], [max(0.0, 100 * (high - overall))]]
-            axes.errorbar(offsets[-1:], [100 * overall], ends, color="black", capsize=3)
-    axes.set_xticks(places, [*types, "all"])
-    axes.set_ylim(0, 118)  # room for the legend
-    axes.set_yticks(range(0, 101, 20))
-    axes.set_ylabel("F1, %")
-    axes.legend(loc="upper left", ncols=len(splits))
-    return figure
+class Line(NamedTuple):
+    """A line: its name in the legend, points in the SVG, and their dots' radii, if it has any."""
+
+    name: str
+    points: list[tuple[float, float]]
+    radii: list[float]
 
 
-def draw_confusion(confusion: dict[str, Any], title: str) -> Figure:
-    """Draw the confusion matrix of types; the shade is the share of the row."""
-    figure, axes = new_axes(title)
-    counts = numpy.array(confusion["counts"])
-    shares = counts / numpy.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), count in numpy.ndenumerate(counts):
-        if count:
-            color = "white" if shares[row, column] > 0.6 else "black"
-            axes.text(column, row, f"{count:,}", ha="center", va="center", color=color)
-    names = [*confusion["types"], NONE]
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel(f"predicted ({NONE}: missed)")
-    axes.set_ylabel(f"gold ({NONE}: spurious)")
-    return figure
+class Chart(NamedTuple):
+    name: str
+    title: str
+    x_label: str
+    y_label: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    lines: list[Line]
+    diagonal: bool
+    note: str
 
 
-def draw_reliability(calibration: dict[str, Any], title: str) -> Figure:
+class Axis(NamedTuple):
+    """Places numbers from `low` to `high` between two ends of the plane."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def place(self, value: float) -> float:
+        low, high, value = (
+            map(math.log10, (self.low, self.high, value))
+            if self.log
+            else (self.low, self.high, value)
+        )
+        return round(self.start + (self.end - self.start) * (value - low) / (high - low), 1)
+
+    def ticks(self) -> list[Tick]:
+        found = decades(self.low, self.high) if self.log else steps(self.low, self.high)
+        return [Tick(self.place(value), f"{value:,.6g}") for value in found]
+
+
+def steps(low: float, high: float) -> list[float]:
+    """RETURNS (list[float]): Four to eight round numbers within a range."""
+    unit = 10.0 ** math.floor(math.log10(high - low)) / 10
+    step = next(
+        step * scale
+        for scale in (unit, 10 * unit)
+        for step in STEPS
+        if (high - low) / (step * scale) <= 8
+    )
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [number * step for number in range(first, last + 1)]
+
+
+def decades(low: float, high: float) -> list[float]:
+    """RETURNS (list[float]): Powers of ten within a range; with fewer than two, also others."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1,), STEPS):
+        found = [factor * 10.0**power for power in powers for factor in factors]
+        found = [value for value in found if low <= value <= high]
+        if len(found) > 1:
+            break
+    return found
+
+
+def draw(
+    name: str,
+    title: str,
+    labels: tuple[str, str],
+    ranges: tuple[tuple[float, float], tuple[float, float]],
+    lines: dict[str, Sequence[tuple[float, float]]],
+    *,
+    radii: Sequence[float] = (),
+    log: bool = False,
+    diagonal: bool = False,
+    note: str = "",
+) -> Chart:
+    """RETURNS (Chart): Of lines, by name.
+
+    labels, ranges: Of the horizontal and the vertical axis.
+    radii (Sequence[float]): Of the dots, if the points have any.
+    log (bool): Whether the vertical axis is logarithmic.
+    diagonal (bool): Also draw a line from the lower left to the upper right corner.
+    note (str): Below the title.
+    """
+    x, y = Axis(*ranges[0], LEFT, RIGHT), Axis(*ranges[1], BOTTOM, TOP, log)
+    placed = [
+        Line(line, [(x.place(a), y.place(b)) for a, b in points], list(radii))
+        for line, points in lines.items()
+    ]
+    return Chart(name, title, *labels, x.ticks(), y.ticks(), placed, diagonal, note)
+
+
+def draw_reliability(split: str, calibration: dict[str, Any]) -> Chart:
     """Draw the share of correct mentions by score; dot area is proportional to their number."""
-    figure, axes = new_axes(title)
     rows = [row for row in calibration["reliability"] if row["mentions"]]
     most = max(row["mentions"] for row in rows)
-    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
-    axes.plot([row["score"] for row in rows], [row["right"] for row in rows], linewidth=1)
-    axes.scatter(
-        [row["score"] for row in rows],
-        [row["right"] for row in rows],
-        [10 + 150 * row["mentions"] / most for row in rows],
-        alpha=0.7,
+    error = 100 * calibration["expected_calibration_error"]
+    return draw(
+        f"{split}-reliability",
+        f"{split}: calibration of the scores",
+        ("mean score of the mentions in a bin", "correct"),
+        ((0, 1), (0, 1)),
+        {"mentions": [(row["score"], row["right"]) for row in rows]},
+        radii=[round(2 + 6 * math.sqrt(row["mentions"] / most), 1) for row in rows],
+        diagonal=True,
+        note=f"calibration error {error:.2f} %; the dashed line has none",
     )
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 1.05)
-    axes.set_xlabel("mean score in the bin")
-    axes.set_ylabel("share of correct mentions")
-    return figure
 
 
-def draw_thresholds(calibration: dict[str, Any], title: str) -> Figure:
+def draw_thresholds(split: str, calibration: dict[str, Any]) -> Chart:
     """Draw precision, recall and F1 by score threshold."""
-    figure, axes = new_axes(title)
     rows = calibration["thresholds"]
-    for measure in ("precision", "recall", "f1"):
-        label = "F1" if measure == "f1" else measure
-        values = [100 * row[measure] for row in rows]
-        axes.plot([row["threshold"] for row in rows], values, label=label)
-    axes.set_xlabel("score threshold")
-    axes.set_ylabel("%")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
-    return figure
+    least = min(100 * row[measure] for row in rows for measure in MEASURES)
+    return draw(
+        f"{split}-thresholds",
+        f"{split}: scores with a threshold",
+        ("least score of a mention", "%"),
+        ((0, 1), (min(90, 10 * math.floor(least / 10)), 100)),
+        {
+            name: [(row["threshold"], 100 * row[measure]) for row in rows]
+            for measure, name in MEASURES.items()
+        },
+    )
 
 
-def draw_training(curve: Curve) -> Figure:
-    """Draw the loss and dev F1 over training time."""
-    figure, axes = new_axes("Training")
-    seconds, loss, f1 = zip(*curve, strict=True)
-    axes.plot(seconds, loss, color="tab:orange", marker="o", markersize=3)
-    axes.set_yscale("log")
-    axes.set_xlabel("training time, s")
-    axes.set_ylabel("mean loss per step", color="tab:orange")
-    right = axes.twinx()
-    right.plot(seconds, [100 * value for value in f1], color="tab:blue", marker="o", markersize=3)
-    right.set_ylabel("dev F1, %", color="tab:blue")
-    right.spines["right"].set_visible(True)
-    return figure
-
-
-def draw_robustness(robustness: dict[str, dict[str, float]]) -> Figure:
-    """Draw F1 on raw and perturbed text for each split."""
-    figure, axes = new_axes("F1 on raw and perturbed text")
-    names = [
-        name
-        for name, value in next(iter(robustness.values())).items()
-        if isinstance(value, float) and name != "unreachable"
+def draw_training(log: Sequence[LogRow]) -> list[Chart]:
+    """Draw F1 on dev and the loss by training time."""
+    end = max(row.training_seconds for row in log) or 1.0
+    f1 = [(row.training_seconds, 100 * row.f1) for row in log]
+    lowest = min(value for _, value in f1)
+    charts = [
+        draw(
+            "training-f1",
+            "training: F1 on dev",
+            ("seconds", "%"),
+            ((0, end), (min(90, 10 * math.floor(lowest / 10)), 100)),
+            {"F1": f1},
+            radii=[2.5] * len(f1),
+        )
     ]
-    places = numpy.arange(len(names))
-    height = 0.8 / len(robustness)
-    for i, (split, scores) in enumerate(robustness.items()):
-        offsets = places + (i - (len(robustness) - 1) / 2) * height
-        axes.barh(offsets, [100 * scores[name] for name in names], height, label=split)
-    axes.set_yticks(places, names)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 130)  # room for the legend
-    axes.set_xticks(range(0, 101, 20))
-    axes.set_xlabel("F1, %")
-    axes.legend(loc="upper right")
-    return figure
+    known = [row for row in log if row.loss and math.isfinite(row.loss)]
+    loss = [(row.training_seconds, row.loss) for row in known if row.loss]
+    if loss:
+        values = [value for _, value in loss]
+        charts.append(
+            draw(
+                "training-loss",
+                "training: mean loss per step",
+                ("seconds", "loss"),
+                ((0, end), (min(values) / 1.5, max(values) * 1.5)),
+                {"loss": loss},
+                radii=[2.5] * len(loss),
+                log=True,
+            )
+        )
+    return charts
 
 
-def to_svg(figure: Figure) -> str:
-    """RETURNS (str): An <svg> element to embed in a page."""
-    text = io.StringIO()
-    with rc_context(STYLE):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
-
-
-def to_png(figure: Figure) -> bytes:
-    data = io.BytesIO()
-    with rc_context(STYLE):
-        figure.savefig(data, format="png", dpi=150)
-    return data.getvalue()
+def draw_all(splits: dict[str, dict[str, Any]], log: Sequence[LogRow]) -> list[Chart]:
+    """RETURNS (list[Chart]): Of each split whose mentions have scores, and of the training."""
+    charts = []
+    for split, scores in splits.items():
+        if scores["calibration"] is not None:
+            charts.append(draw_reliability(split, scores["calibration"]))
+            charts.append(draw_thresholds(split, scores["calibration"]))
+    return charts + (draw_training(log) if log else [])

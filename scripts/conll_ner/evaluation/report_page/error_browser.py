@@ -9,7 +9,7 @@ from spacy.tokens import Doc, Span
 
 from conll_ner.data.mentions import to_mention
 from conll_ner.evaluation.corrections import Correction, correction_of
-from conll_ner.evaluation.mistakes import Mistake, find_mistakes
+from conll_ner.evaluation.mistakes import Mistake, find_mistakes, label_of
 from token_ner import sentence_starts
 
 # displaCy's default template repeats its inline style in every mention.
@@ -23,11 +23,16 @@ class MistakeView(NamedTuple):
     split: str
     document: int  # from 1
     kind: str
-    types: list[str]  # gold and predicted type
+    gold_type: str  # empty if there is none
+    predicted_type: str
     score: float | None  # confidence score of the predicted mention
     gold: str  # HTML
     predicted: str  # HTML
     correction: Correction  # of gold, if the prediction is right
+
+    @property
+    def types(self) -> list[str]:
+        return sorted({type_ for type_ in (self.gold_type, self.predicted_type) if type_})
 
 
 class DocumentView(NamedTuple):
@@ -53,7 +58,8 @@ def make_views(
                 split,
                 number,
                 error.kind,
-                sorted({ent.label_ for ent in error[1:] if ent is not None}),
+                label_of(error.gold),
+                label_of(error.predicted),
                 error.predicted._.score if error.predicted is not None else None,
                 render(gold_doc, start, end, [error.gold]),
                 render(doc, start, end, [error.predicted]),
