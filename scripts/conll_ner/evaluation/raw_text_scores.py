@@ -9,6 +9,7 @@ from conll_ner.common.pipelines import drop_transformer_output
 from conll_ner.common.progress import track_words
 from conll_ner.data.mentions import char_mentions
 from conll_ner.evaluation.bootstrap import f1_score
+from conll_ner.evaluation.seqeval_scores import drop_unlabelled
 from token_ner import detokenize
 
 
@@ -17,8 +18,10 @@ def annotate_raw(nlp: Language, gold: Sequence[Doc]) -> tuple[list[Doc], list[Do
     makes of their texts."""
     texts = [detokenize(doc, nlp.lang) for doc in gold]
     predicted = []
-    for doc in track_words(nlp.pipe(doc.text for doc in texts), texts):
+    found = track_words(nlp.pipe(doc.text for doc in texts), texts)
+    for doc, expected in zip(found, texts, strict=True):
         drop_transformer_output(doc)
+        drop_unlabelled(doc, expected)
         predicted.append(doc)
     return texts, predicted
 

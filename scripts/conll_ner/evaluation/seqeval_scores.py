@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy
 from seqeval.metrics import accuracy_score, classification_report
 from seqeval.scheme import IOB2
 from spacy.language import Language
@@ -46,12 +47,24 @@ def annotate_gold(
     """
     docs = []
     copies = (copy_words(doc, nlp, gold_sentences) for doc in gold)
-    for doc in track_words(nlp.pipe(copies), gold):
+    for doc, expected in zip(track_words(nlp.pipe(copies), gold), gold, strict=True):
         if visit is not None:
             visit(doc)
         drop_transformer_output(doc)
+        drop_unlabelled(doc, expected)
         docs.append(doc)
     return docs
+
+
+def drop_unlabelled(predicted: Doc, gold: Doc) -> None:
+    """Drop the mentions with a word that has no label in gold: nobody knows whether they are right,
+    and spaCy's scorer ignores them too. Both documents have the same text."""
+    unlabelled = numpy.zeros(len(gold.text), dtype=bool)
+    for token in gold:
+        unlabelled[token.idx : token.idx + len(token)] = token.ent_iob == 0
+    if unlabelled.any():
+        kept = [e for e in predicted.ents if not unlabelled[e.start_char : e.end_char].any()]
+        predicted.set_ents(kept, default="outside")
 
 
 def copy_words(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:

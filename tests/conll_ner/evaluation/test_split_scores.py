@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from conll_ner.data.docs import read_docs, write_docs
@@ -43,3 +44,21 @@ def test_split_scores_keep_the_spaces_of_gold(tmp_path: Path) -> None:
     assert found == {"level": 1.0, "share": 1.0, "kept": True}
     words = Doc(VOCAB, words=["Az.", "12"])  # of a column file
     assert copy_words(words, nlp).has_unknown_spaces
+
+
+def test_split_scores_ignore_mentions_of_words_without_a_label(tmp_path: Path) -> None:
+    """As spaCy's scorer: nobody knows whether they are right."""
+    nlp = spacy.blank("en")
+    ruler: Any = nlp.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": "PER", "pattern": name} for name in ("Ada", "Grace", "Alan")])
+    nlp.add_pipe("test_split_scores_of_one")
+    gold = nlp.make_doc("Ada met Grace and Alan .")
+    ada, grace = Span(gold, 0, 1, "PER"), gold[2:3]
+    gold.set_ents([ada], missing=[grace], default="outside")
+    write_docs([gold], tmp_path / "dev.spacy")
+    scored = evaluate_file(nlp, tmp_path / "dev.spacy", {})
+    for form in (scored["conlleval"]["overall"], scored["strict"]["overall"]):
+        assert form["precision"] == 0.5  # Ada is right, Alan is wrong, Grace isn't counted
+        assert form["recall"] == 1.0
+    assert scored["by_document"] == [[1, 2, 1]]
+    assert scored["raw_text"] == pytest.approx(2 / 3)
