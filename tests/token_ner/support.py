@@ -20,6 +20,31 @@ from thinc.api import Model
 WORDS = ["Ada", "Lindqvist", "left", "Varnholm", ".", "\n", "The", "Norden", "Bank", "fell", "."]
 
 
+# What users write before `spacy init fill-config`.
+SHORT_CONFIG = """
+[paths]
+train = null
+dev = null
+
+[nlp]
+lang = "en"
+pipeline = ["sentencizer", "transformer", "token_ner"]
+
+[components]
+
+[components.sentencizer]
+factory = "sentencizer"
+
+[components.transformer]
+factory = "transformer"
+
+[components.transformer.model]
+@architectures = "conll_ner.WindowedTransformer.v1"
+name = "backbone"
+
+[components.token_ner]
+factory = "token_ner"
+"""
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 

