@@ -86,6 +86,8 @@ def test_installed_commands_work_beside_a_slim_wheel(python: Path, folder: Path)
         "python -m spacy ner compare metrics.json metrics.json",
         f"python -m spacy ner robustness {NAME} gold.spacy",
         "python -m spacy ner scores metrics.json",
+        f"python -m spacy ner info {NAME}",
+        "python -m spacy ner push slim owner/name --dry-run",
     ):
         result = run(python, folder, line)
         assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
