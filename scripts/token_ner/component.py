@@ -36,6 +36,7 @@ from .lattice import Lattice, best_log_probability, log_softmax
 from .span_scores import find_entries, group_candidates, keep_scores
 from .training.loss import Watch, check_weights, cross_entropy, weigh_columns
 from .training.targets import list_labels, make_targets
+from .truecasing import collect_casings
 from .types import Array, ModelArray
 
 
@@ -310,10 +311,10 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
         self,
         get_examples: Callable[[], Iterable[Example]],
         *,
-        nlp: Language | None = None,  # noqa: ARG002
+        nlp: Language | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        """Collect the types and initialize the model.
+        """Collect the types, initialize the model, and collect letter case for its backbone.
 
         get_examples (Callable): Gives gold examples.
         labels (Sequence[str] | None): The types, if known (`spacy init labels`).
@@ -336,3 +337,4 @@ class TokenNER(TrainablePipe):  # type: ignore[misc]
             raise ValueError(Errors.E923.format(name=self.name))
         self.set_columns()
         self.model.initialize(X=sample)
+        collect_casings(self.model, nlp, get_examples)

@@ -35,6 +35,10 @@ class Windowing:
         many on a GPU.
     precision (Precision): "auto" is bfloat16 where processor or GPU support it natively.
     sentence_windows (bool): A window is one sentence, or a part of one that is too long.
+    truecase (bool | None): Whether the words of all-capital sentences are read in their usual
+        letter case, which `token_ner` collects from its training data. None collects it where the
+        tokenizer keeps case. A trained pipeline without it reads words as they are; False switches
+        it off in one that has it.
     """
 
     window: int | None
@@ -42,6 +46,7 @@ class Windowing:
     batch_wordpieces: int | Literal["auto"]
     precision: Precision
     sentence_windows: bool = False
+    truecase: bool | None = None
 
     def __post_init__(self) -> None:
         """RAISES (ValueError): If a number makes no sense by itself."""

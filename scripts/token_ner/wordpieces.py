@@ -1,10 +1,12 @@
-"""From words to wordpieces. Needs numpy and `tokenizers` only."""
+"""From words to wordpieces. Needs numpy, `tokenizers` and spaCy only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy
+from spacy.strings import get_string_id
 from tokenizers import Tokenizer
 
 from .types import Array
@@ -45,18 +47,25 @@ class WordEncoder:
         self.tokenizer = tokenizer
         self.cache: dict[int, EncodedWord] = {}
 
-    def encode_docs(self, docs: Sequence["Doc"], limit: int) -> Wordpieces:
+    def encode_docs(
+        self, docs: Sequence["Doc"], limit: int, changes: Mapping[int, str] = MappingProxyType({})
+    ) -> Wordpieces:
         """Split the words of documents into wordpieces.
 
         limit (int): Of a word with more wordpieces, such as one that is longer than a window, only
             the first ones are kept: the label comes from the first.
+        changes (Mapping[int, str]): Words to be read instead of those at these positions among the
+            words of all documents, of `truecasing.find_changes`.
         """
         words_before = numpy.cumsum([0, *map(len, docs)])
-        hashes = [numpy.zeros(0, dtype="uint64"), *(doc.to_array("ORTH") for doc in docs)]
-        unique, first, kinds = numpy.unique(
-            numpy.concatenate(hashes), return_index=True, return_inverse=True
+        hashes = numpy.concatenate(
+            [numpy.zeros(0, dtype="uint64"), *(doc.to_array("ORTH") for doc in docs)]
         )
-        encoded = self.encode_unique(docs, words_before, unique.tolist(), first)
+        if changes:
+            ids = numpy.array([*map(get_string_id, changes.values())], dtype="uint64")
+            hashes[[*changes]] = ids
+        unique, first, kinds = numpy.unique(hashes, return_index=True, return_inverse=True)
+        encoded = self.encode_unique(docs, words_before, unique.tolist(), first, changes)
         sizes = numpy.array([len(word.ids) for word in encoded], dtype="int64")
         starts = numpy.cumsum(sizes) - sizes
         lengths = numpy.minimum(sizes, limit)[kinds]
@@ -76,24 +85,32 @@ class WordEncoder:
         )
 
     def encode_unique(
-        self, docs: Sequence["Doc"], words_before: Array, hashes: list[int], first: Array
+        self,
+        docs: Sequence["Doc"],
+        words_before: Array,
+        hashes: list[int],
+        first: Array,
+        changes: Mapping[int, str],
     ) -> list[EncodedWord]:
         """Look words up in the cache, and encode those that it lacks.
 
         hashes (list[int]): The words' hashes in spaCy's vocabulary.
         first (Array): The position of each among the words of all documents.
+        changes (Mapping[int, str]): As in `encode_docs`.
         """
         found = {key: word for key in hashes if (word := self.cache.get(key))}
         missing = [i for i, key in enumerate(hashes) if key not in found]
         if missing:
-            owners = numpy.searchsorted(words_before, first[missing], side="right") - 1
-            places = (first[missing] - words_before[owners]).tolist()
-            words = [docs[o][p].text for o, p in zip(owners.tolist(), places, strict=True)]
+            positions = first[missing]
+            owners = numpy.searchsorted(words_before, positions, side="right") - 1
+            places = positions - words_before[owners]
+            rows = zip(positions.tolist(), owners.tolist(), places.tolist(), strict=True)
+            words = [changes.get(position) or docs[o][p].text for position, o, p in rows]
             if len(self.cache) + len(words) > MAX_CACHED:
                 self.cache.clear()
-            for i, word, encoded in zip(missing, words, self.encode_words(words), strict=True):
+            for i, text, encoded in zip(missing, words, self.encode_words(words), strict=True):
                 found[hashes[i]] = encoded
-                if len(word) <= MAX_CACHED_LENGTH:
+                if len(text) <= MAX_CACHED_LENGTH:
                     self.cache[hashes[i]] = encoded
         return [found[key] for key in hashes]
 

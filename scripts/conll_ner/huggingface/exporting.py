@@ -18,6 +18,7 @@ from conll_ner.data.wordpiece_labels import label_names
 from conll_ner.huggingface.loading import as_input_error, check_head
 from conll_ner.huggingface.settings import SETTINGS, SPACY_CONFIG
 from token_ner import WINDOWED_TRANSFORMER, TokenNER
+from token_ner.truecasing import is_truecasing
 
 
 def build_classifier(nlp: Language, pipeline: str) -> tuple[Any, Any]:
@@ -120,6 +121,9 @@ def export_pipeline(nlp: Language, pipeline: str, output: Path) -> None:
         export_config(nlp).to_disk(temporary / SPACY_CONFIG)
         (temporary / "README.md").write_text(model_card(nlp, names), encoding="utf-8")
     dropped = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory not in SETTINGS]
+    transformer = find_single(nlp, "transformer", pipeline, "a pipeline to export")[1].model
+    if is_truecasing(transformer):
+        dropped.append("truecasing")
     if dropped:
         msg.warn(f"Not exported, because a checkpoint can't contain them: {', '.join(dropped)}")
 

@@ -35,6 +35,7 @@ def pipeline_config(checkpoint: str, scheme: str, lang: str, sentences: bool) ->
             "components.token_ner.scheme": scheme,
         }
     settings["components.transformer.model.name"] = checkpoint
+    settings["components.transformer.model.truecase"] = False  # a checkpoint has no casings
     default = Config().from_str(render_config(), interpolate=False)
     config = Config({section: default[section] for section in ("nlp", "components")})
     for name, value in settings.items():

@@ -44,6 +44,7 @@ SET_BY_IMPORT = {
     "set_extra_annotations.@annotation_setters": ("spacy-transformers.null_annotation_setter.v1",),
     "model.name": None,
     "model.nO": None,
+    "model.truecase": None,
     "model.@architectures": (
         "conll_ner.WindowedTransformer.v1",
         "conll_ner.TokenClassifier.v1",

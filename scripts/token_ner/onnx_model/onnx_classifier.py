@@ -1,6 +1,6 @@
 """The model of a slim pipeline: transformer and head in one, on ONNX Runtime. Needs no torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy
@@ -10,6 +10,7 @@ from thinc.types import Floats2d
 
 from ..checks import ONNX_CLASSIFIER, UNTRAINABLE
 from ..saving import LargeModel
+from ..truecasing import TRUECASER, Truecaser, find_changes
 from ..types import Array
 from ..windows import Windowing, make_batches, window_size
 from .onnx_shim import MAX_THREADS, OnnxShim
@@ -25,6 +26,7 @@ def build_onnx_token_classifier(
     sentence_windows: bool = False,
     batch_wordpieces: int = 512,
     threads: int | None = None,
+    truecase: bool | None = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """TokenClassifier, FirstWordpiece and WindowedTransformer in one, without torch. The output has
     one row of logits per word. spacy ner slim makes the weights; they can't be trained.
@@ -41,7 +43,10 @@ def build_onnx_token_classifier(
         forward_onnx,
         dims={"nO": None},
         attrs={
-            "windowing": Windowing(window, context, batch_wordpieces, "float32", sentence_windows)
+            "windowing": Windowing(
+                window, context, batch_wordpieces, "float32", sentence_windows, truecase
+            ),
+            TRUECASER: Truecaser(),
         },
         shims=[OnnxShim(threads)],
     )
@@ -54,7 +59,8 @@ def forward_onnx(
 ) -> tuple[list[Floats2d], Callable[[Any], Any]]:
     if is_train:
         raise ValueError(UNTRAINABLE)
-    logits = classify_words(cast(OnnxShim, model.shims[0]), docs, model.attrs["windowing"])
+    shim, changes = cast(OnnxShim, model.shims[0]), find_changes(model, docs)
+    logits = classify_words(shim, docs, changes, model.attrs["windowing"])
     ends = numpy.cumsum([len(doc) for doc in docs])[:-1].tolist()
     # On a GPU, if spaCy uses one for the other components.
     parts = [model.ops.asarray2f(cast(Any, part)) for part in numpy.split(logits, ends)]
@@ -65,14 +71,16 @@ def backprop(d_logits: Any) -> Any:  # noqa: ARG001
     raise ValueError(UNTRAINABLE)
 
 
-def classify_words(shim: OnnxShim, docs: list[Doc], windowing: Windowing) -> Array:
+def classify_words(
+    shim: OnnxShim, docs: list[Doc], changes: Mapping[int, str], windowing: Windowing
+) -> Array:
     """RETURNS (Array): The logits of all words of the documents, one after another,
-        (n_words, n_labels).
+        (n_words, n_labels). changes: of `find_changes`.
     RAISES (ValueError): As `window_size`."""
     classifier, loaded = shim.classifier, shim.load()
     size = window_size(classifier.maximum, loaded.specials, windowing)
     limit = size - sum(map(len, loaded.specials)) - 2 * windowing.context
-    wordpieces = loaded.encoder.encode_docs(docs, limit)
+    wordpieces = loaded.encoder.encode_docs(docs, limit, changes)
     batches = make_batches(
         docs, wordpieces, loaded.specials, size, windowing, classifier.pad, PAD_MULTIPLE, BATCH_COST
     )

@@ -10,6 +10,7 @@ from thinc.api import Model, chain
 from thinc.types import Floats2d
 
 from ..saving import LargeModel
+from ..truecasing import TRUECASER, Truecaser
 from ..windows import WINDOWED_TRANSFORMER, Precision, Windowing
 from .forward import forward_windows
 from .head import first_wordpiece
@@ -33,6 +34,7 @@ def build_windowed_transformer(
     sentence_windows: bool = False,
     case_embedding: bool | None = None,
     case_learn_rate_factor: float = 40.0,
+    truecase: bool | None = None,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006
     transformer_config: dict[str, Any] = {"attention_probs_dropout_prob": 0.0},  # noqa: B006
 ) -> Model[list[Doc], FullTransformerBatch]:
@@ -52,7 +54,9 @@ def build_windowed_transformer(
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", not "{precision}"')
     shim = AdamWShim.unloaded(tokenizer_config, transformer_config)
     shim.case_rate = case_learn_rate_factor
-    shim.windowing = Windowing(window, context, batch_wordpieces, precision, sentence_windows)
+    shim.windowing = Windowing(
+        window, context, batch_wordpieces, precision, sentence_windows, truecase
+    )
     return LargeModel(
         WINDOWED_TRANSFORMER,
         forward_windows,
@@ -62,6 +66,7 @@ def build_windowed_transformer(
             "pretrained": name,
             "windowing": shim.windowing,
             "case_embedding": case_embedding,
+            TRUECASER: Truecaser(),
             # Language.replace_listeners asks for these two.
             "replace_listener": split_by_document,
             "replace_listener_cfg": own_transformer_config,
@@ -123,12 +128,11 @@ def load_pretrained(
             "windows need a fast one (a tokenizer.json in the model's folder)"
         )
     drop_pooler(loaded.transformer)
-    with_case = model.attrs["case_embedding"]
-    if with_case is None:
-        lower, upper = loaded.tokenizer(["a", "A"], add_special_tokens=False)["input_ids"]
-        with_case = lower == upper
-    if with_case:
+    lower, upper = loaded.tokenizer(["a", "A"], add_special_tokens=False)["input_ids"]
+    with_case, truecase = model.attrs["case_embedding"], shim.windowing.truecase
+    if with_case or (with_case is None and lower == upper):
         add_case_embedding(loaded.transformer)
+    model.attrs[TRUECASER].is_collecting = truecase or (truecase is None and lower != upper)
     shim._model, shim._hfmodel = loaded.transformer, loaded
     # Report an impossible window now, not at the first document.
     measure_window(loaded, model.attrs["windowing"])

@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.dlpack import from_dlpack
 from transformers.modeling_outputs import BaseModelOutput
 
+from ..truecasing import find_changes
 from ..types import ModelArray
 from ..windows import Batch, Precision, Windowing, make_batches
 from ..wordpieces import Wordpieces
@@ -117,7 +118,7 @@ def forward_windows(
         return FullTransformerBatch.empty(len(docs)), lambda _: docs
     specials, size = measure_window(shim._hfmodel, windowing)
     limit = size - sum(map(len, specials)) - 2 * windowing.context
-    wordpieces = shim.word_encoder().encode_docs(docs, limit)
+    wordpieces = shim.word_encoder().encode_docs(docs, limit, find_changes(model, docs))
     pad = shim._hfmodel.tokenizer.pad_token_id or 0
     if windowing.batch_wordpieces == "auto":
         n = auto_batch_wordpieces(shim.device, model.get_dim("nO"))

@@ -1,6 +1,7 @@
 """Checkpoint import and export, compared with transformers on the same weights."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tests.hf_helpers import (
     NAMES,
     WORDS,
     emissions,
+    float32,
     make_checkpoint,
     pipe,
     reference_logits,
@@ -237,6 +239,27 @@ def test_predict_prints_the_format_of_transformers(checkpoint: Path, tmp_path: P
         assert text[group["start"] : group["end"]] == group["word"]
         assert group["entity_group"] in ("PER", "ORG", "LOC", "MISC")
         assert 0 <= group["score"] <= 1
+
+
+def test_export_leaves_truecasing_out_and_says_so(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint's words are read as they are, after import too, whatever the label names are."""
+    nlp = import_checkpoint(str(checkpoint))
+    export_pipeline(nlp, "pipeline", tmp_path / "plain")
+    assert "truecasing" not in capsys.readouterr().out
+    model = pipe(nlp, "transformer").model
+    model.attrs["windowing"] = replace(float32(nlp), truecase=None)
+    model.attrs["truecaser"].collect([Doc(nlp.vocab, words=["It", "left", "Ada"])])
+    nlp.config["components"]["transformer"]["model"]["truecase"] = None
+    export_pipeline(nlp, "pipeline", tmp_path / "out")
+    assert "truecasing" in capsys.readouterr().out
+    again = import_checkpoint(str(tmp_path / "out"))
+    words = ["ADA", "LEFT"]
+    columns = [NAMES.index(name) for name in pipe(again, "token_ner").word_labels]
+    expected = reference_logits(checkpoint, words)[:, columns]
+    numpy.testing.assert_allclose(emissions(again, words), expected, atol=1e-4)
+    assert numpy.abs(emissions(nlp, words) - expected).max() > 0.01
 
 
 @pytest.mark.parametrize("names", [NAMES, ["O", "B-A", "I-A", "L-A", "U-A"]])

@@ -21,6 +21,7 @@ from token_ner.onnx_model.onnx_shim import (
     create_session,
 )
 from token_ner.torch_model.shim import most_wordpieces
+from token_ner.truecasing import TRUECASER
 from token_ner.wordpieces import disable_limits
 
 ARCHITECTURE = "conll_ner.OnnxTokenClassifier.v1"
@@ -75,6 +76,7 @@ def assemble(nlp: Language, source: Source, classifier: OnnxClassifier) -> Langu
         "context": windowing.context,
         "sentence_windows": windowing.sentence_windows,
         "threads": None,
+        "truecase": windowing.truecase,
     }
     if windowing.batch_wordpieces != "auto":
         config["components"][source.name]["model"]["batch_wordpieces"] = windowing.batch_wordpieces
@@ -103,10 +105,11 @@ def describe_model(source: Source) -> tuple[str, int, int, list[float]]:
 
 
 def fill(slim: Language, source: Source, classifier: OnnxClassifier) -> None:
-    """Give the slim pipeline's recogniser its labels, settings and weights."""
+    """Give the slim pipeline's recogniser its labels, settings, weights and casings."""
     head = cast(TokenNER, slim.get_pipe(source.name))
     head.cfg = dict(source.head.cfg)
     for label in head.labels:
         slim.vocab.strings.add(label)
     head.set_columns()
     cast(OnnxShim, head.model.shims[0]).classifier = classifier
+    head.model.attrs[TRUECASER] = source.transformer.attrs[TRUECASER]

@@ -1,5 +1,6 @@
 """What can be made slim, what is kept, and that a wrong export is refused."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy
 import pytest
 import spacy
 from spacy.language import Language
+from spacy.tokens import Doc
 
 from conll_ner.common.console import InputError
 from conll_ner.huggingface.importing import import_checkpoint
@@ -84,6 +86,31 @@ def test_slim_letter_case_vectors_and_calibration_travel(
     own = slimmed(nlp)
     assert own.pipe_names == ["token_ner"]
     check_same(nlp, own)
+
+
+def test_slim_pipeline_truecases_as_torch(
+    pipeline: Path, slim_pipeline: Path, tmp_path: Path
+) -> None:
+    """Saved, as bytes and pickled too; the config switches it off."""
+    settings = {"precision": "float32", "truecase": None}
+    nlp = spacy.load(pipeline, config={"components": {"transformer": {"model": settings}}})
+    transformer: Any = nlp.get_pipe("transformer")
+    words = ["He", "left", "the", "Norden", "Bank", "of", "Varnholm"]
+    transformer.model.attrs["truecaser"].collect([Doc(nlp.vocab, words=words)])
+    slim = assemble(nlp, find_source(nlp, "it"), classifier_of(slim_pipeline))
+    slim.to_disk(tmp_path)
+    text = "THE NORDEN BANK OF VARNHOLM FELL. The Norden did."
+    expected = mentions(nlp(text))
+    on = {"components.token_ner.model.truecase": None}
+    from_bytes = spacy.load(slim_pipeline, config=on).from_bytes(slim.to_bytes())
+    pickled = pickle.loads(pickle.dumps(slim))
+    for copy in (slim, spacy.load(tmp_path), from_bytes, pickled):
+        found = mentions(copy(text))
+        assert [m[:3] for m in found] == [m[:3] for m in expected] != []
+        assert [m[3] for m in found] == pytest.approx([m[3] for m in expected], abs=1e-4)
+    off = spacy.load(tmp_path, config={"components.token_ner.model.truecase": False})
+    as_it_is = mentions(off(text))
+    assert as_it_is == mentions(spacy.load(slim_pipeline)(text)) != mentions(slim(text))
 
 
 def test_slim_pipeline_keeps_other_components(pipeline: Path, slim_pipeline: Path) -> None:
