@@ -191,9 +191,18 @@ def start(run: Run, output: Path, program: Sequence[str]) -> Started:
     lines = [shlex.join([*program, *shlex.split(line)]) for line in run.commands]
     with (output / f"{run.name}.log").open("ab") as log:
         process = subprocess.Popen(
-            ["bash", "-c", " && ".join(lines)], stdout=log, stderr=log, start_new_session=True
+            ["bash", "-c", " && ".join(lines)],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=obey_interrupts,
         )
     return Started(run, process, time.monotonic())
+
+
+def obey_interrupts() -> None:
+    """What was started in the background of a shell ignores Ctrl+C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(ended: Started, output: Path) -> set[str]:
@@ -223,3 +232,4 @@ def stop(running: Sequence[Started]) -> None:
             each.process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             os.killpg(each.process.pid, signal.SIGKILL)
+            each.process.wait()
