@@ -80,7 +80,8 @@ def test_installed_commands_work_beside_a_slim_wheel(python: Path, folder: Path)
     for line in (
         predict,
         "python -m spacy ner convert gold.txt gold.spacy",
-        f"python -m spacy ner evaluate {NAME} gold.spacy --output metrics.json",
+        f"python -m spacy ner evaluate {NAME} gold.spacy --output metrics.json --predictions found",
+        "python -m spacy ner report metrics.json report.html --predictions found",
         "python -m spacy ner calibrate slim gold.spacy",
         f"python -m spacy ner review {NAME} texts.jsonl chosen.jsonl",
         "python -m spacy ner compare metrics.json metrics.json",
@@ -132,7 +133,6 @@ def test_installed_service_answers(python: Path, folder: Path) -> None:
         ("train config.cfg out", "train"),
         (f"slim {NAME} out", "train"),
         ("hf-import checkpoint out", "train"),
-        ("report metrics.json out.html --predictions .", "report"),
         (f"predict {NAME} texts.jsonl -o out.parquet", "parquet"),
         (f"annotate {NAME} texts.parquet out", "parquet"),
         (f"benchmark-serve {NAME} texts.jsonl", "benchmark"),

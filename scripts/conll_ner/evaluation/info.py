@@ -20,7 +20,6 @@ EXTRAS = {
     "slim": "slim pipelines",
     "train": "pipelines of torch; train, teach, learn-more, curve, slim, package, hf-…",
     "serve": "serve",
-    "report": "report",
     "parquet": "convert and predict with Parquet files",
     "cluster": "annotate",
     "presidio": "mentions for Presidio",

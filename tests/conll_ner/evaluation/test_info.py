@@ -21,7 +21,7 @@ def run(*arguments: object) -> str:
 
 def test_every_extra_is_explained() -> None:
     extras = set(metadata(DISTRIBUTION).get_all("Provides-Extra", []))
-    assert extras - {"dev"} <= info.EXTRAS.keys()
+    assert extras - {"dev"} == info.EXTRAS.keys()
 
 
 def test_versions_and_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ def test_versions_and_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         return [
             'numpy>=999; extra == "serve"',
             'nowhere; extra == "slim"',
-            'pip; extra == "report"',
+            'pip; extra == "parquet"',
         ]
 
     monkeypatch.setattr(info, "requires", requires)
@@ -37,7 +37,7 @@ def test_versions_and_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "spacy:" in printed
     assert 'numpy, for serve: pip install "conll-ner[serve]"' in printed
     assert 'nowhere, for slim pipelines: pip install "conll-ner[slim]"' in printed
-    assert "[report]" not in printed
+    assert "[parquet]" not in printed
 
 
 def test_a_pipelines_labels_calibration_promise_and_scores(pipeline: Path, tmp_path: Path) -> None:
