@@ -93,9 +93,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """RETURNS (Path): A user's project: documents that a small backbone can learn, and nothing of
     this one."""
     folder = tmp_path_factory.mktemp("project")
-    articles = islice(read_gold(SAMPLE / "train.txt", Vocab()), 10)
-    docs = [sent.as_doc() for article in articles for sent in article.sents]
-    assert len(docs) >= 100  # with fewer, `debug data` ends with an error
+    articles = read_gold(SAMPLE / "train.txt", Vocab())
+    sentences = (sent.as_doc() for article in articles for sent in article.sents)
+    docs = list(islice(sentences, 120))  # with fewer than 100, `debug data` ends with an error
     write_docs(docs, folder / "train.spacy")
     write_docs(docs, folder / "dev.spacy")
     fetch_backbone("minilm", folder / "backbone", ROOT / "assets" / "wheels", 3)
