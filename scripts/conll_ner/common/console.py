@@ -63,15 +63,18 @@ def exit_on_input_error() -> Iterator[None]:
 
 def extra_of(module: str) -> str | None:
     """RETURNS (str | None): The smallest extra that brings a module; None if no extra does."""
-    extras: dict[str, set[str]] = {
-        extra: set() for extra in metadata(DISTRIBUTION).get_all("Provides-Extra", [])
+    extras = {
+        extra: {canonicalize_name(requirement.name) for requirement in requirements_of(extra)}
+        for extra in metadata(DISTRIBUTION).get_all("Provides-Extra", [])
     }
-    for requirement in map(Requirement, requires(DISTRIBUTION) or ()):
-        for extra, names in extras.items():
-            if requirement.marker and requirement.marker.evaluate({"extra": extra}):
-                names.add(canonicalize_name(requirement.name))
     found = [extra for extra, names in extras.items() if canonicalize_name(module) in names]
     return min(found, key=lambda extra: len(extras[extra]), default=None)
+
+
+def requirements_of(extra: str) -> list[Requirement]:
+    """RETURNS (list[Requirement]): What an extra needs on this platform."""
+    found = map(Requirement, requires(DISTRIBUTION) or ())
+    return [each for each in found if each.marker and each.marker.evaluate({"extra": extra})]
 
 
 def first_line(error: BaseException) -> str:

@@ -29,10 +29,17 @@ REASONS = {
 }
 
 
-def is_hub_id(name: str) -> bool:
+def is_hub_id(name: str, *, with_owner: bool = True) -> bool:
     """RETURNS (bool): Whether a name is OWNER/NAME, and neither a path that exists nor one in a
-    folder that does."""
-    return re.fullmatch(f"{NAME}/{NAME}", name) is not None and not Path(name).parent.exists()
+    folder that does.
+
+    with_owner (bool): False also takes NAME alone, as the first models have it, such as
+        bert-base-cased.
+    """
+    path = Path(name)
+    place = path.parent if "/" in name else path
+    pattern = f"{NAME}/{NAME}" if with_owner else f"({NAME}/)?{NAME}"
+    return re.fullmatch(pattern, name) is not None and not place.exists()
 
 
 def download_pipeline(hub_id: str) -> Path:

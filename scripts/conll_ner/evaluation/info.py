@@ -1,14 +1,12 @@
 """Say what is installed, and what a pipeline is: for a bug report, and to look a pipeline up."""
 
 import json
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-
-from packaging.requirements import Requirement
 
 import token_ner
 from conll_ner.common.command import command
-from conll_ner.common.console import DISTRIBUTION, msg, printable
+from conll_ner.common.console import DISTRIBUTION, msg, printable, requirements_of
 from conll_ner.common.device import resolve_device
 from conll_ner.common.machine import describe_hardware, package_versions
 from conll_ner.common.options import Device, Pipeline
@@ -65,14 +63,13 @@ def missing_packages(extra: str) -> list[str]:
     """RETURNS (list[str]): The packages of an extra that aren't installed, or not as new as it
     needs."""
     found = []
-    for requirement in map(Requirement, requires(DISTRIBUTION) or ()):
-        if requirement.marker and requirement.marker.evaluate({"extra": extra}):
-            try:
-                installed = version(requirement.name)
-            except PackageNotFoundError:
-                installed = ""
-            if not installed or not requirement.specifier.contains(installed, prereleases=True):
-                found.append(requirement.name)
+    for requirement in requirements_of(extra):
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            installed = ""
+        if not installed or not requirement.specifier.contains(installed, prereleases=True):
+            found.append(requirement.name)
     return found
 
 

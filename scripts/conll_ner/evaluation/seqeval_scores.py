@@ -59,12 +59,14 @@ def annotate_gold(
 def drop_unlabelled(predicted: Doc, gold: Doc) -> None:
     """Drop the mentions with a word that has no label in gold: nobody knows whether they are right,
     and spaCy's scorer ignores them too. Both documents have the same text."""
+    missing = numpy.flatnonzero(gold.to_array("ENT_IOB") == 0).tolist()
+    if not missing:
+        return
     unlabelled = numpy.zeros(len(gold.text), dtype=bool)
-    for token in gold:
-        unlabelled[token.idx : token.idx + len(token)] = token.ent_iob == 0
-    if unlabelled.any():
-        kept = [e for e in predicted.ents if not unlabelled[e.start_char : e.end_char].any()]
-        predicted.set_ents(kept, default="outside")
+    for token in (gold[i] for i in missing):
+        unlabelled[token.idx : token.idx + len(token)] = True
+    kept = [e for e in predicted.ents if not unlabelled[e.start_char : e.end_char].any()]
+    predicted.set_ents(kept, default="outside")
 
 
 def copy_words(doc: Doc, nlp: Language, gold_sentences: bool = False) -> Doc:

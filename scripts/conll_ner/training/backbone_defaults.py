@@ -1,6 +1,5 @@
 """Training settings that follow the backbone or the device: the value "auto" of an option."""
 
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from spacy.util import dot_to_object
 
 from conll_ner.common.console import InputError
 from conll_ner.common.files import read_json
-from conll_ner.common.hub import NAME, hub_errors
+from conll_ner.common.hub import hub_errors, is_hub_id
 from conll_ner.data.fetching.origins import go_offline_without_hub
 
 AUTO = "auto"
 BACKBONE = "paths.backbone"
-HUB_ID = re.compile(f"({NAME}/)?{NAME}")
 SMALL = 512  # models with narrower hidden states are small
 LEARN_RATE = "training.optimizer.learn_rate.initial_rate"
 WINDOW = "components.transformer.model.window"
@@ -38,18 +36,13 @@ def backbone_size(backbone: str | Path) -> str:
     """RETURNS (str): "small" or "base", by the config.json in a folder, or of a hub id.
     RAISES (InputError): If there is none."""
     folder = Path(backbone)
-    if is_hub_id(backbone):
+    if is_hub_id(str(backbone), with_owner=False):
         folder = download_config(str(backbone)).parent
     config = read_json(folder / "config.json", "fetch the backbone")
     # DistilBERT and Funnel call the width dim and d_model; it is base size if unknown.
     widths = [config.get(name) for name in ("hidden_size", "dim", "d_model")]
     width = next((w for w in widths if isinstance(w, int)), SMALL)
     return "small" if width < SMALL else "base"
-
-
-def is_hub_id(backbone: str | Path) -> bool:
-    """RETURNS (bool): Whether a backbone that is no folder may be one on the hub."""
-    return not Path(backbone).exists() and bool(HUB_ID.fullmatch(str(backbone)))
 
 
 def download_config(name: str) -> Path:

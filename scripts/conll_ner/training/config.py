@@ -16,11 +16,12 @@ from spacy.training import Example
 from spacy.util import dot_to_object, load_config, registry, resolve_dot_names
 
 from conll_ner.common.console import InputError, first_line, msg, shorten
+from conll_ner.common.hub import is_hub_id
 from conll_ner.common.languages import blank_pipeline
 from conll_ner.common.options import MAX_SEED
 from conll_ner.common.pipelines import load_pipeline
 from conll_ner.common.variables import suggest
-from conll_ner.training.backbone_defaults import download_config, is_hub_id
+from conll_ner.training.backbone_defaults import download_config
 
 MANY = 10**9
 # Least and most; whole numbers where they are.
@@ -74,7 +75,7 @@ def load_checked_config(path: Path, overrides: dict[str, Any]) -> Config:
             raise InputError(f"{path}: paths.{name} is not set; give --paths.{name} PATH")
         if value is not None and not isinstance(value, str):
             raise InputError(f"--paths.{name}: {value} is no path")
-        if name == "backbone" and value is not None and is_hub_id(value):
+        if name == "backbone" and value is not None and is_hub_id(value, with_owner=False):
             download_config(value)  # which must be reachable
         elif value is not None and not Path(value).exists():
             raise InputError(f"--paths.{name}: {value} doesn't exist; run the step that creates it")

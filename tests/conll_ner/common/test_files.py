@@ -317,7 +317,7 @@ def test_append_lines_begin_on_lines_of_their_own(tmp_path: Path) -> None:
 
 
 def test_append_lines_are_whole_after_a_kill(tmp_path: Path) -> None:
-    """With a moved file, as by a user who starts anew, too."""
+    """Also if the file is moved meanwhile, as by a user who begins a new one."""
     target = tmp_path / "lines.txt"
     program = (
         "import sys; from pathlib import Path; from conll_ner.common.files import append_lines\n"

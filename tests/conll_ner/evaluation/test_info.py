@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from conll_ner.cli import app
+from conll_ner.common import console
 from conll_ner.common.console import DISTRIBUTION
 from conll_ner.evaluation import info
 
@@ -32,7 +33,7 @@ def test_versions_and_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
             'pip; extra == "parquet"',
         ]
 
-    monkeypatch.setattr(info, "requires", requires)
+    monkeypatch.setattr(console, "requires", requires)
     printed = run()
     assert "spacy:" in printed
     assert 'numpy, for serve: pip install "conll-ner[serve]"' in printed

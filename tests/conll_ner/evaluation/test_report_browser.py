@@ -33,7 +33,7 @@ def test_report_shows_twenty_mistakes_at_a_time(page: Any) -> None:
     more.click()
     assert shown.count() == 50
     assert not more.is_visible()
-    page.select_option("select[name=kind]", "missed")  # begins anew
+    page.select_option("select[name=kind]", "missed")  # from the first one on
     assert shown.count() == 20
     assert page.locator("output[name=count]").text_content() == "25 mistakes"
 
