@@ -14,6 +14,7 @@ from conll_ner.training.backbone_defaults import (
     WORDS_ON_GPU,
     backbone_size,
 )
+from conll_ner.training.config import check_mentions
 from conll_ner.training.planning import plan_steps
 
 TEMPLATE = "token_ner.cfg.jinja"
@@ -31,7 +32,8 @@ def render_config(
 ) -> str:
     """RETURNS (str): The config, with a comment on every chosen number. Without a backbone, its
         settings are those of BERT-base's size.
-    RAISES (InputError): If the backbone has no config, or the training documents can't be read.
+    RAISES (InputError): If the backbone has no config, or the documents can't be read or have no
+        mention.
     """
     environment = Environment(
         loader=PackageLoader(__package__, ""),
@@ -55,7 +57,10 @@ def render_config(
     text = template.render(values)
     if train is None:
         return text
-    planned = plan_steps(Config().from_str(text, interpolate=False))["training"]
+    paths = {"paths.dev": str(dev or train)}  # spaCy opens both, and plans by train
+    config = Config().from_str(text, interpolate=False, overrides=paths)
+    check_mentions(config)
+    planned = plan_steps(config)["training"]
     steps = {name: planned[name] for name in ("max_steps", "eval_frequency")}
     warmup = planned["optimizer"]["learn_rate"]["warmup_steps"]
     return template.render(values | steps | {"warmup_steps": warmup, "is_planned": True})

@@ -17,8 +17,12 @@ def main(
     output: Annotated[Path, typer.Argument(help="Config file"), Writes()],
     lang: Annotated[str, typer.Option(help="spaCy's code of the language")] = "en",
     backbone: Annotated[str, typer.Option(help="Folder or hub id of the backbone"), READS] = "",
-    train: Annotated[Path | None, typer.Option(help="Training documents (.spacy)")] = None,
-    dev: Annotated[Path | None, typer.Option(help="Documents to evaluate on (.spacy)")] = None,
+    train: Annotated[
+        Path | None, typer.Option(help="Training documents (.spacy)", exists=True)
+    ] = None,
+    dev: Annotated[
+        Path | None, typer.Option(help="Documents to evaluate on (.spacy)", exists=True)
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of training")] = EPOCHS,
     gpu: Annotated[bool, typer.Option("--gpu", help="Larger batches, for a GPU")] = False,
 ) -> None:

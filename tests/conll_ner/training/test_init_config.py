@@ -92,12 +92,27 @@ def test_training_documents_plan_the_schedule_as_train_does(tmp_path: Path, trai
     assert rates[-1] == 0.0
 
 
+def test_training_documents_alone_are_enough_to_plan(tmp_path: Path, train: Path) -> None:
+    run(tmp_path / "both.cfg", "--train", train, "--dev", train)
+    run(tmp_path / "alone.cfg", "--train", train)
+    both, alone = (load_config(tmp_path / f"{name}.cfg") for name in ("both", "alone"))
+    assert alone["paths"]["dev"] is None
+    assert alone["training"] == both["training"]
+
+
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path) -> None:
     output = tmp_path / "config.cfg"
     (tmp_path / "empty").mkdir()
     assert "is no folder, and not had from the hub" in fail(output, "--backbone", "nowhere")
     assert "no such file; fetch the backbone" in fail(output, "--backbone", tmp_path / "empty")
     assert "language xx-yy" in fail(output, "--lang", "xx-yy")
+    (tmp_path / "torn.spacy").write_bytes(b"torn")
+    torn = fail(output, "--train", tmp_path / "torn.spacy")
+    assert "the corpus can't be read" in torn
+    assert len(torn.splitlines()) == 1
+    result = CliRunner().invoke(app, ["init-config", str(output), "--train", "nowhere.spacy"])
+    assert result.exit_code == 2
+    assert "does not exist" in result.output
     assert not output.exists()
 
 
