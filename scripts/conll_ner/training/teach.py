@@ -13,7 +13,7 @@ from conll_ner.data.docs import write_docs
 from conll_ner.data.formats.annotated import Issue
 from conll_ner.prediction.annotating import name_first, read_texts
 from conll_ner.prediction.records import REJECTS_SUFFIX, write_rejects
-from conll_ner.training.teaching import teach_texts
+from conll_ner.training.teaching import Teacher, teach_texts
 
 
 @command
@@ -35,6 +35,11 @@ def main(
             "files are, instead of the teacher's tokenizer",
         ),
     ] = 0.7,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="Another teacher, for the mean of all distributions; repeatable"),
+        READS,
+    ] = None,
     text_field: TextField = "text",
     device: Device = "auto",
 ) -> None:
@@ -45,11 +50,10 @@ def main(
         raise InputError("name a teacher and its texts: --vars.teacher PIPELINE --vars.texts FILE")
     if output.suffix != ".spacy":
         raise InputError(f"{output} must end in .spacy")
-    nlp, _ = load_on_device(teacher, device)
-    _, head = find_single_head(nlp, teacher, "a teacher")
+    teachers = load_teachers([teacher, *(also or [])], device)
     rejects: list[Issue] = []
-    texts = read_texts(Path(source), text_field, nlp.max_length, rejects)
-    docs = list(teach_texts(nlp, head, texts, words, moses))
+    texts = read_texts(Path(source), text_field, teachers[0].nlp.max_length, rejects)
+    docs = list(teach_texts(teachers, texts, words, moses))
     if not docs:
         raise InputError(f"{source} contains no texts{name_first(rejects)}")
     write_docs(docs, output)
@@ -59,3 +63,14 @@ def main(
     msg.good(f"{output}: {len(docs):,} documents, {n_words:,} words, {mentions:,} mentions")
     if rejects:
         msg.warn(f"{len(rejects):,} records rejected; the reasons are in {listed}")
+
+
+def load_teachers(paths: list[str], device: str) -> list[Teacher]:
+    """RAISES (InputError): If a pipeline can't be loaded, or has other labels than the first."""
+    teachers = []
+    for path in paths:
+        nlp, _ = load_on_device(path, device)
+        teachers.append(Teacher(nlp, find_single_head(nlp, path, "a teacher")[1]))
+        if teachers[-1].head.word_labels != teachers[0].head.word_labels:
+            raise InputError(f"{path} has other labels than {paths[0]}, or another scheme")
+    return teachers

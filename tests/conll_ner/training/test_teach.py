@@ -73,6 +73,25 @@ def test_teach_splits_a_share_of_the_texts_by_moses_rules(tmp_path: Path) -> Non
         assert all(get_soft_labels(doc) for doc in read_docs(output, spacy.blank("en").vocab))
 
 
+def test_teach_stores_the_mean_of_several_teachers(texts: Path, tmp_path: Path) -> None:
+    nlp = load_pipeline(str(TEACHER))
+    output = nlp.get_pipe("token_ner").model.get_ref("output")  # type: ignore[attr-defined]
+    output.set_param("b", numpy.linspace(-2, 2, output.get_dim("nO"), dtype="float32"))
+    nlp.to_disk(tmp_path / "other")
+    taught = [tmp_path / f"{name}.spacy" for name in ("one", "other", "both")]
+    run(TEACHER, texts, taught[0], "--moses", 0)
+    run(tmp_path / "other", texts, taught[1], "--moses", 0)
+    assert run(TEACHER, texts, taught[2], "--moses", 0, "--also", tmp_path / "other")[0] == 0
+    vocab = spacy.blank("en").vocab
+    for one, other, both in zip(*(read_docs(path, vocab) for path in taught), strict=True):
+        soft = [get_soft_labels(doc) for doc in (one, other, both)]
+        first, second, mean = (each.probabilities.astype("float32") for each in soft if each)
+        assert abs(first - second).max() > 0.1
+        numpy.testing.assert_allclose(mean, (first + second) / 2, atol=2e-3)
+        assert [t.text for t in both] == [t.text for t in one]
+        assert [str(ent) for ent in both.ents] == [str(ent) for ent in one.ents]
+
+
 def test_teach_stops_after_enough_words(texts: Path, tmp_path: Path) -> None:
     run(TEACHER, texts, tmp_path / "taught.spacy", "--words", 20)
     docs = list(read_docs(tmp_path / "taught.spacy", spacy.blank("en").vocab))
@@ -105,6 +124,11 @@ def test_teach_lists_rejected_records(texts: Path, tmp_path: Path) -> None:
 def test_teach_bad_input_is_one_line_and_writes_nothing(texts: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     spacy.blank("en").to_disk(tmp_path / "blank")
+    other = load_pipeline(str(TEACHER))
+    head: TokenNER = other.get_pipe("token_ner")  # type: ignore[assignment]
+    head.cfg["labels"] = [f"{label}-2" for label in head.labels]
+    head.set_columns()
+    other.to_disk(tmp_path / "other")
     output = tmp_path / "taught.spacy"
     cases: list[tuple[list[object], str]] = [
         (["", texts, output], "name a teacher and its texts"),
@@ -113,6 +137,8 @@ def test_teach_bad_input_is_one_line_and_writes_nothing(texts: Path, tmp_path: P
         ([tmp_path / "blank", texts, output], "0 token_ner components"),
         ([TEACHER, tmp_path / "none.txt", output], "no such file or folder"),
         ([TEACHER, tmp_path / "empty.txt", output], "contains no texts"),
+        ([TEACHER, texts, output, "--also", "nowhere"], "nowhere is not a pipeline"),
+        ([TEACHER, texts, output, "--also", tmp_path / "other"], "other has other labels than"),
         ([TEACHER, texts, tmp_path / "taught.jsonl"], "must end in .spacy"),
     ]
     for arguments, words in cases:
