@@ -48,7 +48,7 @@ def test_results_every_block_runs(project: Path, tiny_backbone: Path) -> None:
     printed = run_blocks(project, found, WEASEL_CONFIG_OVERRIDES=tiny)
     assert "| 3 seeds | test |" in printed
     for seed in range(3):
-        metrics = json.loads((project / "metrics" / f"token_ner-seed{seed}.json").read_text())
+        metrics = json.loads((project / "metrics" / f"minilm6-seed{seed}.json").read_text())
         assert metrics["training"]["seed"] == seed
         assert metrics["splits"]["test"]["conlleval"]["overall"]["f1"] > 0
 

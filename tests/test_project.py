@@ -32,7 +32,7 @@ def test_project_commands_have_help(project: dict[str, Any]) -> None:
     assert all(len(command["help"]) > 10 for command in project["commands"])
 
 
-@pytest.mark.parametrize("workflow", ["all", "all-hf"])
+@pytest.mark.parametrize("workflow", ["all", "all-hf", "all-slim"])
 def test_project_chain_is_unbroken(project: dict[str, Any], workflow: str) -> None:
     """What a step reads is in the repository or an earlier step's output."""
     made: set[str] = set()

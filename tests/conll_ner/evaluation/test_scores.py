@@ -1,6 +1,7 @@
 """Markdown tables of metrics."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ TABLE = """\
 | run | test | 25.00 | 25.00 | 25.00 |  |  |  |  |  |  | 12.50 | 0.00 | 50.00 |"""
 
 
+MEANS_RULE = f"| --- | --- |{' ---: |' * 11}"
+
+
 def test_report_table(metrics: Path) -> None:
     app = typer.Typer()
     app.command()(report.main)
@@ -59,7 +63,7 @@ def test_report_table(metrics: Path) -> None:
     # Evaluated without --training-record, as an imported checkpoint.
     run = json.loads(metrics.read_text()) | {"training": {}}
     metrics.write_text(json.dumps(run))
-    assert tables.format_results([run]).endswith("- `run`: no training record")
+    assert tables.format_runs([run]).endswith("- `run`: no training record")
     assert CliRunner().invoke(app, [str(metrics)]).exit_code == 0
     result = CliRunner().invoke(app, ["missing.json"])
     assert result.exit_code == 1
@@ -73,47 +77,52 @@ def test_report_table(metrics: Path) -> None:
         assert message in result.stderr
 
 
-def test_report_replaces_the_marked_block(metrics: Path, tmp_path: Path) -> None:
+def mark(view: str = "") -> str:
+    return report.START.format(view and f": {view}")
+
+
+def test_scores_fills_the_marked_blocks(metrics: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{tables.START}\nold\n{tables.END}\nafter\n")
+    blocks = "\n".join(f"{mark(view)}\nold\n{report.END}" for view in ("", "means"))
+    readme.write_text(f"before\n{blocks}\nafter\n")
     for _ in range(2):
-        report.main([metrics], readme)
+        report.main([metrics], [readme])
         text = readme.read_text()
-        assert text.startswith(f"before\n{tables.START}\n\n{TABLE}\n\n- `run`: backbone minilm")
-        assert text.endswith(f"{tables.END}\nafter\n")
+        assert text.startswith(f"before\n{mark()}\n\n{TABLE}\n\n- `run`: backbone minilm")
+        assert text.endswith(f"| accuracy |\n{MEANS_RULE}\n\n{report.END}\nafter\n")
     assert "seed 3, 2 epochs, 1,234 s on a machine (spacy 3, spacy-transformers 1, torch 2)" in text
     assert "old" not in text
 
 
-def test_scores_published_results_are_the_records() -> None:
-    """docs/results.md is the output of `scores docs/results/*.json --output docs/results.md`,
-    the means of all backbones are on the page too, and README has their F1."""
-    paths = sorted((ROOT / "docs" / "results").glob("*.json"))
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    assert len(runs) >= 3
-    block = f"{tables.START}\n\n{tables.format_results(runs)}\n\n{tables.END}"
-    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert block in results
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in ("token_ner", "three", "taught3", "taught", "mpnet"):
-        group = [run for run in runs if run["name"].startswith(f"{name}-seed")]
-        assert sorted(run["training"]["seed"] for run in group) == [0, 1, 2]
-        for row in tables.mean_rows(group, ()):
-            cells = row[1 : tables.INTERVAL + 6]
-            del cells[tables.INTERVAL - 1]  # means have no confidence intervals
-            assert f"| {' | '.join(cells)} |" in results
-            assert f" {cells[3]} " in readme
+def test_scores_published_pages_are_the_records(tmp_path: Path) -> None:
+    """The tables of these pages are the output of `scores` from docs/results/*.json."""
+    records = sorted((ROOT / "docs" / "results").glob("*.json"))
+    assert len(records) >= 15
+    for name in ("README.md", "docs/results.md", "docs/gpu.md"):
+        copy = tmp_path / Path(name).name
+        shutil.copyfile(ROOT / name, copy)
+        report.main(records, [copy])
+        assert copy.read_text(encoding="utf-8") == (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_report_file_without_marks_is_unchanged(
+def test_scores_a_page_that_cant_be_filled_leaves_all_unchanged(
     metrics: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("no marks")
+    good, bad = tmp_path / "good.md", tmp_path / "bad.md"
+    good.write_text(f"{mark()}\n{report.END}")
+    old = good.read_text()
+    for text, message in (
+        ("no marks", "must contain"),
+        (f"{mark('speed')}\n{report.END}", "no view is called speed: runs, means, summary, gpu"),
+    ):
+        bad.write_text(text)
+        with pytest.raises(SystemExit):
+            report.main([metrics], [good, bad])
+        assert message in capsys.readouterr().err
+        assert (good.read_text(), bad.read_text()) == (old, text)
     with pytest.raises(SystemExit):
-        report.main([metrics], readme)
-    assert "exactly once, found 0" in capsys.readouterr().err
-    assert readme.read_text() == "no marks"
+        report.main([metrics], [tmp_path / "none.md"])
+    assert "none.md: no such file" in capsys.readouterr().err
 
 
 def test_report_averages_seeds_of_equal_runs(metrics: Path) -> None:
@@ -135,4 +144,29 @@ def test_report_averages_seeds_of_equal_runs(metrics: Path) -> None:
     value = "63.33 ± 15.28"
     unknown = " | ".join([""] * 6)
     types = "50.00 ± 0.00 | 50.00 ± 0.00"
-    assert line == f"| 3 seeds | dev | {value} | {value} | {value} | {unknown} | {types} |"
+    assert line == f"| s, 3 seeds | dev | {value} | {value} | {value} | {unknown} | {types} |"
+
+
+def test_scores_summary_and_gpu_have_a_row_for_each_group(metrics: Path) -> None:
+    run = json.loads(metrics.read_text())
+    runs = []
+    for name, f1, more in (
+        ("a", 0.5, {}),
+        ("b", 0.75, {"data_sha256": {"taught": "0"}, "peak_gpu_memory_mb": 4000}),
+    ):
+        for seed in (0, 1):
+            splits = {"dev": split(f1, {}), "test": split(f1 / 2, {})}
+            calibration = {"expected_calibration_error": 0.02}
+            splits["test"] |= {"lower_case": 0.25, "calibration": calibration}
+            memory = {"seconds_per_epoch": 20.4, "peak_memory_mb": 2000}
+            backbone = {"name": f"backbone-{name}", "layers": 3}
+            training = run["training"] | memory | more | {"seed": seed, "backbone": backbone}
+            runs.append({"name": f"{name}-seed{seed}", "training": training, "splits": splits})
+    zero = "25.00 ± 0.00 | 2.00 ± 0.00 |"
+    assert tables.format_summary(runs).splitlines()[2:] == [
+        f"| backbone-b, first 3 layers, taught | 75.00 ± 0.00 | 37.50 ± 0.00 | {zero}",
+        f"| backbone-a, first 3 layers | 50.00 ± 0.00 | 25.00 ± 0.00 | {zero}",
+    ]
+    (row,) = tables.format_gpu(runs).splitlines()[2:]
+    cells = ["75.00 ± 0.00", "37.50 ± 0.00", "20", "4,000", "2,000"]
+    assert row == f"| backbone-b, first 3 layers, taught | a machine | {' | '.join(cells)} |"
