@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from conll_ner.benchmarking import frontier, run_queue
+from conll_ner.benchmarking import frontier, pack, run_queue
 from conll_ner.benchmarking.optimum_models import has_optimum
 from conll_ner.benchmarking.results import (
     SPLITS,
@@ -44,6 +44,7 @@ from conll_ner.common.overwriting import add_mark
 app = typer.Typer(add_completion=False)
 app.command("frontier")(frontier.main)
 app.command("queue")(run_queue.main)
+app.command("pack")(pack.main)
 QUICK_DOCUMENTS: dict[str, int | None] = {"train": 100, "valid": 40, "test": 40}
 TURN = 15.0  # seconds that a system runs before the next one continues
 
