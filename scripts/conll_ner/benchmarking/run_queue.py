@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from conll_ner.common.command import Writes, command
 from conll_ner.common.console import InputError, first_line, msg
 from conll_ner.common.files import lock, read_json, write_json
+from conll_ner.common.machine import end_with_parent
 from conll_ner.common.options import Device
 
 NER = (sys.executable, "-m", "spacy", "ner")
@@ -56,6 +57,8 @@ class Queue(BaseModel):
 
 
 class Started(NamedTuple):
+    """A run of which a command is running, since `start` of time.monotonic."""
+
     run: Run
     process: subprocess.Popen[bytes]
     start: float
@@ -81,6 +84,8 @@ def main(
     values = given | {"output": str(output), "device": device}
     runs = read_queue(queue, values)
     output.mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background ignores the second
+        signal.signal(number, signal.default_int_handler)
     with lock(output / "queue"):
         left = run_all(runs, output, 60 * minutes, parallel)
     if left:
@@ -154,13 +159,19 @@ def run_all(
         while waiting or running:
             for run in startable(waiting, running, done, parallel, end - time.monotonic()):
                 waiting.remove(run)
+                msg.text(f"{run.name}: started")
                 running.append(start(run, output, program))
             if not running:
                 break
             time.sleep(0.2)
             for each in [each for each in running if each.process.poll() is not None]:
                 running.remove(each)
-                done |= finish(each, output)
+                if not finish(each, output):
+                    continue
+                if is_done(each.run, output):
+                    done.add(each.run.name)
+                else:
+                    running.append(start(each.run, output, program))
             if time.monotonic() > end:
                 msg.warn("the time is over")
                 break
@@ -187,39 +198,52 @@ def startable(
 
 
 def start(run: Run, output: Path, program: Sequence[str]) -> Started:
-    msg.text(f"{run.name}: started")
-    lines = [shlex.join([*program, *shlex.split(line)]) for line in run.commands]
+    """Start the first of a run's commands that isn't done."""
+    line = run.commands[len(read_done(run, output)["commands"])]
     with (output / f"{run.name}.log").open("ab") as log:
         process = subprocess.Popen(
-            ["bash", "-c", " && ".join(lines)],
+            [*program, *shlex.split(line)],
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=obey_interrupts,
+            preexec_fn=obey_signals,
         )
     return Started(run, process, time.monotonic())
 
 
-def obey_interrupts() -> None:
+def obey_signals() -> None:
     """What was started in the background of a shell ignores Ctrl+C, and so would its children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_parent()
 
 
-def finish(ended: Started, output: Path) -> set[str]:
-    """RETURNS (set[str]): The name of a run that succeeded; none if it failed."""
-    run, seconds = ended.run, round(time.monotonic() - ended.start, 1)
+def finish(ended: Started, output: Path) -> bool:
+    """Keep which command is done. RETURNS (bool): Whether it succeeded."""
+    run, done = ended.run, read_done(ended.run, output)
+    seconds = round(done["seconds"] + time.monotonic() - ended.start, 1)
     if ended.process.returncode:
         msg.fail(f"{run.name}: failed after {seconds:g} s; see {output / f'{run.name}.log'}")
-        return set()
-    write_json(output / f"{run.name}{DONE}", {"commands": run.commands, "seconds": seconds})
-    msg.good(f"{run.name}: {seconds:g} s")
-    return {run.name}
+        return False
+    commands = run.commands[: len(done["commands"]) + 1]
+    write_json(output / f"{run.name}{DONE}", {"commands": commands, "seconds": seconds})
+    if commands == run.commands:
+        msg.good(f"{run.name}: {seconds:g} s")
+    return True
 
 
 def is_done(run: Run, output: Path) -> bool:
-    """RETURNS (bool): Whether a run with these commands was done earlier."""
+    return bool(read_done(run, output)["commands"] == run.commands)
+
+
+def read_done(run: Run, output: Path) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Which of a run's commands, its first ones, are done, and how long
+    they took; none if other commands were done under its name."""
     path = output / f"{run.name}{DONE}"
-    return path.is_file() and read_json(path, "delete it").get("commands") == run.commands
+    found = read_json(path, "delete it") if path.is_file() else {}
+    commands = found.get("commands", [])
+    if commands and run.commands[: len(commands)] == commands:
+        return found
+    return {"commands": [], "seconds": 0.0}
 
 
 def stop(running: Sequence[Started]) -> None:

@@ -1,18 +1,22 @@
 """Queues of runs: order, time limit, and what is done isn't done again."""
 
 import json
+import signal
+import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
 from conll_ner.benchmarking.benchmark import app
-from conll_ner.benchmarking.run_queue import Run, read_queue, run_all
+from conll_ner.benchmarking.run_queue import NER, Run, read_queue, run_all
 from conll_ner.common.console import InputError
 from tests.conftest import ROOT
 
 SH = ("sh", "-c")
+PIPELINE = ROOT / "tests" / "data" / "pipeline"
 
 
 def make(name: str, script: str, seconds: float = 0.1, **settings: object) -> Run:
@@ -67,6 +71,38 @@ def test_the_time_limit_stops_what_runs_and_starts_nothing_too_long(tmp_path: Pa
     assert run_all(runs, tmp_path, 1.5, 2, SH) == ["too-long", "endless"]
     assert time.monotonic() - start < 15
     assert (tmp_path / "kept").exists()  # as by Ctrl+C: train keeps its state
+
+
+def test_a_run_goes_on_with_the_command_that_failed(tmp_path: Path) -> None:
+    scripts = ["echo {0}1 >> {0}/events", "echo 2 >> {0}/events; test -e {0}/good", "true"]
+    commands = [f"'{script.format(tmp_path)}'" for script in scripts]
+    run = Run(name="a", commands=commands, seconds=0.1)
+    assert run_all([run], tmp_path, 30, 1, SH) == ["a"]
+    (tmp_path / "good").touch()
+    assert run_all([run], tmp_path, 30, 1, SH) == []
+    assert events(tmp_path) == [f"{tmp_path}1", "2", "2"]
+    done = json.loads((tmp_path / "a.done.json").read_text())
+    assert done["commands"] == commands
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_an_ended_queue_leaves_nothing_running(tmp_path: Path, number: int) -> None:
+    (tmp_path / "queue.toml").write_text(
+        f'[[runs]]\nname = "a"\ncommands = ["serve {PIPELINE} --port 0"]\nseconds = 1\n'
+    )
+    arguments = ["benchmark", "queue", str(tmp_path / "queue.toml"), str(tmp_path / "out")]
+    process = psutil.Popen(
+        [*NER, *arguments],
+        stdout=subprocess.DEVNULL,
+        # As in the background of a shell, which ignores Ctrl+C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    while not (children := process.children()):
+        time.sleep(0.05)
+        assert process.is_running()
+    process.send_signal(number)
+    _, alive = psutil.wait_procs([process, *children], timeout=30)
+    assert not alive
 
 
 @pytest.mark.parametrize(
