@@ -15,15 +15,24 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from confection import Config
 
 from conll_ner.benchmarking.frontier_chart import draw_frontier, format_frontier
-from conll_ner.benchmarking.frontier_systems import CHECKPOINT_KINDS, PIPELINE, list_files
+from conll_ner.benchmarking.frontier_systems import (
+    CHECKPOINT_KINDS,
+    FULL,
+    OTHER,
+    SLIM,
+    list_files,
+)
 from conll_ner.benchmarking.optimum_models import has_optimum
 from conll_ner.common.command import WRITES_FOLDER, command
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import atomic_write, lock, read_json, sha256, write_json
 from conll_ner.common.machine import describe_hardware, end_with_parent, package_versions
 from conll_ner.common.overwriting import add_mark
+from conll_ner.evaluation.runs import read_record
+from conll_ner.evaluation.tables import describe_model
 
 FRONTIER = "frontier.json"
 WORKER = "from conll_ner.benchmarking.frontier_systems import main; main()"
@@ -32,31 +41,57 @@ WORKER = "from conll_ner.benchmarking.frontier_systems import main; main()"
 class System(NamedTuple):
     """A system to measure.
 
-    name (str): For the table.
-    kind (str): PIPELINE, or one of frontier_systems.CHECKPOINT_KINDS.
+    model (str): Its backbone, how many layers of it, and whether it was taught; or its folder.
+    kind (str): How it is run: SLIM, FULL, OTHER, or one of CHECKPOINT_KINDS.
     """
 
-    name: str
+    model: str
     kind: str
     folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}: {self.kind}"
 
 
 def find_systems(folders: list[Path]) -> list[System]:
     """RETURNS (list[System]): A pipeline is one system; a checkpoint is one for each way to run it.
-    RAISES (InputError): If a folder is neither."""
+    RAISES (InputError): If a folder is neither, or two would have the same name."""
     systems = []
     for folder in folders:
-        parent, name = folder.resolve().parts[-2:]
-        shown = parent if name == "model-best" else f"{parent}/{name}"
         if (folder / "config.cfg").is_file():
-            systems.append(System(shown, PIPELINE, folder))
+            kinds = [pipeline_kind(folder)]
         elif (folder / "config.json").is_file():
-            systems += [System(f"{shown}, {kind}", kind, folder) for kind in checkpoint_kinds()]
+            kinds = checkpoint_kinds()
         else:
             raise InputError(f"{folder} is neither a pipeline nor a checkpoint")
-    if len({system.name for system in systems}) < len(systems):
-        raise InputError("two folders have the same name, by which the table shows them")
+        systems += [System(describe_folder(folder), kind, folder) for kind in kinds]
+    names = [system.name for system in systems]
+    for system in systems:
+        if names.count(system.name) > 1:
+            raise InputError(f"{system.folder} is not the only {system.name}")
     return systems
+
+
+def describe_folder(folder: Path) -> str:
+    """RETURNS (str): What was trained, by the run.json beside a pipeline or checkpoint; without
+    one, the names of the folder and its parent."""
+    record = folder.resolve().parent / "run.json"
+    if record.is_file():
+        return describe_model({"training": read_record(record, "delete it")})
+    return "/".join(folder.resolve().parts[-2:])
+
+
+def pipeline_kind(folder: Path) -> str:
+    """RETURNS (str): One of PIPELINE_KINDS."""
+    components = Config().from_disk(folder / "config.cfg", interpolate=False)["components"]
+    if "token_ner" not in {component.get("factory") for component in components.values()}:
+        return OTHER
+    is_slim = any(
+        "Onnx" in str(component.get("model", {}).get("@architectures"))
+        for component in components.values()
+    )
+    return SLIM if is_slim else FULL
 
 
 def checkpoint_kinds() -> list[str]:
@@ -65,10 +100,10 @@ def checkpoint_kinds() -> list[str]:
 
     from token_ner.torch_model.forward import has_bfloat16
 
-    left_out = set() if has_bfloat16(torch.device("cpu")) else {"transformers-bfloat16"}
+    left_out = set() if has_bfloat16(torch.device("cpu")) else {"transformers bfloat16"}
     if not has_optimum():
         msg.info("Optimum is left out: pip install optimum optimum-onnx")
-        left_out |= {"onnx-float32", "onnx-int8"}
+        left_out |= {"Optimum float32", "Optimum int8"}
     return [kind for kind in CHECKPOINT_KINDS if kind not in left_out]
 
 
@@ -177,4 +212,8 @@ def measure_systems(
                 measured[system].append(found)
             else:
                 f1[system] = found["f1"]
-    return {system.name: summarize(f1[system], measured[system]) for system in systems}
+    return {
+        system.name: {"model": system.model, "kind": system.kind}
+        | summarize(f1[system], measured[system])
+        for system in systems
+    }

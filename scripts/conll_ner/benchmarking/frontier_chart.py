@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from conll_ner.benchmarking.frontier_systems import CHECKPOINT_KINDS, FULL, OTHER, SLIM
 from conll_ner.common.markdown import escape_markdown, join_rows
 
 STYLE: dict[Any, Any] = {
@@ -13,6 +14,15 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "text.parse_math": False,  # names with "$" are text
 }
+# Colour and mark by kind. Only points of the labelled kinds have the model's name beside them: the
+# others are usually of the same models, at the same F1.
+MARKS = {
+    SLIM: ("#2563eb", "o"),
+    FULL: ("#60a5fa", "s"),
+    OTHER: ("#d97706", "D"),
+    **dict(zip(CHECKPOINT_KINDS, [("#6b7280", mark) for mark in "v^<>"], strict=True)),
+}
+LABELLED = (SLIM, OTHER)
 HEADER = ["", "F1", "words/s", "MB", "MiB at the first text", "at most", "s to the first text"]
 
 
@@ -36,26 +46,47 @@ def format_frontier(systems: dict[str, dict[str, Any]]) -> str:
 
 def draw_frontier(systems: dict[str, dict[str, Any]], path: Path) -> None:
     """Draw F1 against words per second, as SVG; the line joins the systems that no other one beats
-    in both."""
+    in both. A point's label is the model, its mark the way to run it."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
-    points = {name: (row["words_per_second"], 100 * row["f1"]) for name, row in systems.items()}
     with rc_context(STYLE):
-        figure = Figure(figsize=(7, 4), layout="constrained")
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
         axes = figure.add_subplot()
-        for name, point in points.items():
-            axes.plot(*point, "o", color="#2563eb")
-            axes.annotate(name, point, xytext=(5, 4), textcoords="offset points", fontsize=8)
-        best = best_points(list(points.values()))
+        best = best_points([place(row) for row in systems.values()])
         axes.plot(*zip(*best, strict=True), color="#93c5fd", zorder=0)
+        for kind, (color, mark) in MARKS.items():
+            rows = [row for row in systems.values() if row["kind"] == kind]
+            if rows:
+                speeds, f1 = zip(*(place(row) for row in rows), strict=True)
+                axes.plot(speeds, f1, mark, color=color, label=kind)
+        labelled = [row for row in systems.values() if row["kind"] in LABELLED]
+        for i, row in enumerate(sorted(labelled, key=place)):
+            # Neighbours' labels alternate, so that they are above and below their points.
+            offset, align = ((0, 7), "bottom") if i % 2 else ((0, -7), "top")
+            axes.annotate(
+                row["model"].replace(", ", "\n", 1),
+                place(row),
+                xytext=offset,
+                textcoords="offset points",
+                ha="center",
+                va=align,
+            )
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:,.0f}")  # matplotlib's own one writes formulas
-        axes.margins(x=0.25, y=0.1)
+        axes.margins(x=0.15, y=0.15)
         axes.set_xlabel("words per second")
         axes.set_ylabel("F1, %")
         axes.grid(alpha=0.3)
+        axes.legend(loc="lower left", frameon=False)
         figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def place(row: dict[str, Any]) -> tuple[float, float]:
+    """RETURNS (tuple[float, float]): Where a system is in the chart."""
+    return row["words_per_second"], 100 * row["f1"]
 
 
 def best_points(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 FIRST = "Ada Lindqvist of the Norden Bank left Varnholm on Monday."
-PIPELINE = "pipeline"
+# Pipelines with `token_ner`, on ONNX Runtime and on torch, and others, such as spaCy's own `ner`.
+SLIM, FULL, OTHER = "token_ner slim", "token_ner", "other pipeline"
 # What reads a checkpoint: transformers' pipeline in a precision, or Optimum's on ONNX Runtime.
-CHECKPOINT_KINDS = ("transformers-float32", "transformers-bfloat16", "onnx-float32", "onnx-int8")
+CHECKPOINT_KINDS = (
+    *("transformers float32", "transformers bfloat16"),
+    *("Optimum float32", "Optimum int8"),
+)
 Mentions = set[tuple[int, int, int, str]]  # document, start and end character, label
 
 
@@ -48,14 +52,14 @@ def measure(
 ) -> dict[str, Any]:
     """Load a system, annotate a text, and then gold documents.
 
-    kind (str): PIPELINE or one of CHECKPOINT_KINDS.
+    kind (str): SLIM, FULL, OTHER or one of CHECKPOINT_KINDS.
     work (Path): A folder for Optimum's models.
     documents (int): How many documents to time; 0: F1 on all instead.
     start (float): When the process was started, in seconds since the epoch.
     RETURNS (dict[str, Any]): Seconds from the start to the first text's mentions; memory then and
         at most, in MiB; size on disk, in MB; and words per second by batch size, or F1.
     """
-    system = (load_spacy if kind == PIPELINE else load_checkpoint)(kind, folder, work)
+    system = (load_checkpoint if kind in CHECKPOINT_KINDS else load_spacy)(kind, folder, work)
     system.read(FIRST)
     found: dict[str, Any] = {
         "first_text_seconds": round(time.time() - start, 2),
@@ -127,7 +131,7 @@ def load_checkpoint(kind: str, folder: Path, work: Path) -> Ready:
 
     from conll_ner.benchmarking.optimum_models import export_onnx, load_onnx
 
-    runtime, _, precision = kind.partition("-")
+    runtime, _, precision = kind.partition(" ")
     on_disk = folder if runtime == "transformers" else export_onnx(folder, work, precision)
     recognise = transformers.pipeline(
         "token-classification",

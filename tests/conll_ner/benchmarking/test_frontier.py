@@ -46,7 +46,7 @@ def row(f1: float, speed: int) -> dict[str, Any]:
 
 
 def test_a_pipeline_is_measured(pipeline: Path, gold: Path, tmp_path: Path) -> None:
-    found = measure("pipeline", pipeline, gold, tmp_path, 3, time.time())
+    found = measure("token_ner", pipeline, gold, tmp_path, 3, time.time())
     assert found["words_per_second"].keys() == {"16", "128"}
     size = sum(path.stat().st_size for path in pipeline.rglob("*") if path.is_file())
     assert found["megabytes"] == round(size / 1e6, 1)
@@ -58,16 +58,36 @@ def test_f1_is_seqevals(pipeline: Path, gold: Path, tmp_path: Path) -> None:
     nlp = spacy.load(pipeline)
     docs = read_gold(gold, nlp.vocab)
     expected = score(docs, annotate_gold(nlp, docs))["conlleval"]["overall"]["f1"]
-    found = measure("pipeline", pipeline, gold, tmp_path, 0, time.time())
+    found = measure("token_ner", pipeline, gold, tmp_path, 0, time.time())
     assert found["f1"] == pytest.approx(expected) != 0
 
 
 def test_a_checkpoint_is_measured_sentence_by_sentence(gold: Path, tmp_path: Path) -> None:
     checkpoint = make_checkpoint(tmp_path / "checkpoint")
-    kind = "transformers-float32"
+    kind = "transformers float32"
     found = measure(kind, checkpoint, gold, tmp_path, 1, time.time())
     assert found["words_per_second"].keys() == {"1", "8", "32"}
     assert 0 <= measure(kind, checkpoint, gold, tmp_path, 0, time.time())["f1"] < 1
+
+
+def test_a_system_is_called_by_what_was_trained(
+    pipeline: Path, slim_pipeline: Path, tmp_path: Path
+) -> None:
+    other = spacy.blank("en")
+    other.add_pipe("ner")
+    (tmp_path / "run").mkdir()
+    other.to_disk(tmp_path / "run" / "model-best")
+    shutil.copytree(slim_pipeline, tmp_path / "run" / "slim")
+    shutil.copytree(pipeline, tmp_path / "alone" / "mine")
+    backbone = {"name": "minilm", "layers": 3}
+    record = {"backbone": backbone, "data_sha256": {"taught": "0"}}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    folders = [tmp_path / name for name in ("run/slim", "run/model-best", "alone/mine")]
+    assert [system.name for system in frontier.find_systems(folders)] == [
+        "minilm, first 3 layers, taught: token_ner slim",
+        "minilm, first 3 layers, taught: other pipeline",
+        "alone/mine: token_ner",
+    ]
 
 
 def test_the_summary_is_of_the_fastest_batch_size() -> None:
@@ -90,13 +110,18 @@ def test_the_line_joins_what_nothing_beats() -> None:
 
 
 def test_the_chart_names_all_systems_and_is_the_same_each_time(tmp_path: Path) -> None:
-    rows = {"<small> $x$": row(0.885, 9000), "base": row(0.9242, 500)}
+    rows = {
+        "a": row(0.885, 9000) | {"model": "<small> $x$", "kind": "token_ner slim"},
+        "b": row(0.9242, 500) | {"model": "base", "kind": "token_ner"},
+        "c": row(0.9242, 300) | {"model": "base", "kind": "Optimum int8"},
+    }
     for name in ("a.svg", "b.svg"):
         draw_frontier(rows, tmp_path / name)
     drawn = (tmp_path / "a.svg").read_bytes()
     assert drawn == (tmp_path / "b.svg").read_bytes()
     texts = [element.text for element in ElementTree.fromstring(drawn).iter()]
-    assert {"<small> $x$", "base", "words per second"} <= {*texts}
+    assert {"<small> $x$", "words per second", "token_ner slim", "Optimum int8"} <= {*texts}
+    assert "base" not in texts  # named at the slim pipeline only
     assert not any("mathdefault" in (text or "") for text in texts)
 
 
@@ -106,7 +131,7 @@ def test_bad_input_is_one_line(pipeline: Path, gold: Path, tmp_path: Path) -> No
     for arguments, words in (
         ((tmp_path / "no.spacy", tmp_path / "out", pipeline), "no such file"),
         ((gold, tmp_path / "out", tmp_path / "x"), "is neither a pipeline nor a checkpoint"),
-        ((gold, tmp_path / "out", pipeline, twin), "two folders have the same name"),
+        ((gold, tmp_path / "out", pipeline, twin), "is not the only"),
         ((gold, pipeline, pipeline), str(pipeline)),
     ):
         result = run(*arguments)
@@ -125,7 +150,7 @@ def test_systems_are_measured_once(
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "out" / "frontier.json").read_text())
-    assert list(found["systems"]) == ["mine"]
+    assert list(found["systems"]) == ["mine/model-best: token_ner slim"]
     assert (tmp_path / "out" / "frontier.md").read_text() in result.stdout
     assert (tmp_path / "out" / "frontier.svg").is_file()
     with monkeypatch.context() as patch:
@@ -139,7 +164,7 @@ def test_systems_are_measured_once(
                 frontier.find_systems([mine]), gold, tmp_path / "out", rounds=1, documents=2
             )
     shutil.rmtree(mine / "token_ner")
-    with pytest.raises(InputError, match=r"mine failed; see .*1-0\.log"):
+    with pytest.raises(InputError, match=r"mine/model-best: token_ner slim failed; see .*1-0\.log"):
         frontier.measure_systems(
             frontier.find_systems([mine]), gold, tmp_path / "out", rounds=1, documents=2
         )
