@@ -37,6 +37,7 @@ LONGEST = (
     "test_project_runs.py",
     "test_docs.py",
     "test_docs_training.py",
+    "test_spacy_commands.py",
     "test_predict.py",
     "test_benchmark.py",
     "test_annotate.py",

@@ -119,25 +119,25 @@ def add_layers(name: str, backbone: dict[str, Any]) -> str:
     return f"{name}, first {backbone['layers']} layers" if "layers" in backbone else name
 
 
-def format_training(run: dict[str, Any]) -> str:
-    """RETURNS (str): A Markdown list item with the settings, hardware and versions of a run."""
+def describe_training(run: dict[str, Any]) -> str:
+    """RETURNS (str): The settings, hardware and versions of a run."""
     training = run["training"]
     if not training.keys() >= TRAINING:  # as of an imported checkpoint
-        return f"- `{run['name']}`: no training record"
+        return "no training record"
     versions = training["versions"]
     backbone = add_layers(training["backbone"].get("name", "unknown"), training["backbone"])
     packages = ("spacy", "spacy-transformers", "torch")
     return (
-        f"- `{run['name']}`: backbone {backbone}, config "
-        f"`{training['config']}`, seed {training['seed']}, {training['epochs']} epochs, "
-        f"{training['seconds']:,.0f} s on {training['hardware']} "
+        f"backbone {backbone}, config {training['config']}, seed {training['seed']}, "
+        f"{training['epochs']} epochs, {training['seconds']:,.0f} s on {training['hardware']} "
         f"({', '.join(f'{package} {versions.get(package)}' for package in packages)})"
     )
 
 
 def format_runs(runs: Sequence[dict[str, Any]]) -> str:
     """RETURNS (str): The table of the runs, and a list item for each run."""
-    return "\n".join([to_markdown(run_rows(runs), 2), "", *map(format_training, runs)])
+    items = [f"- `{run['name']}`: {escape_markdown(describe_training(run))}" for run in runs]
+    return "\n".join([to_markdown(run_rows(runs), 2), "", *items])
 
 
 def format_means(runs: Sequence[dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from conll_ner.evaluation.report_page.charts import draw_all
 from conll_ner.evaluation.report_page.error_browser import DocumentView, MistakeView
 from conll_ner.evaluation.report_page.summary import summarize
 from conll_ner.evaluation.report_page.templates import render
+from conll_ner.evaluation.tables import describe_training
 from conll_ner.evaluation.wordpiece_scores import is_trained_on_all
 
 SUSPECT_SCORE = 0.95  # mistakes with at least this score may be errors in the gold annotation
@@ -76,6 +77,7 @@ def render_page(
     return render(
         "page.html.jinja",
         metrics=metrics,
+        trained=describe_training(metrics),
         summary=summarize(splits, mistakes),
         charts=draw_all(splits, log),
         mistakes=mistakes,
