@@ -18,7 +18,7 @@ from conll_ner.benchmarking.frontier_systems import measure
 from conll_ner.common.console import InputError
 from conll_ner.data.docs import read_gold, write_docs
 from conll_ner.evaluation.seqeval_scores import annotate_gold, score
-from tests.conftest import SAMPLE
+from tests.conftest import ROOT, SAMPLE
 from tests.hf_helpers import make_checkpoint
 
 ROUND = {
@@ -168,3 +168,15 @@ def test_systems_are_measured_once(
         frontier.measure_systems(
             frontier.find_systems([mine]), gold, tmp_path / "out", rounds=1, documents=2
         )
+
+
+def test_the_published_frontier_is_its_record(tmp_path: Path) -> None:
+    """docs/benchmark.md has the table, and README the chart, of docs/results/frontier."""
+    folder = ROOT / "docs" / "results" / "frontier"
+    systems = json.loads((folder / "frontier.json").read_text(encoding="utf-8"))["systems"]
+    page = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    assert format_frontier(systems) in page
+    draw_frontier(systems, tmp_path / "frontier.svg")
+    assert (tmp_path / "frontier.svg").read_bytes() == (folder / "frontier.svg").read_bytes()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "(docs/results/frontier/frontier.svg)" in readme
