@@ -83,15 +83,11 @@ def describe_folder(folder: Path) -> str:
 
 
 def pipeline_kind(folder: Path) -> str:
-    """RETURNS (str): One of PIPELINE_KINDS."""
+    """RETURNS (str): SLIM, FULL or OTHER."""
     components = Config().from_disk(folder / "config.cfg", interpolate=False)["components"]
     if "token_ner" not in {component.get("factory") for component in components.values()}:
         return OTHER
-    is_slim = any(
-        "Onnx" in str(component.get("model", {}).get("@architectures"))
-        for component in components.values()
-    )
-    return SLIM if is_slim else FULL
+    return SLIM if "slim" in read_json(folder / "meta.json", "train again") else FULL
 
 
 def checkpoint_kinds() -> list[str]:
