@@ -12,11 +12,11 @@ from typing import Annotated
 import numpy
 import typer
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load_file, save
 
 from conll_ner.common.command import WRITES_FOLDER, command
 from conll_ner.common.console import InputError, msg
-from conll_ner.common.files import atomic_write
+from conll_ner.common.files import atomic_write, read_json
 
 WEIGHTS, SOURCE = "model.safetensors", "source.json"
 MANTISSA = 23  # bits of float32
@@ -50,7 +50,7 @@ def main(
         whole = temporary / "whole"
         with (
             lzma.open(whole, "wb", filters=FILTERS) as compressed,
-            tarfile.open(fileobj=compressed, mode="w|") as archive,
+            tarfile.open(fileobj=compressed, mode="w|", dereference=True) as archive,
         ):
             for path in list_files(sources):
                 add_file(archive, path, bits)
@@ -70,22 +70,21 @@ def add_file(archive: tarfile.TarFile, path: Path, bits: int) -> None:
     if not rounded or path.name not in (WEIGHTS, SOURCE):
         archive.add(path, recursive=False)
         return
-    data = path.read_bytes()
     if path.name == WEIGHTS:
-        data = round_weights(path, data, bits)
+        data = round_weights(path, bits)
     else:
-        data = json.dumps(json.loads(data) | {"mantissa_bits": bits}, indent=2).encode()
+        source = read_json(path, "fetch the backbone again")
+        data = json.dumps(source | {"mantissa_bits": bits}, indent=2).encode()
     info = archive.gettarinfo(str(path))
     info.size = len(data)
     archive.addfile(info, io.BytesIO(data))
 
 
-def round_weights(path: Path, data: bytes, bits: int) -> bytes:
+def round_weights(path: Path, bits: int) -> bytes:
     """RETURNS (bytes): A safetensors file whose numbers in float32 have `bits` bits of mantissa.
-    path: for the message.
     RAISES (InputError): If it isn't such a file."""
     try:
-        tensors = load(data)
+        tensors = load_file(path)
     except SafetensorError as error:
         raise InputError(f"{path}: damaged: {error}") from None
     cut = MANTISSA - bits

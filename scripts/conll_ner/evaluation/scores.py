@@ -48,6 +48,8 @@ def fill_blocks(path: Path, runs: Sequence[dict[str, Any]]) -> str:
         old = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a page in UTF-8") from None
 
     def fill(block: re.Match[str]) -> str:
         view = block[1] or "runs"

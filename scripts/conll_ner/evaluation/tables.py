@@ -161,13 +161,11 @@ def format_summary(runs: Sequence[dict[str, Any]]) -> str:
 
 def format_gpu(runs: Sequence[dict[str, Any]]) -> str:
     """RETURNS (str): The summary of runs on a GPU, with seconds per epoch and memory."""
-    groups = [g for g in group_by_seed(runs) if "peak_gpu_memory_mb" in g[0]["training"]]
+    measured = ("seconds_per_epoch", "peak_gpu_memory_mb", "peak_memory_mb")
+    on_gpu = [run for run in runs if run["training"].keys() >= {*measured, "hardware"}]
     rows = [["", "GPU", "dev F1", "test F1", "s/epoch", "GPU MiB", "MiB"]]
-    for group in sorted(groups, key=last_f1, reverse=True):
-        values = [
-            statistics.mean(run["training"][name] for run in group)
-            for name in ("seconds_per_epoch", "peak_gpu_memory_mb", "peak_memory_mb")
-        ]
+    for group in sorted(group_by_seed(on_gpu), key=last_f1, reverse=True):
+        values = [statistics.mean(run["training"][name] for run in group) for name in measured]
         f1 = [mean_of(group, split, "F1") for split in ("dev", "test")]
         hardware = group[0]["training"]["hardware"]
         rows.append([describe_model(group[0]), hardware, *f1, *(f"{v:,.0f}" for v in values)])
@@ -191,7 +189,8 @@ def mean_of(group: Sequence[dict[str, Any]], split: str, column: str) -> str:
 def describe_model(run: dict[str, Any]) -> str:
     """RETURNS (str): A run's backbone, how many of its layers, and whether it was taught."""
     training = run["training"]
-    name = add_layers(training["backbone"].get("name", "unknown"), training["backbone"])
+    backbone = training.get("backbone", {})
+    name = add_layers(backbone.get("name", "unknown"), backbone)
     return f"{name}, taught" if "taught" in training.get("data_sha256", {}) else name
 
 

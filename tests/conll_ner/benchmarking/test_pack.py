@@ -25,6 +25,7 @@ def files(tmp_path: Path, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "assets" / "tiny" / "source.json").write_text('{"name": "tiny"}')
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "train.spacy").write_bytes(bytes(range(256)) * 100)
+    (tmp_path / "assets" / "link.spacy").symlink_to(tmp_path / "corpus" / "train.spacy")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -77,13 +78,15 @@ def test_pack_cuts_parts_of_a_size_and_fewer_bits_are_smaller(files: Path) -> No
 
 
 def test_pack_bad_input_is_one_line_and_writes_nothing(files: Path) -> None:
-    damaged = files / "damaged"
-    damaged.mkdir()
-    (damaged / "model.safetensors").write_bytes(b"\0" * 100)
+    for name in ("damaged", "half"):
+        shutil.copytree(files / "assets" / "tiny", files / name)
+    (files / "damaged" / "model.safetensors").write_bytes(b"\0" * 100)
+    (files / "half" / "source.json").write_text("{")
     for sources, message in (
         (["nowhere"], "nowhere: no such file or folder"),
         ([files / "assets"], "is not below the current folder"),
         (["damaged"], "damaged/model.safetensors: damaged"),
+        (["half"], "half/source.json: not a JSON object; fetch the backbone again"),
         (["assets", "../x"], "no such file"),
     ):
         result = run(*sources, "packed")

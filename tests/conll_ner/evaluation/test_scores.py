@@ -123,6 +123,10 @@ def test_scores_a_page_that_cant_be_filled_leaves_all_unchanged(
     with pytest.raises(SystemExit):
         report.main([metrics], [tmp_path / "none.md"])
     assert "none.md: no such file" in capsys.readouterr().err
+    bad.write_bytes(b"\xff")
+    with pytest.raises(SystemExit):
+        report.main([metrics], [bad])
+    assert "bad.md: not a page in UTF-8" in capsys.readouterr().err
 
 
 def test_report_averages_seeds_of_equal_runs(metrics: Path) -> None:
