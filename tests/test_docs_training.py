@@ -46,7 +46,7 @@ def test_results_every_block_runs(project: Path, tiny_backbone: Path) -> None:
     tiny = f"{SHORT} --vars.backbone {tiny_backbone} --vars.epochs 3 --vars.learn_rate 5e-3"
     found = runnable(ROOT / "docs" / "results.md")
     printed = run_blocks(project, found, WEASEL_CONFIG_OVERRIDES=tiny)
-    assert "| 3 seeds | test |" in printed
+    assert "| minilm6, 3 seeds | test |" in printed
     for seed in range(3):
         metrics = json.loads((project / "metrics" / f"minilm6-seed{seed}.json").read_text())
         assert metrics["training"]["seed"] == seed
