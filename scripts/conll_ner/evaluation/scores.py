@@ -43,7 +43,8 @@ def main(
 
 def fill_blocks(path: Path, runs: Sequence[dict[str, Any]]) -> str:
     """RETURNS (str): The text of a page with tables in its marked blocks.
-    RAISES (InputError): If it can't be read, has no such block, or one of an unknown view."""
+    RAISES (InputError): If it can't be read, has no such block, one that isn't closed, or one of an
+        unknown view."""
     try:
         old = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -59,6 +60,7 @@ def fill_blocks(path: Path, runs: Sequence[dict[str, Any]]) -> str:
         return f"{mark}\n\n{VIEWS[view](runs)}\n\n{END}"
 
     new, number = BLOCK.subn(fill, old)
-    if not number:
-        raise InputError(f"{path}: must contain {START.format('')} … {END}")
+    opened, closed = old.count(START.partition(" (")[0]), old.count(END)
+    if not number == opened == closed > 0:  # else a block would take in what is between two
+        raise InputError(f"{path}: must contain pairs of {START.format('')} … {END}")
     return new

@@ -113,6 +113,8 @@ def test_scores_a_page_that_cant_be_filled_leaves_all_unchanged(
     old = good.read_text()
     for text, message in (
         ("no marks", "must contain"),
+        (f"{mark()}\nmine\n{mark('means')}\n{report.END}", "must contain pairs"),
+        (f"{mark()}\n{report.END}\n{report.END}", "must contain pairs"),
         (f"{mark('speed')}\n{report.END}", "no view is called speed: runs, means, summary, gpu"),
     ):
         bad.write_text(text)
