@@ -5,7 +5,6 @@ import io
 import json
 import lzma
 import tarfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ import typer
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from conll_ner.benchmarking.frontier_systems import list_files
 from conll_ner.common.command import WRITES_FOLDER, command
 from conll_ner.common.console import InputError, msg
 from conll_ner.common.files import atomic_write, read_json
@@ -52,16 +52,11 @@ def main(
             lzma.open(whole, "wb", filters=FILTERS) as compressed,
             tarfile.open(fileobj=compressed, mode="w|", dereference=True) as archive,
         ):
-            for path in list_files(sources):
-                add_file(archive, path, bits)
+            for source in sources:
+                for path in list_files(source) if source.is_dir() else [source]:
+                    add_file(archive, path, bits)
         sizes = split(whole, int(mb * MB))
     msg.good(f"{output}: {len(sizes)} parts, {sum(sizes) / MB:.1f} MB")
-
-
-def list_files(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
-        found = path.rglob("*") if path.is_dir() else [path]
-        yield from sorted(file for file in found if file.is_file())
 
 
 def add_file(archive: tarfile.TarFile, path: Path, bits: int) -> None:

@@ -119,17 +119,23 @@ def add_layers(name: str, backbone: dict[str, Any]) -> str:
     return f"{name}, first {backbone['layers']} layers" if "layers" in backbone else name
 
 
+def name_backbone(training: dict[str, Any]) -> str:
+    """RETURNS (str): The backbone of a training record, and how many of its layers."""
+    backbone = training.get("backbone", {})
+    return add_layers(backbone.get("name", "unknown"), backbone)
+
+
 def describe_training(run: dict[str, Any]) -> str:
     """RETURNS (str): The settings, hardware and versions of a run."""
     training = run["training"]
     if not training.keys() >= TRAINING:  # as of an imported checkpoint
         return "no training record"
     versions = training["versions"]
-    backbone = add_layers(training["backbone"].get("name", "unknown"), training["backbone"])
     packages = ("spacy", "spacy-transformers", "torch")
     return (
-        f"backbone {backbone}, config {training['config']}, seed {training['seed']}, "
-        f"{training['epochs']} epochs, {training['seconds']:,.0f} s on {training['hardware']} "
+        f"backbone {name_backbone(training)}, config {training['config']}, "
+        f"seed {training['seed']}, {training['epochs']} epochs, "
+        f"{training['seconds']:,.0f} s on {training['hardware']} "
         f"({', '.join(f'{package} {versions.get(package)}' for package in packages)})"
     )
 
@@ -189,8 +195,7 @@ def mean_of(group: Sequence[dict[str, Any]], split: str, column: str) -> str:
 def describe_model(run: dict[str, Any]) -> str:
     """RETURNS (str): A run's backbone, how many of its layers, and whether it was taught."""
     training = run["training"]
-    backbone = training.get("backbone", {})
-    name = add_layers(backbone.get("name", "unknown"), backbone)
+    name = name_backbone(training)
     return f"{name}, taught" if "taught" in training.get("data_sha256", {}) else name
 
 
