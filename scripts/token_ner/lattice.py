@@ -14,8 +14,9 @@ only.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, cast
 
 import numpy
@@ -150,26 +151,28 @@ def walk(blocks: Array, rows: Array, semiring: Semiring) -> Iterator[tuple[Array
     yield rows, shift
 
 
-def scan(moves: Array, semiring: Semiring) -> Array:
+def scan(chains: Sequence[Array], semiring: Semiring) -> Array:
     """Run the forward recursion over chains of words in about 3 sqrt(n) vectorised steps.
 
     A chain is cut into blocks of sqrt(n) words: first the products of all blocks' matrices, side
     by side, then the chain of blocks, then all blocks' words, side by side
     (https://en.wikipedia.org/wiki/Prefix_sum#Parallel_algorithms).
 
-    moves (Array): Of the words of each chain, (n_chains, S, S, n_words).
+    chains (Sequence[Array]): The moves of each chain's words, (S, S, n_words).
     RETURNS (Array): Log-weights of all that leads from state 0 at the beginning to a state: before
         each word, and at last after all, (n_chains, S, n_words + 1).
     """
-    n_chains, n_states, _, n = moves.shape
+    n_chains, (n_states, _, n) = len(chains), chains[0].shape
     size = math.isqrt(n) + 1
-    n_blocks = n // size + 1
+    n_blocks, rest = n // size + 1, n % size
+    # The last block isn't full; what it lacks is not read.
+    blocks = numpy.zeros((n_states, n_states, size, n_chains, n_blocks))
+    for i, moves in enumerate(chains):
+        full = moves[..., : n - rest].reshape(n_states, n_states, -1, size)
+        blocks[..., i, :-1] = full.swapaxes(2, 3)
+        blocks[:, :, :rest, i, -1] = moves[..., n - rest :]
+    blocks = numpy.moveaxis(blocks.reshape(n_states, n_states, size, -1), 2, 0)
     same = numpy.where(numpy.eye(n_states, dtype=bool), semiring.one, semiring.zero)[:, :, None]
-    filling = numpy.broadcast_to(same, (n_chains, n_states, n_states, n_blocks * size - n))
-    blocks = numpy.concatenate([moves, filling], axis=-1)
-    blocks = blocks.reshape(n_chains, n_states, n_states, n_blocks, size)
-    blocks = numpy.ascontiguousarray(blocks.transpose(4, 1, 2, 0, 3))
-    blocks = blocks.reshape(size, n_states, n_states, n_chains * n_blocks)
     with numpy.errstate(divide="ignore"):  # log(0) is -inf
         for rows, shift in walk(blocks, same, semiring):  # noqa: B007
             pass
@@ -190,12 +193,34 @@ def scan(moves: Array, semiring: Semiring) -> Array:
     return cast(Array, states.reshape(n_states, n_chains, -1).swapaxes(0, 1)[..., : n + 1])
 
 
+@cache
+def legal_pairs(lattice: Lattice) -> Array:
+    """RETURNS (Array): Whether a label can stand before another, (n_labels, n_labels)."""
+    # (S, S, n_labels): whether each label by itself leads from state to state.
+    leads = lattice.moves(numpy.eye(lattice.n_labels), SUM) > 0
+    return cast(Array, numpy.matmul(leads.any(axis=0).T, leads.any(axis=1)))
+
+
 def best_labels(lattice: Lattice, words: Array) -> Array:
     """RETURNS (Array): The labels of the best legal sequence, (n_words,). words: as for
     `find_best_mentions`."""
+    labels = words.argmax(axis=1)
+    is_legal = legal_pairs(lattice)[numpy.append(0, labels[:-1]), labels]
+    if not is_legal.all():
+        # The likeliest labels are the best where they are legal: a search takes time. Separators
+        # divide the chain into documents, of which few need one.
+        ends = numpy.flatnonzero((words[:, 1:] == -numpy.inf).all(axis=1))
+        documents = numpy.searchsorted(ends, numpy.arange(len(words)))
+        searched = numpy.isin(documents, documents[~is_legal])
+        labels[searched] = search_best_labels(lattice, words[searched])
+    return cast(Array, labels)
+
+
+def search_best_labels(lattice: Lattice, words: Array) -> Array:
+    """RETURNS (Array): As `best_labels` (Viterbi)."""
     moves = lattice.moves(words.T, BEST)
     # The best that can follow each state, from the end.
-    after = scan(moves.swapaxes(0, 1)[None, ..., ::-1], BEST)[0, :, -2::-1]
+    after = scan([moves.swapaxes(0, 1)[..., ::-1]], BEST)[0, :, -2::-1]
     leads_to = (moves + after).argmax(axis=1)  # (S, n_words)
     state, states = 0, [0]
     for row in leads_to.T.tolist():
@@ -224,7 +249,7 @@ class Paths:
         self.lattice, self.log_probabilities = lattice, words
         self.words = numpy.where(words == -numpy.inf, words, numpy.maximum(words, LEAST))
         self.moves = lattice.moves(numpy.exp(self.words.T), SUM)
-        before, after = scan(numpy.stack([self.moves, self.moves.swapaxes(0, 1)[..., ::-1]]), SUM)
+        before, after = scan([self.moves, self.moves.swapaxes(0, 1)[..., ::-1]], SUM)
         # (1 + K, n_words + 1): of what leads to a state before each word, as a share of all; and of
         # what follows it. Their sum is the log-probability of the state.
         self.before, self.after = before - before[0, -1], after[:, ::-1]
@@ -266,7 +291,7 @@ def best_log_probability(lattice: Lattice, words: Array) -> float:
     labels = best_labels(lattice, words)
     limited = numpy.where(words == -numpy.inf, words, numpy.maximum(words, LEAST))
     own = limited[numpy.arange(len(words)), labels].sum()
-    all_ = scan(lattice.moves(numpy.exp(limited.T), SUM)[None], SUM)[0, 0, -1]
+    all_ = scan([lattice.moves(numpy.exp(limited.T), SUM)], SUM)[0, 0, -1]
     return float(min(0.0, own - all_))
 
 

@@ -14,6 +14,7 @@ from tests.token_ner.lattice_helpers import (
     as_tuples,
     enumerate_all,
     find_best,
+    is_legal,
     names,
     random_words,
 )
@@ -23,10 +24,13 @@ from token_ner.lattice import (
     Lattice,
     Paths,
     Semiring,
+    best_labels,
     find_best_mentions,
     find_mentions,
+    legal_pairs,
     log_softmax,
     scan,
+    search_best_labels,
 )
 
 
@@ -138,7 +142,7 @@ def test_scan_equals_word_by_word(
     lattice = Lattice(n_types=k, bilou=scheme == "bilou", joined=scheme == "io")
     moves = lattice.moves(semiring.exp(random_words(lattice, n, seed).T), semiring)
     chains = [moves, moves.swapaxes(0, 1)[..., ::-1]]
-    for chain, found in zip(chains, scan(numpy.stack(chains), semiring), strict=True):
+    for chain, found in zip(chains, scan(chains, semiring), strict=True):
         with numpy.errstate(divide="ignore"):
             logs = semiring.log(chain)
         state = numpy.array([0.0] + [-numpy.inf] * k)
@@ -147,6 +151,39 @@ def test_scan_equals_word_by_word(
             state = semiring.log_plus.reduce(state[:, None] + logs[..., i], axis=0)
             expected.append(state)
         numpy.testing.assert_allclose(found.T, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=str)
+def test_legal_pairs_stand_in_legal_sequences(lattice: Lattice) -> None:
+    columns = names(lattice)
+    expected = [
+        [any(is_legal((a, b, c, d), lattice) for a in columns for d in columns) for c in columns]
+        for b in columns
+    ]
+    assert legal_pairs(lattice).tolist() == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 12), min_size=1, max_size=20),
+    scheme=st.sampled_from(["bio", "bilou", "io"]),
+    seed=st.integers(0, 2**32 - 1),
+    outside=st.floats(0, 20),
+)
+def test_best_labels_are_as_good_as_those_of_a_search(
+    lengths: list[int], scheme: str, seed: int, outside: float
+) -> None:
+    """Only documents whose likeliest labels are not legal are searched: the surer O is, the
+    fewer."""
+    lattice = Lattice(n_types=2, bilou=scheme == "bilou", joined=scheme == "io")
+    words = [random_words(lattice, n, seed + n) for n in lengths]
+    for document in words:
+        document[:, 0] += outside
+    chain = numpy.concatenate([part for doc in words for part in (doc, lattice.separator)])
+    labels, searched = best_labels(lattice, chain), search_best_labels(lattice, chain)
+    assert is_legal(tuple(names(lattice)[i] for i in labels), lattice)
+    rows = numpy.arange(len(chain))
+    assert chain[rows, labels].sum() == pytest.approx(chain[rows, searched].sum())
 
 
 @settings(max_examples=50, deadline=None)
