@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -41,7 +42,8 @@ WORKER = "from conll_ner.benchmarking.frontier_systems import main; main()"
 class System(NamedTuple):
     """A system to measure.
 
-    model (str): Its backbone, how many layers of it, and whether it was taught; or its folder.
+    model (str): Its backbone, how many layers of it, and whether it was taught, and its folder
+        where others are of the same; or its folder alone.
     kind (str): How it is run: SLIM, FULL, OTHER, or one of CHECKPOINT_KINDS.
     """
 
@@ -66,11 +68,23 @@ def find_systems(folders: list[Path]) -> list[System]:
         else:
             raise InputError(f"{folder} is neither a pipeline nor a checkpoint")
         systems += [System(describe_folder(folder), kind, folder) for kind in kinds]
-    names = [system.name for system in systems]
+    shared = find_shared(systems)
+    systems = [
+        system._replace(model=f"{system.model} ({folder_name(system.folder)})")
+        if system.name in shared
+        else system
+        for system in systems
+    ]
+    shared = find_shared(systems)
     for system in systems:
-        if names.count(system.name) > 1:
+        if system.name in shared:
             raise InputError(f"{system.folder} is not the only {system.name}")
     return systems
+
+
+def find_shared(systems: list[System]) -> set[str]:
+    """RETURNS (set[str]): The names that several systems have."""
+    return {name for name, n in Counter(system.name for system in systems).items() if n > 1}
 
 
 def describe_folder(folder: Path) -> str:
@@ -79,6 +93,10 @@ def describe_folder(folder: Path) -> str:
     record = folder.resolve().parent / "run.json"
     if record.is_file():
         return describe_model({"training": read_record(record, "delete it")})
+    return folder_name(folder)
+
+
+def folder_name(folder: Path) -> str:
     return "/".join(folder.resolve().parts[-2:])
 
 

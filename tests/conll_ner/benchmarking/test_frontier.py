@@ -88,6 +88,12 @@ def test_a_system_is_called_by_what_was_trained(
         "minilm, first 3 layers, taught: other pipeline",
         "alone/mine: token_ner",
     ]
+    shutil.copytree(tmp_path / "run", tmp_path / "again")
+    names = [s.name for s in frontier.find_systems([*folders, tmp_path / "again" / "slim"])]
+    assert [names[0], names[3]] == [
+        f"minilm, first 3 layers, taught ({run}/slim): token_ner slim" for run in ("run", "again")
+    ]
+    assert names[1] == "minilm, first 3 layers, taught: other pipeline"
 
 
 def test_the_summary_is_of_the_fastest_batch_size() -> None:
