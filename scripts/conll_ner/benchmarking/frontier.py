@@ -24,6 +24,7 @@ from conll_ner.benchmarking.frontier_systems import (
     FULL,
     OTHER,
     SLIM,
+    TRANSITION,
     list_files,
 )
 from conll_ner.benchmarking.optimum_models import has_optimum
@@ -44,7 +45,7 @@ class System(NamedTuple):
 
     model (str): Its backbone, how many layers of it, and whether it was taught, and its folder
         where others are of the same; or its folder alone.
-    kind (str): How it is run: SLIM, FULL, OTHER, or one of CHECKPOINT_KINDS.
+    kind (str): How it is run: SLIM, FULL, TRANSITION, OTHER, or one of CHECKPOINT_KINDS.
     """
 
     model: str
@@ -101,10 +102,11 @@ def folder_name(folder: Path) -> str:
 
 
 def pipeline_kind(folder: Path) -> str:
-    """RETURNS (str): SLIM, FULL or OTHER."""
+    """RETURNS (str): SLIM, FULL, TRANSITION or OTHER."""
     components = Config().from_disk(folder / "config.cfg", interpolate=False)["components"]
-    if "token_ner" not in {component.get("factory") for component in components.values()}:
-        return OTHER
+    factories = {component.get("factory") for component in components.values()}
+    if "token_ner" not in factories:
+        return TRANSITION if "ner" in factories else OTHER
     return SLIM if "slim" in read_json(folder / "meta.json", "train again") else FULL
 
 

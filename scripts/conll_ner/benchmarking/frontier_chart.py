@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from conll_ner.benchmarking.frontier_systems import CHECKPOINT_KINDS, FULL, OTHER, SLIM
+from conll_ner.benchmarking.frontier_systems import CHECKPOINT_KINDS, FULL, OTHER, SLIM, TRANSITION
 from conll_ner.common.markdown import escape_markdown, join_rows
 
 STYLE: dict[Any, Any] = {
@@ -19,10 +19,11 @@ STYLE: dict[Any, Any] = {
 MARKS = {
     SLIM: ("#2563eb", "o"),
     FULL: ("#60a5fa", "s"),
-    OTHER: ("#d97706", "D"),
+    TRANSITION: ("#d97706", "D"),
+    OTHER: ("#d97706", "P"),
     **dict(zip(CHECKPOINT_KINDS, [("#6b7280", mark) for mark in "v^<>"], strict=True)),
 }
-LABELLED = (SLIM, OTHER)
+LABELLED = (SLIM, TRANSITION, OTHER)
 HEADER = ["", "F1", "words/s", "MB", "MiB at the first text", "at most", "s to the first text"]
 
 

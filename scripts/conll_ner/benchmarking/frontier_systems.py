@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 FIRST = "Ada Lindqvist of the Norden Bank left Varnholm on Monday."
-# Pipelines with `token_ner`, on ONNX Runtime and on torch, and others, such as spaCy's own `ner`.
-SLIM, FULL, OTHER = "token_ner slim", "token_ner", "other pipeline"
+# Pipelines with `token_ner`, on ONNX Runtime and on torch, with spaCy's own `ner`, and others.
+SLIM, FULL = "token_ner slim", "token_ner"
+TRANSITION, OTHER = "spaCy's ner", "other pipeline"
 # What reads a checkpoint: transformers' pipeline in a precision, or Optimum's on ONNX Runtime.
 CHECKPOINT_KINDS = (
     *("transformers float32", "transformers bfloat16"),
@@ -52,7 +53,7 @@ def measure(
 ) -> dict[str, Any]:
     """Load a system, annotate a text, and then gold documents.
 
-    kind (str): SLIM, FULL, OTHER or one of CHECKPOINT_KINDS.
+    kind (str): SLIM, FULL, TRANSITION, OTHER or one of CHECKPOINT_KINDS.
     work (Path): A folder for Optimum's models.
     documents (int): How many documents to time; 0: F1 on all instead.
     start (float): When the process was started, in seconds since the epoch.

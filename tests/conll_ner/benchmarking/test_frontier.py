@@ -85,7 +85,7 @@ def test_a_system_is_called_by_what_was_trained(
     folders = [tmp_path / name for name in ("run/slim", "run/model-best", "alone/mine")]
     assert [system.name for system in frontier.find_systems(folders)] == [
         "minilm, first 3 layers, taught: token_ner slim",
-        "minilm, first 3 layers, taught: other pipeline",
+        "minilm, first 3 layers, taught: spaCy's ner",
         "alone/mine: token_ner",
     ]
     shutil.copytree(tmp_path / "run", tmp_path / "again")
@@ -93,7 +93,7 @@ def test_a_system_is_called_by_what_was_trained(
     assert [names[0], names[3]] == [
         f"minilm, first 3 layers, taught ({run}/slim): token_ner slim" for run in ("run", "again")
     ]
-    assert names[1] == "minilm, first 3 layers, taught: other pipeline"
+    assert names[1] == "minilm, first 3 layers, taught: spaCy's ner"
 
 
 def test_the_summary_is_of_the_fastest_batch_size() -> None:
