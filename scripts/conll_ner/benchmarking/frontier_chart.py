@@ -24,7 +24,10 @@ MARKS = {
     **dict(zip(CHECKPOINT_KINDS, [("#6b7280", mark) for mark in "v^<>"], strict=True)),
 }
 LABELLED = (SLIM, TRANSITION, OTHER)
-HEADER = ["", "F1", "words/s", "MB", "MiB at the first text", "at most", "s to the first text"]
+HEADER = [
+    *("", "F1", "words/s", "rounds", "MB"),
+    *("MiB at the first text", "at most", "s to the first text"),
+]
 
 
 def format_frontier(systems: dict[str, dict[str, Any]]) -> str:
@@ -36,6 +39,7 @@ def format_frontier(systems: dict[str, dict[str, Any]]) -> str:
                 escape_markdown(name),
                 f"{100 * row['f1']:.2f}",
                 f"{row['words_per_second']:,}",
+                f"{min(row['rounds']):,} to {max(row['rounds']):,}",
                 f"{row['megabytes']:,.1f}",
                 f"{row['first_text_memory_mb']:,.0f}",
                 f"{row['peak_memory_mb']:,.0f}",
@@ -62,17 +66,18 @@ def draw_frontier(systems: dict[str, dict[str, Any]], path: Path) -> None:
             if rows:
                 speeds, f1 = zip(*(place(row) for row in rows), strict=True)
                 axes.plot(speeds, f1, mark, color=color, label=kind)
-        labelled = [row for row in systems.values() if row["kind"] in LABELLED]
-        for i, row in enumerate(sorted(labelled, key=place)):
-            # Neighbours' labels alternate, so that they are above and below their points.
-            offset, align = ((0, 7), "bottom") if i % 2 else ((0, -7), "top")
+        for row in systems.values():
+            if row["kind"] not in LABELLED:
+                continue
+            # The line falls to the right: beside its points there is room above, else below.
+            on_line = place(row) in best
             axes.annotate(
                 row["model"].replace(", ", "\n", 1),
                 place(row),
-                xytext=offset,
+                xytext=(4, 4) if on_line else (0, -7),
                 textcoords="offset points",
-                ha="center",
-                va=align,
+                ha="left" if on_line else "center",
+                va="bottom" if on_line else "top",
             )
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -106,7 +106,7 @@ def test_the_summary_is_of_the_fastest_batch_size() -> None:
 def test_the_table_begins_with_the_most_accurate() -> None:
     table = format_frontier({"small|er": row(0.885, 9000), "base": row(0.9242, 500)})
     lines = table.splitlines()
-    assert lines[2] == "| base | 92.42 | 500 | 17.0 | 200 | 300 | 1.5 |"
+    assert lines[2] == "| base | 92.42 | 500 | 500 to 500 | 17.0 | 200 | 300 | 1.5 |"
     assert lines[3].startswith(r"| small\|er | 88.50 | 9,000 |")
 
 
