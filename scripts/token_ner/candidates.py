@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy
 
-from .lattice import ChainMentions, Paths
+from .paths import ChainMentions, Paths
 from .types import Array
 
 Spans = tuple[Array, Array, Array, Array]  # starts, ends, types, log-probabilities
@@ -44,7 +44,7 @@ def find_by_length(paths: Paths, floors: Array) -> Iterator[Spans]:
     def at_least(logs: Array) -> Array:
         return numpy.flatnonzero(logs >= floors[types])
 
-    if lattice.bilou:
+    if not lattice.joined:
         last, unit = rest
         closed = preceding + unit.ravel() + paths.following(ends, types)
         kept = at_least(closed)
@@ -55,7 +55,7 @@ def find_by_length(paths: Paths, floors: Array) -> Iterator[Spans]:
         starts, ends, types, open_ = starts[kept], ends[kept], types[kept], open_[kept]
         if not len(kept):
             break
-        if lattice.bilou:
+        if not lattice.joined:
             past = ends + 1
             closed = open_ + last[types, ends] + paths.following(past, types)
         else:

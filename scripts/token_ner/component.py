@@ -32,7 +32,8 @@ from .checks import (
     warn_without_transformer,
 )
 from .decoding import Chain, Prediction, floor_by_type, score_mentions, undo_floors
-from .lattice import Lattice, best_log_probability, log_softmax
+from .lattice import Lattice, log_softmax
+from .paths import best_log_probability
 from .span_scores import find_entries, group_candidates, keep_scores
 from .training.loss import Watch, check_weights, cross_entropy, weigh_columns
 from .training.targets import list_labels, make_targets

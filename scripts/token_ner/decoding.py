@@ -9,7 +9,8 @@ from spacy.tokens import Doc
 from .calibration import LEAST, Calibration
 from .candidates import find_candidates
 from .checks import Floor
-from .lattice import ChainMentions, Lattice, Paths, find_best_mentions, log_softmax
+from .lattice import Lattice, log_softmax
+from .paths import ChainMentions, Paths, find_best_mentions
 from .span_scores import ScoredMention
 from .types import Array
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy
 
-from token_ner.lattice import ChainMentions, Lattice, Paths, find_best_mentions, log_softmax
+from token_ner.lattice import Lattice, log_softmax
+from token_ner.paths import ChainMentions, Paths, find_best_mentions
 
 LATTICES = [
     Lattice(n_types=k, bilou=bilou, joined=joined)

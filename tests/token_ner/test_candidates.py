@@ -14,7 +14,8 @@ from tests.token_ner.lattice_helpers import (
     random_words,
 )
 from token_ner.candidates import find_candidates
-from token_ner.lattice import ChainMentions, Lattice
+from token_ner.lattice import Lattice
+from token_ner.paths import ChainMentions
 
 
 def candidates(lattice: Lattice, words: numpy.ndarray, *floors: float) -> ChainMentions:

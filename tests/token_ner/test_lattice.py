@@ -18,17 +18,12 @@ from tests.token_ner.lattice_helpers import (
     names,
     random_words,
 )
-from token_ner.lattice import (
-    BEST,
-    SUM,
-    Lattice,
+from token_ner.lattice import BEST, SUM, Lattice, Semiring, legal_pairs, log_softmax
+from token_ner.paths import (
     Paths,
-    Semiring,
     best_labels,
     find_best_mentions,
     find_mentions,
-    legal_pairs,
-    log_softmax,
     scan,
     search_best_labels,
 )
@@ -138,19 +133,44 @@ def test_decode_stays_exact_over_a_long_document() -> None:
 def test_scan_equals_word_by_word(
     n: int, k: int, scheme: str, seed: int, semiring: Semiring
 ) -> None:
-    """Two chains at once, one of them backwards."""
+    """Two chains at once, one of them backwards, against one matrix a word."""
     lattice = Lattice(n_types=k, bilou=scheme == "bilou", joined=scheme == "io")
-    moves = lattice.moves(semiring.exp(random_words(lattice, n, seed).T), semiring)
-    chains = [moves, moves.swapaxes(0, 1)[..., ::-1]]
-    for chain, found in zip(chains, scan(chains, semiring), strict=True):
-        with numpy.errstate(divide="ignore"):
-            logs = semiring.log(chain)
+    words = random_words(lattice, n, seed)
+    moves = lattice.moves(semiring.exp(words.T), semiring)
+    # With many types, all pairs of states would take most of the time of a prediction.
+    assert len(moves) == ((k + 1) ** 2 if lattice.joined else 1 + 3 * k)
+    matrices = [matrix_of(lattice, word, semiring) for word in words]
+    expected = [matrices, [matrix.T for matrix in matrices[::-1]]]
+    found = scan(lattice, [moves, lattice.reverse(moves)], semiring)
+    for chain, states in zip(expected, found, strict=True):
         state = numpy.array([0.0] + [-numpy.inf] * k)
-        expected = [state]
-        for i in range(n):
-            state = semiring.log_plus.reduce(state[:, None] + logs[..., i], axis=0)
-            expected.append(state)
-        numpy.testing.assert_allclose(found.T, expected, rtol=1e-9, atol=1e-9)
+        for i, matrix in enumerate([*chain, None]):
+            numpy.testing.assert_allclose(states[:, i], state, rtol=1e-9, atol=1e-9)
+            if matrix is not None:
+                state = semiring.log_plus.reduce(state[:, None] + matrix, axis=0)
+
+
+def matrix_of(lattice: Lattice, word: numpy.ndarray, semiring: Semiring) -> numpy.ndarray:
+    """The log-weights of a word's moves, by the table of the module."""
+    weights = dict(zip(names(lattice), word.tolist(), strict=True))
+    matrix = numpy.full((lattice.n_types + 1, lattice.n_types + 1), -numpy.inf)
+
+    def allow(before: int, after: int, label: str) -> None:
+        matrix[before, after] = semiring.log_plus(matrix[before, after], weights[label])
+
+    for k in range(lattice.n_types):
+        if lattice.joined:
+            allow(k + 1, k + 1, f"I{k}")
+            for before in {*range(lattice.n_types + 1)} - {k + 1}:
+                allow(before, k + 1, f"B{k}")
+            allow(k + 1, 0, "O")
+            continue
+        allow(0, k + 1, f"B{k}")
+        allow(k + 1, k + 1, f"I{k}")
+        allow(k + 1, 0, f"L{k}" if lattice.bilou else f"I{k}")
+        allow(0, 0, f"U{k}" if lattice.bilou else f"B{k}")
+    allow(0, 0, "O")
+    return matrix
 
 
 @pytest.mark.parametrize("lattice", LATTICES, ids=str)
@@ -184,6 +204,9 @@ def test_best_labels_are_as_good_as_those_of_a_search(
     assert is_legal(tuple(names(lattice)[i] for i in labels), lattice)
     rows = numpy.arange(len(chain))
     assert chain[rows, labels].sum() == pytest.approx(chain[rows, searched].sum())
+    mentions = [find_mentions(lattice, found) for found in (labels, searched)]
+    for one, other in zip(*mentions, strict=True):
+        assert one.tolist() == other.tolist()
 
 
 @settings(max_examples=50, deadline=None)

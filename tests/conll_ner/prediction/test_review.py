@@ -13,7 +13,8 @@ from conll_ner.common.pipelines import find_heads, load_pipeline
 from conll_ner.data.docs import write_docs
 from conll_ner.prediction import review
 from token_ner import list_candidates
-from token_ner.lattice import Paths, find_best_mentions, log_softmax
+from token_ner.lattice import log_softmax
+from token_ner.paths import Paths, find_best_mentions
 
 app = typer.Typer()
 app.command()(review.main)
