@@ -73,7 +73,7 @@ def read_units(text: str, stated: Sequence[Stated]) -> Iterator[list[Stated]]:
     readings = [list(stated)]
     for unit in () if text.isascii() and "\r\n" not in text else UNITS:
         offsets = unit_offsets(text, unit)
-        if offsets[-1] != len(text):
+        if offsets != [*range(len(text) + 1)]:
             readings.append([(to_code_points(span, offsets), words) for span, words in stated])
     yield from readings
     for reading in readings:

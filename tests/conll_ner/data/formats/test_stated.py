@@ -4,7 +4,7 @@ from typing import Literal
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conll_ner.data.formats.stated import (
@@ -45,6 +45,7 @@ def test_offsets_count_what_the_unit_counts(text: str, utf16: bool, crlf: bool) 
 @pytest.mark.parametrize("utf16", [False, True])
 @pytest.mark.parametrize("crlf", [False, True])
 @given(before=TEXTS, after=TEXTS)
+@example(before="\r\n😀😀", after="\r\n")  # both lengths are the same, but not all offsets
 def test_a_mention_in_any_unit_is_found(before: str, after: str, utf16: bool, crlf: bool) -> None:
     text = f"{before}Xy{after}"
     start = in_unit(before, utf16, crlf)
